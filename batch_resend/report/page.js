@@ -25,7 +25,7 @@ for (const table of document.querySelectorAll("table.filterable")) {
   label.textContent = `Filter ${table.dataset.of} `;
   const input = document.createElement("input");
   input.type = "search";
-  input.placeholder = "order, domain, reason …";
+  input.placeholder = table.dataset.hint || "order, domain, reason …";
   label.append(input);
   const told = document.createElement("output");
   const controls = document.createElement("div");
@@ -80,4 +80,12 @@ if (age) {
   };
   tell();
   setInterval(tell, 1000);
+  // A reader may want to stay where they are; without JavaScript the browser loads it again itself.
+  const again = setTimeout(() => location.reload(), age.dataset.refresh * 1000);
+  const stop = document.createElement("button");
+  stop.type = "button";
+  stop.className = "copy";
+  stop.textContent = "Stop loading again";
+  stop.addEventListener("click", () => { clearTimeout(again); stop.remove(); });
+  age.after(stop);
 }

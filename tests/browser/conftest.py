@@ -60,7 +60,7 @@ class Seen:
 
 @contextmanager
 def shown(browser: Browser, report: Report, *, width: int = 1200, dark: bool = False,
-          javascript: bool = True) -> Iterator[Seen]:  # fmt: skip
+          javascript: bool = True, name: str = "report.html") -> Iterator[Seen]:  # fmt: skip
     """Open a report's page from disk."""
     context = browser.new_context(
         viewport={"width": width, "height": 900},
@@ -72,7 +72,7 @@ def shown(browser: Browser, report: Report, *, width: int = 1200, dark: bool = F
     seen.page.on("console", lambda message: seen.complaints.append(message.text))
     seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     seen.page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
-    seen.page.goto((report.folder / "report.html").as_uri())
+    seen.page.goto((report.folder / name).as_uri())
     try:
         yield seen
     finally:

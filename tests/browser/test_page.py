@@ -14,6 +14,7 @@ from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.report import Presentation, whole_file
 from batch_resend.report import page as page_module
 from batch_resend.report.charts import stretch_of
+from batch_resend.report.index import write_index
 from batch_resend.report.page import make_live_page
 from batch_resend.report.summary import summarize
 from batch_resend.results import Tally
@@ -132,10 +133,20 @@ def test_without_javascript_everything_is_there_but_sorting_and_filtering(
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_axe_finds_no_violation(chromium: Browser, made: Made, width: int, dark: bool) -> None:
+@pytest.mark.parametrize("kind", ["report", "under way", "index"])
+def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
+    chromium: Browser, made: Made, tmp_path: Path, *, kind: str, width: int, dark: bool
+) -> None:
     if not AXE.is_file():
         pytest.skip("no axe-core (npm ci --prefix tests/browser)")
-    with shown(chromium, made.report, width=width, dark=dark) as seen:
+    report, name = made.report, "report.html"
+    if kind == "under way":
+        report = Report(tmp_path)
+        (tmp_path / name).write_text(page_under_way(sent=1, written_at=time.time()))
+    elif kind == "index":
+        report, name = Report(made.report.folder.parent), "index.html"
+        write_index(report.folder)
+    with shown(chromium, report, width=width, dark=dark, name=name) as seen:
         # Through the debugger: the page's own policy lets no other script run.
         seen.page.evaluate(AXE.read_text(encoding="utf-8"))
         found: dict[str, Any] = seen.page.evaluate("axe.run()")
@@ -144,7 +155,10 @@ def test_axe_finds_no_violation(chromium: Browser, made: Made, width: int, dark:
             for one in found["violations"]
         ]
         assert not told, json.dumps(told, indent=1)
-        assert len(found["passes"]) > 20, "it has looked"
+        assert len(found["passes"]) > 15, "it has looked"
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert seen.requests == [(report.folder / name).as_uri()]
+        assert seen.complaints == []
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
@@ -190,6 +204,9 @@ def test_on_a_phone_no_number_file_name_or_code_is_broken_in_the_middle(
             return broken;
         }""")
         assert broken == []
+        hidden = """() => [...document.querySelectorAll(".wide:has(.cards)")]
+            .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.ariaLabel)"""
+        assert seen.page.evaluate(hidden) == [], "nothing has to be scrolled to"
         assert seen.page.locator("#not-sent td.code").count() > 20
 
 
@@ -231,6 +248,18 @@ def test_a_run_under_way_is_seen_changing_and_its_page_says_how_old_it_is(
         if javascript:
             expect(seen.page.locator(".age.old")).to_contain_text("10 min ago")
         assert seen.complaints == []
+
+
+def test_a_reader_may_stop_a_page_from_loading_itself_again(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "LIVE_EVERY_S", 1.0)
+    report = Report(tmp_path)
+    (tmp_path / "report.html").write_text(page_under_way(sent=1, written_at=time.time()))
+    with shown(chromium, report) as seen:
+        seen.page.get_by_role("button", name="Stop loading again").click()
+        expect(seen.page.locator(".age")).to_contain_text(" 2 s ago")
+        assert len(seen.requests) == 1
 
 
 def page_under_way(sent: int, written_at: float) -> str:
