@@ -125,7 +125,8 @@ def _share_forgotten(history: History) -> Iterator[str]:
         passed_s = after.ended_at - before.ended_at
         if longest_s and not after.is_second and not before.is_second:
             most = before.shares[1] + RISE * passed_s / longest_s + 1e-6
-            if after.shares[0] > most and not _stood_still(before):
+            is_written = not any("disk" in blow for blow in before.struck)
+            if after.shares[0] > most and is_written and not _stood_still(before):
                 yield f"3 share: {before.shares[1]:.2f} was known, {after.shares[0]:.2f} is taken"
 
 
