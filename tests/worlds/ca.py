@@ -310,7 +310,9 @@ class ModelCA:
         visit.brought_at = line.connection.last_arrival
         line.to_hear.append((line.brought, visit))
         if kind is Kind.EXTRA_BYTES:
-            line.bring(at + dice.choice((0.0, 0.01)), dice.choice(_EXTRA))
+            extra, later_s = dice.choice(_EXTRA), dice.choice((0.0, 0.01))
+            # A whole answer that comes behind the next request, nobody can tell from that one's.
+            line.bring(at + (0.0 if extra == replies.NO_CONTENT else later_s), extra)
         if kind is Kind.STALE_CONNECTION:
             line.connection.end(at + dice.choice((0.0, 1e-5, 0.01, 0.5)), _ending(dice))
 
