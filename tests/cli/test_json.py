@@ -180,7 +180,10 @@ def test_a_schema_takes_nothing_less_and_nothing_more(of: str) -> None:
 
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "run": {"text": "batch-resend: nothing to send", "exit_code": 0, "error": None, "report": None},
+    "run": {
+        "text": "batch-resend: nothing to send", "exit_code": 0, "error": None, "report": None,
+        "report_url": None,
+    },
     "error": {"exit_code": 1, "error": "no"},
     "progress": {
         "event": "progress", "at": "2026-11-29T01:00:00.000Z", "doing": "sending", "total": 3,
@@ -189,7 +192,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "unsettled": {}, "held_up_by": None,
         "held_up_s": None, "left_s": None,
     },
-    "prune": {"journal": "j.db", "runs": 0, "rows": 0, "bytes_before": None, "bytes_after": None},
+    "prune": {
+        "journal": "j.db", "runs": 0, "rows": 0, "reports": 0, "bytes_before": None,
+        "bytes_after": None,
+    },
     "export": {"file": "w.csv", "waiting": 1, "approved": 0, "unusable": 0},
     "simulate": {"base_url": "http://127.0.0.1:1/services/v2", "books_url": "http://127.0.0.1:1/"},
 }  # fmt: skip
