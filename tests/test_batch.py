@@ -64,6 +64,24 @@ async def test_rows_may_come_from_an_async_iterable(tmp_path: Path) -> None:
         assert sending.state is RunState.COMPLETED
 
 
+async def test_the_first_are_sent_and_another_send_of_the_plan_sends_the_rest(
+    tmp_path: Path,
+) -> None:
+    async with Simulator(NO_WINDOWS) as ca, open_batch(settings_for(ca, tmp_path)) as batch:
+        plan = await batch.plan([orders(*range(1, 21))])
+        async with batch.send(plan, most=5) as sending:
+            first = [outcome.request.subject async for outcome in sending]
+        assert len(first) == ca.books.requests == sending.progress.total == 5
+        assert (sending.held_back, sending.state) == (15, RunState.STOPPED)
+        async with batch.send(plan, most=15) as sending:
+            rest = [outcome.request.subject async for outcome in sending]
+        assert {*first, *rest} == set(ca.books.mails_per_order) == set(map(str, range(1, 21)))
+        assert ca.books.mails == 20
+        assert (sending.held_back, sending.state) == (0, RunState.COMPLETED)
+        summary = await batch.report(plan.run, tmp_path / "report")
+        assert (summary.state, summary.stop_reason, summary.orders.sent) == ("completed", None, 20)
+
+
 async def test_leaving_early_finishes_what_is_in_flight_and_the_run_can_be_gone_on_with(
     tmp_path: Path,
 ) -> None:

@@ -19,7 +19,6 @@ import trustme
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from batch_resend.folders import Database
 from batch_resend.simulator import Simulator
-from batch_resend.windows import Window
 from tests.certcentral.fault_server import NO_CONTENT, answer
 from tests.cli.conftest import (
     LONG_LIST_ROWS,
@@ -227,27 +226,6 @@ def assert_whole(report: Path) -> None:
     lines = [json.loads(line) for line in (report / "results.jsonl").read_text().splitlines()]
     assert sum(len(line["source"]) for line in lines) == LONG_LIST_ROWS
     assert len((report / "unsent.csv").read_text().splitlines()) == 1
-
-
-async def test_windows_are_kept_across_several_kills(tmp_path: Path) -> None:
-    command = ("--in-doubt", "hold", "--concurrency", "8", "--timeout", "1s")
-    async with desk_with_ca(
-        tmp_path, windows=(Window(40, 3.0),), latency_s=(0.005, 0.03)
-    ) as (desk, ca):  # fmt: skip
-        numbers = desk.write_list(100)
-        for requests in (15, 38, 60):
-            cut_off = await killed(desk, at_request(ca, requests), *command)
-            assert cut_off.code == -signal.SIGKILL
-
-        last = await desk.run("send", "orders.csv", *command)
-
-        await everything_acted_on(ca)
-        assert ca.books.windows[0].refused == 0
-        assert ca.books.windows[0].peak <= 40
-        in_doubt = orders_of(desk.report(), "in_doubt")
-        assert set(ca.books.mails_per_order) | in_doubt == set(numbers)
-        assert set(ca.books.requests_per_order.values()) == {1}
-        assert last.code == (3 if in_doubt else 0), last.err
 
 
 TIMEOUT_S = 1.0

@@ -72,6 +72,23 @@ SIGNS = {
     "for a zone": ("DNS zone", "internal"),
     "for a host": ("host_part", "shop"),
     "for a prefix": ("prefix", "www"),
+    "a remark": ("note", "only www"),
+    "a remark in German": ("Bemerkung", "nur www"),
+    "a state in which a mail may be wanted": ("active", "x"),
+    "another one": ("verified?", "2026-01-01"),
+    **{
+        f"in words: {words}": ("x", f"Kim: {words}, 2026")
+        for words in (
+            "do not send", "don't mail", "dont contact", "never to be sent", "no need to notify",
+            "must no longer be mailed", "please skip", "bitte auslassen", "nicht mehr anschreiben",
+            "ne pas renvoyer", "no enviar", "non inviare", "niet mailen", "not to resend",
+            "leave it out", "not this one", "no more mails", "vorerst nicht", "não enviar",
+            "inte skicka", "ikke send", "nie wysyłać", "neodesílat",
+            "älä lähetä", "gönderme",
+            "не отправлять",
+            "不要发送", "送信不要",
+        )
+    },
     **{
         f"a row marked {heading}": (heading, cell)
         for heading, cell in (

@@ -143,8 +143,8 @@ def _share_forgotten_at_a_restart() -> Fault:
 
 
 def _late_arrivals_forgotten() -> Fault:
-    def limiter_of(real: Any, windows: Any, ages: Any = (), **_: Any) -> Any:
-        return real(windows, ages)
+    def limiter_of(real: Any, windows: Any, ages: Any = (), *, shares: Any = (), **_: Any) -> Any:
+        return real(windows, ages, shares=shares)
 
     return Fault().function(channels, "WindowLimiter", limiter_of)
 
