@@ -364,6 +364,9 @@ class Run:
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last try; no secret
     session: int = 0  # which has it in hand, or had it last
     distributed_by: int | None = None  # the start that gave it to workers; None: one sends it all
+    # What the next commands for it take beside the journal: of `settings.Settings`. None of the
+    # library's has any.
+    next_flags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_with_workers(self) -> bool:

@@ -56,8 +56,7 @@ def next_flags_of_run(
     flags = next_flags(context)
     hold = run.settings.get("in_doubt") == InDoubt.HOLD
     flags = replace(flags, in_doubt=" --in-doubt hold" if hold else "")
-    kept = run.settings.get("next_flags")
-    if isinstance(kept, Mapping) and kept:
+    if kept := run.next_flags:
         masked = "--redact" in flags.send and "--redact" not in kept["send"]
         more = f"{flags.watch}{' --redact' if masked else ''}"
         return replace(

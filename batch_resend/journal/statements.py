@@ -224,6 +224,7 @@ def request_of(record: Record) -> Request:
 
 def run_of(record: Record) -> Run:
     """Return the run of a record of `runs`."""
+    settings = json.loads(record.settings)
     return Run(
         number=record.number,
         id=record.id,
@@ -234,7 +235,8 @@ def run_of(record: Record) -> Run:
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
-        settings=json.loads(record.settings),
+        next_flags=settings.pop("next_flags", {}),  # of the command line's, for nobody else
+        settings=settings,
         session=record.session,
         distributed_by=record.distributed_by,
     )

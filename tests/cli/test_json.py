@@ -31,9 +31,10 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
         ("other.csv",),
         ("orders.csv", "-q"),
         ("orders.csv", "--strict", "--max-rejected", "0"),
+        ("orders.csv", "--dry-run"),
     ],
     "show": [(), ("--format", "csv")],
-    "sweep": [("--yes",), ("--yes", "-q", "--older-than", "900d")],
+    "sweep": [("--yes",), ("--yes", "-q", "--older-than", "900d"), ("--dry-run",)],
     "verify": [(), ("--names",)],
     "watch": [()],
 }

@@ -161,6 +161,10 @@ async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_a
     assert command.startswith(f"resume {run} ")
     assert f"--api-key-file '{tmp_path}/key file.txt'" in command
     assert "--cooldown 3h" in command
+    again = await there.run("report", "--report-dir", "again")
+    assert f"resume {run} " in again.out
+    page = (elsewhere / "again" / "report.html").read_text()
+    assert "next-flags" not in page
 
 
 async def test_watch_and_send_tell_the_same_share_of_a_resumed_run(tmp_path: Path) -> None:

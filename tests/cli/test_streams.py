@@ -39,7 +39,7 @@ async def test_every_order_is_sent_once_and_reported_whatever_streams_are_closed
         numbers = desk.write_list(30)
         sent = await run_to(
             desk, closed, "send", "orders.csv", "-v", "--log-file", "resend.log",
-            BATCH_RESEND_EVENT_LOOP=loop,
+            "--log-level", "debug", BATCH_RESEND_EVENT_LOOP=loop,
         )  # fmt: skip
         assert sent.code == 0, sent.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
@@ -189,7 +189,7 @@ async def test_what_nobody_reads_holds_up_no_order_and_how_much_is_missing_is_sa
         os.mkfifo(tmp_path / "fifo")
         fifo = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
         words = ["send", "orders.csv", "--yes", "--concurrency", "16"]
-        words += ["--log-file", "fifo"] if unread == "log file" else ["-v"]
+        words += ["--log-file", "fifo", "--log-level", "debug"] if unread == "log file" else ["-v"]
         with (
             held(os.openpty if unread == "terminal" else os.pipe) as (_, theirs),
             (tmp_path / "out").open("wb") as file,

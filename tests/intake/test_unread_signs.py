@@ -8,7 +8,7 @@ import json
 import pytest
 
 from batch_resend.intake import Field, ListSource, Reading
-from batch_resend.model import Call
+from batch_resend.model import Call, Note, Row
 from tests.intake.conftest import REFUSED, goes, standard_input
 
 ORDER = "100200301"
@@ -157,6 +157,17 @@ def test_a_column_without_a_heading_is_asked_about(cell: str) -> None:
     assert goes(table("", cell)) == REFUSED
     assert goes(table("", cell), Reading(ignored=frozenset(("column 2",)))) == [ORDER]
     assert goes(table("", "")) == [ORDER]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [table("thing", "kim@c.example"), f'{{"order_id": {ORDER}, "thing": "kim@c.example"}}\n'],
+)
+def test_addresses_that_are_left_aside_by_the_word_are_noted(content: str) -> None:
+    with standard_input(content.encode()):
+        (row,) = ListSource("-", by_word("thing"))
+    assert isinstance(row, Row)
+    assert row.notes == (Note.ADDRESSES_ASIDE,)
 
 
 def test_columns_beside_addresses_are_not_asked_about() -> None:

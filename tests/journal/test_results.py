@@ -187,13 +187,13 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
         assert (tally.pauses, tally.paused_s, tally.lowest_share) == (3, 20 + 7 + 1, 0.25)
 
 
-async def test_a_stream_of_twice_the_rows_takes_no_more_memory(
+async def test_a_stream_of_ten_times_the_rows_takes_little_more_memory(
     place: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_PAGE", 200)
     peaks = []
     async with opened(place, clock) as journal:
-        for rows in (1_000, 2_000):
+        for rows in (1_000, 10_000):
             run = await plan(journal, orders(*range(1, rows + 1)))
             tracemalloc.start()
             try:
@@ -204,7 +204,7 @@ async def test_a_stream_of_twice_the_rows_takes_no_more_memory(
                 tracemalloc.stop()
             assert line == rows + 1
     few, many = peaks
-    assert many < 1.2 * few, peaks
+    assert many < 4 * few, peaks  # some pages stand until garbage is collected
 
 
 # --- one order over all runs ----------------------------------------------------------------------

@@ -243,7 +243,7 @@ def _outage(chance: random.Random) -> Trouble:
 
 def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> Start:
     how = How.SAME if first and chance.random() < 0.8 else chance.choice(_HOWS)
-    gap_s = 0.0 if first else chance.choice((SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
+    gap_s = 0.0 if first else chance.choice((SHORTEST_WAIT_S, SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
     strikes: tuple[Strike, ...] = ()
     if not calm and chance.random() >= 0.25:
         strikes = (_strike(chance, orders),)
@@ -267,4 +267,6 @@ def _strike(chance: random.Random, orders: int) -> Strike:
         On.WORK: 25 + 3 * orders,
         On.WRITE: 120 + 10 * orders,
     }[on]
+    if chance.random() < 0.3:
+        most = min(most, 40)  # as the process begins, before it has done much
     return Strike(blow, on, chance.randint(1, most), chance.choice((0.5, 4.0, 40.0, 400.0)))

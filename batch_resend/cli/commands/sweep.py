@@ -126,6 +126,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 _show_found(swept, batch.journal.now())
             planning = batch.plan_sweep(swept, locale)
             result = await execute(batch, planning, run_options, interruption)
+            if run_options.dry_run:
+                result = replace(result, declined=f"{result.declined}; {found}")
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
         return result
