@@ -44,14 +44,16 @@ def damaged(text: str, dice: random.Random) -> str:
     kind = dice.choice(_DAMAGES)
     at = dice.randrange(len(text) + 1)
     if kind == _BLANKED:
-        start = text.find("admin@", at)
-        end = min((text.find(sign, start) for sign in ",\n" if sign in text[start:]), default=-1)
-        return text if start < 0 else text[:start] + text[end:]
+        heading, *lines = text.splitlines(keepends=True)
+        place = dice.randrange(len(lines))
+        order, _, _, *rest = lines[place].rstrip("\n").split(",")
+        lines[place] = ",".join((order, "", "", *rest)) + "\n"
+        return "".join((heading, *lines))
     return TEXT_DAMAGES[kind](text, at)
 
 
-_BLANKED = "an address blanked"
-_DAMAGES = sorted((*TEXT_DAMAGES, _BLANKED))
+_BLANKED = "the addresses of a row blanked"
+_DAMAGES = (*sorted(TEXT_DAMAGES), *[_BLANKED] * 3)
 
 
 def rows_in(text: str) -> list[Row] | None:

@@ -101,12 +101,12 @@ def test_each_known_fault_can_still_be_put_back(fault: str) -> None:
 )
 def test_worlds_find_a_fault_that_is_put_back(fault: str) -> None:
     """The checks can fail: a known fault breaks an invariant in one of a few worlds."""
-    worlds, _, found = search(KNOWN[fault](), seconds=60.0, most=30)
+    worlds, _, found = search(KNOWN[fault](), seconds=60.0, most=60)
     assert found, f"not in {worlds} worlds"
 
 
 @pytest.mark.skipif(not is_available(), reason="SQLite is built into this Python")
 def test_a_power_loss_forgets_what_was_not_synced() -> None:
     """A journal that is not synced loses what it said: the disk of a world is worth its name."""
-    worlds, _, found = search(KNOWN["log not synced"](), seconds=60.0, most=30)
+    worlds, _, found = search(KNOWN["log not synced"](), seconds=60.0, most=60)
     assert found, f"not in {worlds} worlds"
