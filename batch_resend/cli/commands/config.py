@@ -170,6 +170,7 @@ _EXAMPLES = {  # where what an option takes is none
     "sweep": '["0 2 * * *"]',
     "older-than": '"1d"',
     "report-url": '"https://host/reports"',
+    "order-url": '"https://host/orders/{order}"',
 }
 _WIDTH = 98
 
