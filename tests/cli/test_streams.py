@@ -38,14 +38,8 @@ async def test_every_order_is_sent_once_and_reported_whatever_streams_are_closed
     async with desk_with_ca(tmp_path) as (desk, ca):
         numbers = desk.write_list(30)
         sent = await run_to(
-<<<<<<< HEAD
             desk, closed, "send", "orders.csv", "-v", "--log-file", "resend.log",
             "--log-level", "debug", BATCH_RESEND_EVENT_LOOP=loop,
-=======
-            desk, closed, "send", "orders.csv", "-v",
-            "--log-file", "resend.log", "--log-level", "debug",
-            BATCH_RESEND_EVENT_LOOP=loop,
->>>>>>> walk
         )  # fmt: skip
         assert sent.code == 0, sent.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
@@ -195,12 +189,7 @@ async def test_what_nobody_reads_holds_up_no_order_and_how_much_is_missing_is_sa
         os.mkfifo(tmp_path / "fifo")
         fifo = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
         words = ["send", "orders.csv", "--yes", "--concurrency", "16"]
-<<<<<<< HEAD
         words += ["--log-file", "fifo", "--log-level", "debug"] if unread == "log file" else ["-v"]
-=======
-        of_file = ["--log-file", "fifo", "--log-level", "debug"]
-        words += of_file if unread == "log file" else ["-v"]
->>>>>>> walk
         with (
             held(os.openpty if unread == "terminal" else os.pipe) as (_, theirs),
             (tmp_path / "out").open("wb") as file,
