@@ -185,7 +185,7 @@ async def test_a_password_comes_by_variable_or_file_and_is_shown_nowhere(tmp_pat
             assert listed.code == 0, listed.err
             assert "s3cret" not in sent.out + sent.err + listed.out + listed.err
             for path in desk.report().iterdir():
-                assert "s3cret" not in path.read_text()
+                assert b"s3cret" not in path.read_bytes()
         assert ca.books.mails == 5
 
 

@@ -169,6 +169,8 @@ _EXAMPLES = {  # where what an option takes is none
     "dns-server": '"192.0.2.1"',
     "sweep": '["0 2 * * *"]',
     "older-than": '"1d"',
+    "report-url": '"https://host/reports"',
+    "order-url": '"https://host/orders/{order}"',
 }
 _WIDTH = 98
 
