@@ -4,6 +4,7 @@
     ├── SettingsError      a setting is missing or makes no sense
     │   └── UnknownColumn  no list has the column that an option names
     ├── InputError         a list cannot be read at all (a bad row is a RejectedRow, not an error)
+    │   └── NoRows         it has a heading, and no rows
     ├── JournalError       the journal cannot be opened, read or written
     │   ├── JournalBusy    another run holds it
     │   └── UnknownRun     no such run in it
@@ -31,6 +32,10 @@ class UnknownColumn(SettingsError):
 
 class InputError(BatchResendError):
     """A list cannot be read at all; the text names the file, the line and a remedy."""
+
+
+class NoRows(InputError):
+    """A list has a heading, and no rows."""
 
 
 class JournalError(BatchResendError):

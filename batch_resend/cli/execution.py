@@ -138,7 +138,7 @@ class _Execution:
             self.show_plan(await self._preview(), sys.stdout)
         await self.batch.discard(self.plan)
         click.echo("Nothing was sent: --dry-run.")
-        return CommandResult(ExitCode.ALL_WELL, declined="nothing was sent: --dry-run")
+        return CommandResult(ExitCode.ALL_WELL, note="nothing was sent: --dry-run")
 
     async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
         """Show the plan where it is wanted; return the preview that it took, or that asking will.

@@ -149,8 +149,20 @@ def _complete_run(
 def run_argument(default: str | None = LATEST) -> Callable[[Command], Command]:
     """Return the argument that names a run, which a shell completes from the journal."""
     return click.argument(
-        "run_id", metavar="[RUN]", required=False, default=default, shell_complete=_complete_run
+        "run_id",
+        metavar="[RUN]",
+        required=False,
+        default=default,
+        callback=_not_empty,
+        shell_complete=_complete_run,
     )
+
+
+def _not_empty(_context: click.Context, _param: click.Parameter, run: str | None) -> str | None:
+    """Refuse the name that a script's empty variable is: it is not the newest run."""
+    if run is not None and not run.strip():
+        raise click.UsageError("RUN is empty. Name a run, or leave it out for the newest.")
+    return run
 
 
 def settings_options(part: Part) -> list[Callable[[Any], Any]]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from batch_resend.errors import InputError, UnknownColumn
+from batch_resend.errors import InputError, NoRows, UnknownColumn
 from batch_resend.intake import workbook
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
@@ -75,10 +75,9 @@ class ListSource:
         if not self._reading.all_statuses:
             words.refuse(self.name)
         if empty:
-            headed = self.form.columns
-            raise InputError(
-                f"{self.name}: {'has a heading, but no rows' if headed else 'is empty'}"
-            )
+            if self.form.columns:
+                raise NoRows(f"{self.name}: has a heading, but no rows")
+            raise InputError(f"{self.name}: is empty")
 
     def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:
         """Yield the raw records, and note the form they were found in."""

@@ -136,6 +136,11 @@ async def test_a_file_of_options_needs_no_extra_that_its_command_does_not_need(d
         await desk.start_after(meddling, "--config", "settings.toml", "check", "orders.csv")
     )
     assert checked.code == 0, checked.err
+    for command in (("worker", "--help"), ("cluster", "--help"), ("config", "show", "worker")):
+        assert (await ended(await desk.start_after(meddling, *command))).code == 0, command
+    new = await ended(await desk.start_after(meddling, "--config", "new.toml", "config", "init"))
+    assert new.code == 0, new.err
+    assert "jobs = 4" in (desk.folder / "new.toml").read_text()
     worker = await ended(await desk.start_after(meddling, "--config", "settings.toml", "worker"))
     assert worker.code == 1
     assert "pip install 'batch-resend[cluster]'" in worker.err

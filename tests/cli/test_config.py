@@ -210,7 +210,7 @@ async def test_those_of_other_commands_and_of_kubernetes_are_no_hindrance(tmp_pa
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)
         desk.environment |= dict.fromkeys(NO_OPTIONS, "3")
-        sent = await desk.run("send", "orders.csv", BATCH_RESEND_MAX_ORDERS="")
+        sent = await desk.run("send", "orders.csv", BATCH_RESEND_MAX_MAILS_PER_ORDER="")
         assert sent.code == 0, sent.err
 
 
@@ -295,6 +295,12 @@ async def test_config_show_says_of_each_option_where_its_value_comes_from(desk: 
     assert of_sweep["API key"] == ("***", "--api-key-file key.txt")
     table = (await desk.run(*show)).out
     assert re.search(r"^--patience +2h +batch\.toml, line 6$", table, re.M)
+
+
+async def test_config_show_refuses_a_command_that_there_is_not(desk: Desk) -> None:
+    refused = await desk.run("config", "show", "swep")
+    assert refused.code == 2
+    assert "there is no command swep" in refused.err
 
 
 async def test_config_show_masks_what_is_secret_and_carries_nothing_out(tmp_path: Path) -> None:

@@ -104,6 +104,33 @@ async def sent_in_two(desk: Desk, ca: Simulator, numbers: Sequence[str], *resume
     assert read_summary(desk.folder / "rest")["orders"]["sent"] == WHOLE_LIST
 
 
+@pytest.mark.parametrize("place", ["option", "top of the TOML", "its table", "variable"])
+async def test_how_many_go_first_is_heeded_wherever_it_is_said(tmp_path: Path, place: str) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(WHOLE_LIST)
+        words: tuple[str, ...] = ("send", "orders.csv", "--yes")
+        if place == "option":
+            words += FIRST
+        elif place == "variable":
+            desk.environment["BATCH_RESEND_MAX_ORDERS"] = "5"
+        else:
+            table = "[send]\n" if place == "its table" else ""
+            desk.write("batch.toml", f"{table}max-orders = 5\n")
+            words = ("--config", "batch.toml", *words)
+        assert ((await desk.run(*words)).code, ca.books.mails) == (4, 5)
+
+
+async def test_a_script_whose_variable_is_empty_resumes_nothing(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(WHOLE_LIST)
+        await desk.run("send", "orders.csv", *FIRST)
+        for command in ("resume", "show", "report", "verify", "watch"):
+            refused = await desk.run(command, "")
+            assert refused.code == 2, command
+            assert "RUN is empty" in refused.err
+        assert ca.books.mails == 5
+
+
 @pytest.mark.parametrize("then", [("resume",), ("send", "orders.csv")], ids=" ".join)
 async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_resume(
     tmp_path: Path, then: tuple[str, ...]
@@ -113,7 +140,7 @@ async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_
         first = await desk.run("send", "orders.csv", *FIRST)
         assert first.code == 4
         (run,) = await run_ids(desk)
-        assert "only the first requests were to be sent; 15 are left" in first.err
+        assert "no more were to be sent now (--max-orders); 15 are left" in first.err
         assert f"To go on:\n  batch-resend resume {run} " in first.out
         await sent_in_two(desk, ca, numbers, *then)
 

@@ -147,6 +147,8 @@ async def test_what_is_excluded_is_neither_mailed_nor_stuck(tmp_path: Path) -> N
         assert "6 orders wait: 1 due, 1 stuck: " in swept.err
         assert ", 4 excluded (--exclude)" in swept.err
         desk.write("more.csv", "order_id\n4\n6\n")
+        desk.write("none.csv", "order_id\n")
+        exclude += ("--exclude", "none.csv")
         quiet = await desk.run(*STUCK, *exclude, "--exclude", "more.csv")
         assert quiet.code == 0, quiet.out
         assert quiet.out.startswith("Nothing to send: 6 orders wait: 6 excluded (--exclude)")
@@ -188,7 +190,8 @@ async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_pat
         assert dry.out.endswith("Nothing was sent: --dry-run.\n")
         for_programs = await desk.run(*STUCK, "--dry-run", "--json")
         said = json.loads(for_programs.out)
-        assert (said["exit_code"], said["error"]) == (0, "nothing was sent: --dry-run")
+        assert (said["exit_code"], said["error"]) == (0, None)
+        assert "nothing was sent: --dry-run; 3 orders wait: 2 due, 1 stuck" in said["text"]
         assert watchdog.posts == []
         assert await run_ids(desk) == before
         assert (await desk.run(*STUCK)).code == 0

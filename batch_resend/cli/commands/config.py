@@ -49,7 +49,10 @@ def config(context: click.Context, action: str, words: Sequence[str], is_json: b
                 "init: name the file as in batch-resend --config FILE config init"
             )
         return _init(context, is_json=is_json)
-    name, *options = words if words and words[0] in _commands(context) else ("send", *words)
+    named = bool(words) and not words[0].startswith("-")
+    name, *options = words if named else ("send", *words)
+    if name not in _commands(context):
+        raise click.UsageError(f"show: there is no command {name}; batch-resend --help has them")
     return _show(context, name, options, is_json=is_json)
 
 

@@ -8,7 +8,7 @@ import click
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
-from batch_resend.cli.command import OF_SENDING, command, option_of_its_own, together
+from batch_resend.cli.command import OF_SENDING, command, option, together
 from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
@@ -48,7 +48,7 @@ from batch_resend.notify import CommandResult
 @list_options
 @together(
     "When not to send",
-    option_of_its_own(
+    option(
         "--max-orders",
         "first_orders",
         type=click.IntRange(min=1),
@@ -69,7 +69,9 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     if options["dry_run"]:
         set_up_logs(options)
         code = check_lists(inputs, options)
-        click.echo("Nothing was sent: --dry-run, which does as `check` does.")
+        first = options["first_orders"]
+        few = f" Without it the first {first:,} would be sent (--max-orders)." if first else ""
+        click.echo(f"Nothing was sent: --dry-run, which does as `check` does.{few}")
         return code
     if options["distribute"] and options["first_orders"]:
         raise click.UsageError("--max-orders is for a run that this command sends itself")

@@ -20,7 +20,7 @@ from batch_resend.cli.options import DURATION, SEND, any_product_option, send_op
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
-from batch_resend.errors import InputError
+from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.model import RejectedRow
@@ -127,7 +127,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             planning = batch.plan_sweep(swept, locale)
             result = await execute(batch, planning, run_options, interruption)
             if run_options.dry_run:
-                result = replace(result, declined=f"{result.declined}; {found}")
+                result = replace(result, note=f"{result.note}; {found}")
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
         return result
@@ -139,7 +139,7 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
     """Yield the orders of lists. Raises InputError, also where a row names none that can be read.
 
     Left out, such a row would have its order mailed. Numbers of any length are taken, and rows
-    without addresses: they ask for no mail.
+    without addresses: they ask for no mail. A heading alone names no order, and is fine.
     """
     for path in paths:
         try:
@@ -147,6 +147,8 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
                 if isinstance(row, RejectedRow):
                     raise InputError(f"{path}, line {row.line}: {row.reason}")
                 yield row.order_id
+        except NoRows:
+            continue
         except InputError as error:
             raise InputError(
                 f"--exclude {error}\nThis list names the orders that are not to be mailed. All it "

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from subprocess import DEVNULL
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio
 import click
@@ -30,13 +30,16 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.terminal import show_json, show_table
 from batch_resend.clock import SystemClock, format_duration, timestamp
-from batch_resend.cluster.queue import Status, SweepAt, cluster_status, open_queue
-from batch_resend.cluster.worker import Worker
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import open_journal, read_journal
 from batch_resend.report import counted
 from batch_resend.settings import Settings
+
+if TYPE_CHECKING:
+    # It needs the extra `cluster`. Without it there is help, completion and `config init` still.
+    from batch_resend.cluster.queue import Status, SweepAt
+    from batch_resend.cluster.worker import Worker
 
 log = logging.getLogger(__name__)
 AGAIN_AFTER_S = 2.0  # the database being gone
@@ -92,6 +95,8 @@ def worker(
     words = ["--yes", "--quiet", "--distribute", *option_words(context, names, "sweep")]
 
     async def work(interruption: Interruption) -> int:
+        from batch_resend.cluster.queue import SweepAt  # noqa: PLC0415 - needs an extra, see above
+
         set_up_logs(options)
         settings = settings_of(options, needs_own_key=bool(sweeps))
         profile = options["profile"] or "own"
@@ -113,7 +118,7 @@ class _Sweeper:
     """Sweeps, each in a process of its own: it has a run, a report and an exit code of its own."""
 
     def __init__(
-        self, command: Sequence[str], due: Sequence[SweepAt], output: TextIO | None
+        self, command: Sequence[str], due: "Sequence[SweepAt]", output: TextIO | None
     ) -> None:
         """`output`: for what they print; None: this process's."""
         self.due = due
@@ -148,6 +153,9 @@ async def _work_on(
     settings: Settings, jobs: int, sweeper: _Sweeper, interruption: Interruption
 ) -> int:
     """Work until a signal comes, and return it; begin again whenever the database was gone."""
+    from batch_resend.cluster.queue import open_queue  # noqa: PLC0415 - needs an extra, see above
+    from batch_resend.cluster.worker import Worker  # noqa: PLC0415 - needs an extra, see above
+
     wait_s, opened = AGAIN_AFTER_S, False
     while interruption.caught is None:
         try:
@@ -171,7 +179,7 @@ async def _work_on(
     return interruption.caught
 
 
-def _end(one: Worker, sweeper: _Sweeper, _name: str) -> str:
+def _end(one: "Worker", sweeper: _Sweeper, _name: str) -> str:
     sweeper.stop()
     one.stop()
     return f"Ending: waiting for {counted(one.in_flight, 'request')} in flight"
@@ -195,7 +203,9 @@ def cluster(action: str, host: str | None, journal: Place, is_json: bool) -> int
     With --json both write the state of things.
     """
 
-    async def look() -> Status:
+    async def look() -> "Status":
+        from batch_resend.cluster.queue import cluster_status, open_queue  # noqa: PLC0415 - needs an extra, see above
+
         async with read_journal(journal) as reader, open_queue(journal) as queue:
             return await cluster_status(queue, reader)
 
@@ -207,7 +217,7 @@ def cluster(action: str, host: str | None, journal: Place, is_json: bool) -> int
     return _check(status, host) if action == "check" else ExitCode.ALL_WELL
 
 
-def _check(status: Status, host: str | None) -> int:
+def _check(status: "Status", host: str | None) -> int:
     hosts = [name for name in status.sessions if name.startswith("worker ")]
     if host is not None:
         hosts = [name for name in hosts if f" on {host}, since " in name]
@@ -218,7 +228,7 @@ def _check(status: Status, host: str | None) -> int:
     return ExitCode.NOT_STARTED
 
 
-def _as_json(status: Status) -> dict[str, Any]:
+def _as_json(status: "Status") -> dict[str, Any]:
     return {
         "sessions": list(status.sessions),
         "workers": [asdict(worker) | {"is_alive": worker.is_alive} for worker in status.workers],
@@ -228,7 +238,7 @@ def _as_json(status: Status) -> dict[str, Any]:
     }
 
 
-def _show(status: Status) -> None:
+def _show(status: "Status") -> None:
     for name in status.sessions:
         click.echo(name)
     show_table(
