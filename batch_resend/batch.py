@@ -211,7 +211,7 @@ class Batch:
         """Send what is planned; iterate the outcomes as they come.
 
         Leaving the block early lets nothing more leave, and waits for what is in flight. `most`:
-        send no more requests, and leave the rest to another `send`, or to whoever takes it up.
+        send no more requests, and leave the rest to another `send`, or to the run that resumes it.
         """
 
         def pending_of(sender: Sender) -> AsyncIterator[PlannedRequest]:

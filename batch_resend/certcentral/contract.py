@@ -107,7 +107,7 @@ class MailBody:
 def read_body(call: Call, sent: bytes) -> MailBody:
     """Return what a body asks for that keeps to the contract of its call.
 
-    Without addresses the CA mails all domains of an order that wait, or all whom it knows for a
+    Without addresses the CA mails all domains of an order that wait, or all contacts on file for a
     domain. An optional field is left out, never null. Raises ValidationError.
     """
     body = _contract(call).model_validate_json(sent)

@@ -20,8 +20,9 @@ from batch_resend.cli.accounts import (
     refuse_elsewhere,
 )
 from batch_resend.cli.next_flags import KEPT, next_flags
-from batch_resend.cli.options import Share, Style
+from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
+from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.model import Call, Run

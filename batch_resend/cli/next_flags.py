@@ -11,7 +11,8 @@ from click.core import ParameterSource
 
 from batch_resend.cli.accounts import PARAMETERS, is_rehearsal, profiles_of
 from batch_resend.cli.config import given_for_this_command
-from batch_resend.cli.options import DURATION, RESUME, SEND
+from batch_resend.cli.options import RESUME, SEND
+from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.model import Run
 from batch_resend.report import NextFlags
@@ -26,7 +27,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
 
     By the environment or the TOML file too: who reads a report may have neither. `to_keep`: with
     the run. Then files are named as other folders have them, and the journal is left out: where it
-    is, whoever reads it knows.
+    is, its reader knows.
     """
 
     def flags(names: Sequence[str | None]) -> str:

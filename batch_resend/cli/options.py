@@ -6,144 +6,51 @@ Flags win over the environment, the environment over the file. Where commands me
 by one name, only a flag says which.
 """
 
-import os
-import re
-import shlex
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-import anyio
 import click
-from click.shell_completion import CompletionItem
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
 from batch_resend.cli.command import FILE, SHOWN, Parsed, flag, option, together
-from batch_resend.clock import exact_duration, parse_duration
-from batch_resend.errors import BatchResendError, SettingsError
-from batch_resend.folders import Place, parse_place
-from batch_resend.intake import Field
-from batch_resend.journal import LATEST, read_journal
+from batch_resend.cli.values import (
+    DURATION,
+    MAX_REJECTED,
+    ORDER_URL,
+    PATH,
+    PLACE,
+    SHARE,
+    Pairs,
+    complete_file,
+    complete_run,
+    mapping,
+    url_of,
+)
+from batch_resend.clock import exact_duration
+from batch_resend.errors import SettingsError
+from batch_resend.folders import Place
+from batch_resend.journal import LATEST
 from batch_resend.model import Call
 from batch_resend.report import DEFAULT_PATTERN, check_pattern
-from batch_resend.settings import OPTIONS, Part, Region, Settings, default_journal
+from batch_resend.settings import OPTIONS, Part, Region, Settings
 
-# --- what values look like, and what they become ------------------------------------------------
-
-
-class _Pairs(Parsed):
-    """Pairs, of which a variable has several."""
-
-    def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Return the pairs in a variable; what has blanks stands in quotation marks."""
-        return shlex.split(rv)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A number of rows, or a part of all of them."""
-
-    text: str  # as a person writes it
-    number: float
-    is_percentage: bool
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the share that a text names. Raises ValueError."""
-        text = text.strip()
-        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", text)
-        if found is None or (found[2] and float(found[1]) > 100) or ("." in text and not found[2]):
-            raise ValueError(f"{text!r}: write a number of rows, such as 50, or a percentage, 20%")
-        return cls(text, float(found[1]), bool(found[2]))
-
-    def __str__(self) -> str:
-        return self.text
-
-    def is_exceeded(self, count: int, of: int) -> bool:
-        """Whether `count` of so many is more."""
-        return count * 100 > self.number * of if self.is_percentage else count > self.number
-
-
-def _place_of_journal(text: str) -> Place:
-    place = parse_place(text)
-    if isinstance(place, Path) and place.is_dir():
-        raise ValueError(f"File {text!r} is a directory.")
-    return place
-
-
-def _url(text: str) -> str:
-    url = urlsplit(text.strip())
-    if url.scheme not in ("https", "http") or not url.hostname:
-        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH")
-    return text.strip()
-
-
-def _url_with_order(text: str) -> str:
-    if "{order}" not in text:
-        raise ValueError(f"{text!r} is not a URL such as https://HOST/PATH/{{order}}")
-    return _url(text)
-
-
-def _mapping(text: str) -> tuple[Field, str]:
-    name, equals, column = text.partition("=")
-    if not equals or name not in [field.value for field in Field]:
-        fields = ", ".join(Field)
-        raise ValueError(f"{text!r}: write FIELD=COLUMN, where FIELD is one of {fields}")
-    return Field(name), column.strip()
-
-
-MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
-DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
-SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
-_PLACE = Parsed("file or url", _place_of_journal)
-_ORDER_URL = Parsed("url", _url_with_order)
-_PATH = click.Path(path_type=Path)
 _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their fields
     str: click.STRING,
     int: click.INT,
     float: DURATION,  # all that is no whole number is a length of time
-    Path | None: _PATH,
-    Place: _PLACE,
+    Path | None: PATH,
+    Place: PLACE,
 }
 
 SEND, RESUME = "send", "resume"  # the commands that may come next
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def complete_file(
-    _context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Leave it to the shell, which knows its files."""
-    return [CompletionItem(incomplete, type="file")]
-
-
 _CALLS_IN_WORDS = "; ".join(f"{name}, {call.mails}" for name, call in CALLS.items())
-_MOST_RUNS = 50
-
-
-def _complete_run(
-    context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Return the runs of the journal whose names begin so, the newest first."""
-    journal = context.params.get("journal") or os.environ.get("BATCH_RESEND_JOURNAL")
-
-    async def found() -> list[CompletionItem]:
-        async with read_journal(parse_place(journal or default_journal())) as reader:
-            return [
-                CompletionItem(run.id, help=run.state.value)
-                for run in await reader.runs()
-                if run.id.startswith(incomplete)
-            ]
-
-    with suppress(BatchResendError, ValueError):
-        return anyio.run(found)[:_MOST_RUNS]
-    return []
 
 
 def run_argument(default: str | None = LATEST) -> Callable[[Command], Command]:
@@ -154,7 +61,7 @@ def run_argument(default: str | None = LATEST) -> Callable[[Command], Command]:
         required=False,
         default=default,
         callback=_not_empty,
-        shell_complete=_complete_run,
+        shell_complete=complete_run,
     )
 
 
@@ -249,7 +156,7 @@ report_url_option = option(
     "--report-url",
     metavar="URL",
     carried_to=(RESUME,),
-    type=Parsed("url", _url),
+    type=Parsed("url", url_of),
     callback=_checked_pattern,
     help="Where a web server has that folder, with {run} and {date} likewise: pings and "
     "notifications link to the page.",
@@ -257,7 +164,7 @@ report_url_option = option(
 order_url_option = option(
     "--order-url",
     carried_to=(RESUME,),
-    type=_ORDER_URL,
+    type=ORDER_URL,
     metavar="URL",
     help="Where the CA's console shows an order, with {order} for its number: order numbers in "
     "report.html are links then.",
@@ -280,7 +187,7 @@ list_options = together(
     option(
         "--map",
         "mapping",
-        type=_Pairs("FIELD=COLUMN", _mapping),
+        type=Pairs("FIELD=COLUMN", mapping),
         metavar="FIELD=COLUMN",
         multiple=True,
         help="Which column holds what; repeatable. Usual headings are known.",
@@ -343,7 +250,7 @@ ca_options = together(
     option(
         "--api-key-file",
         carried_to=(SEND, RESUME),
-        type=_PATH,
+        type=PATH,
         help=f"File with the API key; else the variable {KEY_VARIABLE}, or systemd's credential "
         f"{CREDENTIAL}.",
     ),

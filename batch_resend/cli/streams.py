@@ -218,7 +218,7 @@ class Streams:
 
     @property
     def output_failed(self) -> bool:
-        """Whether data could not be written, by no choice of whoever was to read it."""
+        """Whether data could not be written, and its reader did not choose that."""
         error = self._output.error if self._output is not None else None
         has_left = isinstance(error, BrokenPipeError) or (
             error is not None and error.errno == errno.EIO and self._was_terminal

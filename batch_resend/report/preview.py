@@ -138,7 +138,7 @@ class Preview(BaseModel):
     recipient_domains: int  # all of them
     mails: int  # to addresses, at all of them
     without_addresses: int  # requests that have the CA mail all domains of an order that wait
-    domains_without_addresses: int  # requests that have it mail whom it knows for one domain
+    domains_without_addresses: int  # likewise, of one domain its contacts on file
     accounts: list[Count]  # requests to send by account; none where they are all the run's own
     limits: list[str]
     duration_s: float

@@ -344,19 +344,19 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         )
     elif summary.state == "running":
         yield NextStep("To follow it on a terminal:", _to_watch(summary, flags))
-        yield NextStep("If this page gets no younger, the run was cut off. To go on:", resume)
+        yield NextStep("If this page gets no younger, the run was cut off. To resume:", resume)
     elif summary.finished_at is None:
         watch = _to_watch(summary, flags)
         yield NextStep("To see how it goes, if it is under way:", watch)
-        yield NextStep("To go on, if it was cut off:", resume)
+        yield NextStep("To resume it, if it was cut off:", resume)
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
-        yield NextStep("To go on, once what stopped it is fixed:", resume)
+        yield NextStep("To resume, once what stopped it is fixed:", resume)
         yield NextStep(
             "If the URL or the region was wrong: send its list again with the right one."
         )
     else:
-        yield NextStep("To go on:", resume)
+        yield NextStep("To resume:", resume)
 
 
 def _to_watch(summary: Summary, flags: NextFlags) -> str:

@@ -141,7 +141,7 @@ async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_
         assert first.code == 4
         (run,) = await run_ids(desk)
         assert "no more were to be sent now (--max-orders); 15 are left" in first.err
-        assert f"To go on:\n  batch-resend resume {run} " in first.out
+        assert f"To resume:\n  batch-resend resume {run} " in first.out
         await sent_in_two(desk, ca, numbers, *then)
 
 

@@ -151,7 +151,7 @@ async def test_the_printed_resume_mails_nothing_that_was_held(tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         stopped = await ended(process)
         assert desk.summary()["orders"]["in_doubt"] > 0
-        printed = stopped.out.partition("To go on:\n  batch-resend ")[2].splitlines()[0]
+        printed = stopped.out.partition("To resume:\n  batch-resend ")[2].splitlines()[0]
         # For so long, what was dropped holds its slot of the windows.
         resumed = await desk.run(*shlex.split(printed), "--report-dir", "again", "--timeout", "2s")
         assert resumed.code == 3, resumed.err

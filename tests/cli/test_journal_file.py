@@ -248,7 +248,7 @@ async def test_nothing_leaves_once_a_link_in_the_journals_name_leads_elsewhere(
         assert stopped.code == 4, stopped.err
         assert ca.books.requests <= seen + AT_ONCE
         assert "a link in its name that now leads to another file" in stopped.err
-        assert "To go on" not in stopped.out + stopped.err
+        assert "To resume" not in stopped.out + stopped.err
 
         link.unlink()
         link.symlink_to(journal)

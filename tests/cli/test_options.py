@@ -15,7 +15,8 @@ from batch_resend.cli.command import ManualOption
 from batch_resend.cli.commands.worker import ITS_OWN
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
-from batch_resend.cli.options import DURATION, SEND
+from batch_resend.cli.options import SEND
+from batch_resend.cli.values import DURATION
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.notify import Notifier

@@ -157,7 +157,7 @@ async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_a
     (run,) = await run_ids(desk)
     assert "No run is under way." in watched.err
     assert f"Run {run}: " in watched.out
-    _, _, command = watched.out.partition("To go on:\n  batch-resend ")
+    _, _, command = watched.out.partition("To resume:\n  batch-resend ")
     assert command.startswith(f"resume {run} ")
     assert f"--api-key-file '{tmp_path}/key file.txt'" in command
     assert "--cooldown 3h" in command

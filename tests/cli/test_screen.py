@@ -79,7 +79,7 @@ async def test_a_pause_is_seen_with_its_reason_and_the_seconds_left(tmp_path: Pa
         assert "Interrupted: " in screen.text
         assert "Stopping: waiting for " in screen.text
         assert "sending ━" not in screen.text, "nothing of the live view is left behind"
-        assert "To go on:\n  batch-resend resume " in screen.text
+        assert "To resume:\n  batch-resend resume " in screen.text
 
 
 async def test_while_the_windows_are_full_the_screen_says_so_and_until_when(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
             assert await screen.ended() == 4
             told = screen.text.replace("\n", " ")
             assert re.search(r"was cut off\): \d+ of 60 orders sent", told)
-            assert "To go on:\n  batch-resend resume 2" in screen.text
+            assert "To resume:\n  batch-resend resume 2" in screen.text
         await ended(sending)
 
 

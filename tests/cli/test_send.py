@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from batch_resend.cli.options import SHARE
+from batch_resend.cli.values import SHARE
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, results
 

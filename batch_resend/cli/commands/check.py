@@ -29,13 +29,7 @@ from batch_resend.cli.command import (
     together,
 )
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import (
-    MAX_REJECTED,
-    check_log_options,
-    inputs_argument,
-    limit_option,
-    list_options,
-)
+from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
 from batch_resend.cli.output.summary import (
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,
@@ -43,6 +37,7 @@ from batch_resend.cli.output.summary import (
     show_plan,
 )
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.values import MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
 from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run

@@ -30,10 +30,11 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import DURATION, Style, export_options
+from batch_resend.cli.options import Style, export_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.streams import STREAMS
+from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose

@@ -15,7 +15,6 @@ from batch_resend.calls import CALLS
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.next_flags import next_flags_of_run
 from batch_resend.cli.options import (
-    DURATION,
     journal_option,
     order_url_option,
     redact_option,
@@ -24,6 +23,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import REASONS_READ, STUCK_SHOWN, show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
+from batch_resend.cli.values import DURATION
 from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number

@@ -25,8 +25,8 @@ from batch_resend.cli.command import (
     option_of_its_own,
 )
 from batch_resend.cli.lifecycle import beside
-from batch_resend.cli.options import complete_file
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.values import complete_file
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.report import counted

@@ -16,10 +16,11 @@ from batch_resend.cli.commands.export import filter_options, filters_of, wanted_
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import run_log
-from batch_resend.cli.options import DURATION, SEND, any_product_option, send_options
+from batch_resend.cli.options import SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
+from batch_resend.cli.values import DURATION
 from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none
 from batch_resend.journal import Purpose

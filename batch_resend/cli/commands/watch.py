@@ -61,7 +61,7 @@ def watch(
         click.echo("The process that sent it is gone (killed, or the power failed).")
     if code is ExitCode.STOPPED and not flags.none_will_do:
         command = f"batch-resend{flags.config} resume {summary.run_id}{flags.resume}"
-        click.echo(f"To go on:\n  {command}")
+        click.echo(f"To resume:\n  {command}")
     return code
 
 
