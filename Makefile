@@ -80,7 +80,7 @@ pythons:
 		&& $$place/bin/python $(PYTEST) || exit; \
 	done
 
-# In every process that the tests start, too: a quarter slower.
+# In every process that the tests start, too: a quarter slower. Below 95 % it fails.
 coverage: $(READY)
 	$(BIN)/python $(PYTEST) --cov --cov-report term
 

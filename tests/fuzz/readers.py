@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from batch_resend.errors import BatchResendError
+from batch_resend.errors import BatchResendError, InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import RejectedRow, Row
 
@@ -114,7 +114,8 @@ def outcome(path: Path, how: Reading) -> str:
     except BatchResendError as error:
         if not str(error):
             raise AssertionError("an error without a word") from error
-        return type(error).__name__
+        kind = InputError if isinstance(error, InputError) else type(error)
+        return kind.__name__
     if not rows or not all(isinstance(row, Row | RejectedRow) for row in rows):
         raise AssertionError(f"neither rows nor an error: {rows!r}")
     if any(isinstance(row, RejectedRow) and not row.reason for row in rows):
