@@ -26,7 +26,7 @@ from enum import Enum
 from math import inf
 
 from batch_resend.clock import format_duration
-from batch_resend.model import Ruling, Verdict
+from batch_resend.model import SETTLING, Ruling, Verdict
 from batch_resend.sending.failures import (
     CLOSED_FOR_LONG_S,
     History,
@@ -49,7 +49,6 @@ FREE_FOR_FEW_S = 240.0  # how long they are given the benefit of the doubt, wher
 DENIALS = 5  # so many 403 in a row, none accepted before: it is the key, not an order
 
 _OF_ALL = frozenset((Ruling.HOPELESS, Ruling.KEY_REFUSED))  # no request will fare better
-_ANSWERED = frozenset((Ruling.ACCEPTED, Ruling.REFUSED))
 
 
 class Flow(Enum):
@@ -205,7 +204,7 @@ class BreakerState:
         is_first = self.flow is Flow.OPENING
         if verdict.ruling in _OF_ALL or (is_first and is_wrong_address(verdict)):
             return Action(Advice.STOP)
-        if verdict.ruling in _ANSWERED:
+        if verdict.ruling in SETTLING:
             return self._answered(answer)
         if verdict.ruling is Ruling.RATE_LIMITED:
             return self._rate_limited(answer)
@@ -213,7 +212,7 @@ class BreakerState:
 
     def record_canary(self, permit: Permit, verdict: Verdict, now: float) -> Action:
         """Take in what came of a canary. What stops a run, a mail is to show."""
-        if verdict.ruling in _ANSWERED:
+        if verdict.ruling in SETTLING:
             return Action(Advice.AGAIN, self._passed(permit))
         if verdict.ruling in _OF_ALL:
             self._canary_is_there = False

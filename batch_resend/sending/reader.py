@@ -15,7 +15,7 @@ import anyio
 
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import ReadRecorder
-from batch_resend.model import Reply, Ruling, Verdict
+from batch_resend.model import SETTLING, Reply, Ruling, Verdict
 from batch_resend.sending.breaker_state import Advice
 from batch_resend.sending.channel import Channel, Progress, Read
 from batch_resend.sending.failures import History
@@ -35,8 +35,6 @@ MOST_AHEAD = 1_000  # items that are asked about while the answer to an earlier 
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-
-_ANSWERED = frozenset((Ruling.ACCEPTED, Ruling.REFUSED))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -101,7 +99,7 @@ class Reader:
         try:
             step = await self.channel.exchange(read, self._places)
             self._note(read, step.verdict)
-            if step.advice is Advice.STOP or step.verdict.ruling not in _ANSWERED:
+            if step.advice is Advice.STOP or step.verdict.ruling not in SETTLING:
                 self.channel.breaker.raise_stopped()
             return step
         except KeyStopped as stop:
