@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,6 +13,8 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+
+from tests.connections import Connections
 
 # What a name has: records such as `MX 10 mx.example.`, or a word for how the server fails.
 SERVFAIL, REFUSED, SILENT, GARBAGE, TRUNCATED = "servfail", "refused", "silent", "garbage", "long"
@@ -111,16 +113,15 @@ async def dns_server(names: Mapping[str, Sequence[str]]) -> AsyncIterator[DnsSer
     server = DnsServer({name.lower(): has for name, has in names.items()})
 
     async def by_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, OSError):
-            while True:
-                length = int.from_bytes(await reader.readexactly(2))
-                reply = server.answer(await reader.readexactly(length), by_tcp=True)
-                if reply is not None:
-                    writer.write(len(reply).to_bytes(2) + reply)
-                    await writer.drain()
-        writer.close()
+        while True:
+            length = int.from_bytes(await reader.readexactly(2))
+            reply = server.answer(await reader.readexactly(length), by_tcp=True)
+            if reply is not None:
+                writer.write(len(reply).to_bytes(2) + reply)
+                await writer.drain()
 
-    tcp = await asyncio.start_server(by_tcp, "127.0.0.1", 0)
+    connections = Connections(by_tcp)
+    tcp = await asyncio.start_server(connections.accept, "127.0.0.1", 0)
     server.port = tcp.sockets[0].getsockname()[1]
     loop = asyncio.get_running_loop()
     udp, _ = await loop.create_datagram_endpoint(
@@ -130,4 +131,4 @@ async def dns_server(names: Mapping[str, Sequence[str]]) -> AsyncIterator[DnsSer
         yield server
     finally:
         udp.close()
-        tcp.close()
+        await connections.end(tcp)

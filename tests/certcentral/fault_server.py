@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from tests.connections import Connections
+
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 _LENGTH = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 
@@ -90,17 +92,21 @@ class FaultServer:
         self.bodies: list[bytes] = []
         self.mails = 0
         self.connections = 0
-        self.open: set[asyncio.StreamWriter] = set()  # the connections that it holds
         self.port = 0
         self._step = step
         self._tls = tls
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections(self._serve)
         self._server: asyncio.Server | None = None
 
     @property
     def requests(self) -> int:
         """How many requests it saw."""
         return len(self.heads)
+
+    @property
+    def open(self) -> set[asyncio.StreamWriter]:
+        """The connections that it holds."""
+        return self._connections.open
 
     @property
     def base_url(self) -> str:
@@ -124,10 +130,8 @@ class FaultServer:
 
     async def crash(self) -> None:
         """Take no more connections, and break those that are open, whatever they are about."""
-        self.close_port()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert self._server is not None
+        await self._connections.end(self._server)
 
     async def __aexit__(
         self,
@@ -141,22 +145,13 @@ class FaultServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._connections.accept(reader, writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open.add(writer)
-        try:
-            turn = 0
-            while not writer.is_closing():
-                turn += 1
-                await self._step(Visit(self, reader, writer, turn))
-        except (OSError, EOFError):
-            pass  # the client has gone
-        finally:
-            self.open.discard(writer)
-            writer.transport.abort()
+        turn = 0
+        while not writer.is_closing():
+            turn += 1
+            await self._step(Visit(self, reader, writer, turn))
 
 
 # --- steps ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from batch_resend.cluster.queue import open_queue
 from batch_resend.errors import JournalError
 from batch_resend.folders import Database, Place
 from batch_resend.journal import open_journal, read_journal, size_of_journal
+from tests.connections import Connections
 from tests.postgres import forget
 
 pytestmark = pytest.mark.asyncio
@@ -44,36 +45,25 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     """Stand before a server, on all addresses of this machine."""
     found = Gateway()
-    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while (message := await first_message(reader)) == ASKS_FOR_TLS:
-                writer.write(b"N" if tls is None else b"S")
-                await writer.drain()
-                if tls is not None and database is not None:
-                    await writer.start_tls(tls)
-                    found.encrypted += 1
-                    await _passed_on(reader, writer, database)
-                    return
-            found.plain.append(message)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        while (message := await first_message(reader)) == ASKS_FOR_TLS:
+            writer.write(b"N" if tls is None else b"S")
+            await writer.drain()
+            if tls is not None and database is not None:
+                await writer.start_tls(tls)
+                found.encrypted += 1
+                await _passed_on(reader, writer, database)
+                return
+        found.plain.append(message)
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, NOT_LOOPBACK)
+    connections = Connections(serve)
+    server = await asyncio.start_server(connections.accept, NOT_LOOPBACK)
     found.port = server.sockets[0].getsockname()[1]
-    async with server:
+    try:
         yield found
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        await connections.end(server)
 
 
 async def first_message(reader: asyncio.StreamReader) -> bytes:
@@ -94,6 +84,7 @@ async def _passed_on(
                 await target.drain()
         finally:
             target.close()
+            await target.wait_closed()
 
     await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
 
