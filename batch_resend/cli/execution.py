@@ -32,6 +32,7 @@ from batch_resend.cli.output.summary import (
     show_left,
     show_plan,
     show_summary,
+    stopping,
     why_not_sent,
 )
 from batch_resend.cli.output.terminal import (
@@ -361,4 +362,4 @@ def _cancel(asking: anyio.CancelScope) -> str:
 
 def _stop(sending: RunHandle, signal_name: str) -> str:
     sending.stop(f"interrupted by {signal_name}")
-    return f"Stopping: waiting for {counted(sending.progress.in_flight, 'request')} in flight"
+    return stopping(sending.progress.in_flight)

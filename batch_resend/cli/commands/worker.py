@@ -28,12 +28,12 @@ from batch_resend.cli.options import (
     log_options,
     retry_options,
 )
+from batch_resend.cli.output.summary import stopping
 from batch_resend.cli.output.terminal import show_json, show_table
 from batch_resend.clock import SystemClock, format_duration, timestamp
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import open_journal, read_journal
-from batch_resend.report import counted
 from batch_resend.settings import Settings
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ async def _work_on(
 def _end(one: "Worker", sweeper: _Sweeper, _name: str) -> str:
     sweeper.stop()
     one.stop()
-    return f"Ending: waiting for {counted(one.in_flight, 'request')} in flight"
+    return stopping(one.in_flight)
 
 
 @command(

@@ -75,6 +75,13 @@ def show_left(plan: Plan, preview: Preview, to: TextIO) -> None:
     show_pairs(f"Left of run {plan.run.id}", pairs, to)
 
 
+def stopping(in_flight: int) -> str:
+    """Return what is said when a signal stops the sending."""
+    if not in_flight:
+        return "Stopping"
+    return f"Stopping: waiting for {counted(in_flight, 'request')} in flight"
+
+
 def sending_in_words(plan: Plan, preview: Preview) -> str:
     """Return what sending comes to, in one line: whom it mails, what is left out, how long."""
     whom = []
