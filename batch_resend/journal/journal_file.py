@@ -177,17 +177,18 @@ class HeldFile:
             found = _status_of(path)
         except OSError:
             return Loss.UNREACHABLE
-        if found is not None and _id_of(found) == self.known[path]:
-            self.sizes[path] = found.st_size
-            if found.st_size < size:
-                self.cut_short.add(path)
-            if path not in self.cut_short:
-                return None
-            return Loss.LOG_EMPTIED if is_log else Loss.EMPTIED
-        if is_log:
-            return Loss.LOG_DELETED if found is None else Loss.LOG_REPLACED
-        if found is not None:
-            return Loss.REPLACED
+        if found is None:
+            return Loss.LOG_DELETED if is_log else self._loss_without_a_name()
+        if _id_of(found) != self.known[path]:
+            return Loss.LOG_REPLACED if is_log else Loss.REPLACED
+        self.sizes[path] = found.st_size
+        if found.st_size < size:
+            self.cut_short.add(path)
+        if path not in self.cut_short:
+            return None
+        return Loss.LOG_EMPTIED if is_log else Loss.EMPTIED
+
+    def _loss_without_a_name(self) -> Loss:
         return Loss.MOVED if os.fstat(self.descriptor).st_nlink else Loss.DELETED
 
 
