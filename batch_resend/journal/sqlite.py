@@ -1,8 +1,9 @@
 """A journal in a file: its lock, and how SQLite is to treat it.
 
 One connection writes and checkpoints; every other one is read-only (SQLite before 3.51.3 can
-corrupt a WAL that two connections write and checkpoint at once). `synchronous=FULL` makes a
-commit survive a power loss.
+corrupt a WAL that two connections write and checkpoint at once). `synchronous=EXTRA` makes
+a commit survive a power loss, also on a file system that cannot hold a WAL: there the rollback
+journal has to be gone for good, or the commit would be undone.
 """
 
 import fcntl
@@ -29,7 +30,7 @@ from batch_resend.journal.statements import journal_errors
 log = logging.getLogger(__name__)
 
 _WORTH_COMPACTING = 0.25  # of its pages, that are free
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "busy_timeout=10000")
+_PRAGMAS = ("journal_mode=WAL", "synchronous=EXTRA", "cache_size=-32768", "busy_timeout=10000")
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ async def test_the_journal_is_kept_so_that_a_commit_survives_a_power_loss(path: 
         return [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
 
     async with running(path, 1) as (journal, *_):
-        assert await journal._writer.transaction(told) == ["wal", 2]  # 2: FULL
+        assert await journal._writer.transaction(told) == ["wal", 3]  # 3: EXTRA
 
 
 async def test_what_many_tasks_write_at_once_is_few_commits(path: Path) -> None:

@@ -96,6 +96,7 @@ class Disk:
     on_write: Callable[[int], int] = lambda _: SQLITE_OK  # the number of the write -> its result
     writes: int = 0
     _contents: dict[str, _Content] = field(default_factory=dict)
+    _deleted: dict[str, _Content] = field(default_factory=dict)  # not for good: they may come back
 
     # --- told by the VFS --------------------------------------------------------------------
 
@@ -124,13 +125,21 @@ class Disk:
         if result != SQLITE_OK:
             return IOERR_FSYNC
         self._contents[path].sync()
-        if path.endswith("-wal"):  # SQLite syncs the folder of a log that it has made, too
-            for content in self._contents.values():
-                content.entry_is_durable = True
+        if path.endswith(("-wal", "-journal")):
+            self._sync_folder()  # SQLite syncs the folder of a log that it has made, too
         return SQLITE_OK
 
-    def deleted(self, path: str) -> None:
-        self._contents.pop(path, None)
+    def deleted(self, path: str, *, syncs_folder: bool) -> None:
+        content = self._contents.pop(path, None)
+        if syncs_folder:
+            self._sync_folder()
+        elif content is not None and content.entry_is_durable:
+            self._deleted[path] = content
+
+    def _sync_folder(self) -> None:
+        self._deleted.clear()
+        for content in self._contents.values():
+            content.entry_is_durable = True
 
     # --- a crash ----------------------------------------------------------------------------
 
@@ -145,6 +154,16 @@ class Disk:
                 shutil.copyfile(file, into / file.name)
             elif content.entry_is_durable or dice.random() < 0.5:
                 (into / file.name).write_bytes(_after_power_loss(content, dice))
+        if dice is not None and is_available():
+            self._bring_back(into, dice)
+
+    def _bring_back(self, into: Path, dice: random.Random) -> None:
+        """Have files again whose deletion a power loss has undone."""
+        for path, content in self._deleted.items():
+            place = into / Path(path).name
+            if not place.exists() and dice.random() < 0.5:
+                place.write_bytes(content.durable)
+        self._deleted.clear()
 
 
 def _after_power_loss(content: _Content, dice: random.Random) -> bytes:
@@ -214,7 +233,7 @@ class _Hooks:
     def _delete(self, vfs: int, name: int, sync: int) -> int:
         result: int = self._real_delete(vfs, name, sync)
         if self.disk is not None:
-            self.disk.deleted(ctypes.string_at(name).decode())
+            self.disk.deleted(ctypes.string_at(name).decode(), syncs_folder=bool(sync))
         return result
 
     def _close(self, file: int) -> int:
