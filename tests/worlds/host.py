@@ -12,6 +12,7 @@ from unittest import mock
 
 import aiohttp.connector
 import aiosqlite.core
+import anyio._backends._asyncio as anyio_tasks
 import anyio.to_thread
 from filelock import FileLock
 from sqlalchemy import Engine
@@ -179,6 +180,8 @@ def _in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         mock.patch.object(aiosqlite.core, "Thread", LoopThread),
         mock.patch.object(aiosqlite.core, "SimpleQueue", LoopQueue),
         mock.patch.object(anyio.to_thread, "run_sync", _in_a_thread),
+        mock.patch.object(anyio_tasks, "set", _InOrder, create=True),
+        mock.patch.object(aiohttp.connector, "set", _InOrder, create=True),
         mock.patch.object(journal_file, "_MOUNTS", _NO_FILE),
         mock.patch.object(journal_file, "_held", set()),  # each process has its own
         mock.patch.object(sqlite, "FileLock", _at_once),
@@ -207,6 +210,18 @@ def _with_shared_statements(engine: Any, *args: Any, **options: Any) -> None:
 
 def _is_of_same_kind(one: object, other: object) -> bool:
     return type(one) is type(other)
+
+
+class _InOrder(dict[Any, None]):
+    """A set that yields its members as they came: another goes by where they lie in memory."""
+
+    def add(self, member: Any) -> None:
+        self[member] = None
+
+    def discard(self, member: Any) -> None:
+        self.pop(member, None)
+
+    remove = dict.__delitem__
 
 
 def _at_once(path: str, timeout: float, **options: Any) -> FileLock:

@@ -78,7 +78,7 @@ class History:
     def trace(self) -> list[object]:
         """Return what is the same whenever a world is run again."""
         return [
-            [(p.began_at, p.ended_at, p.crashed, p.state, str(p.error)) for p in self.processes],
+            [(p.began_at, p.ended_at, p.crashed, p.state, type(p.error)) for p in self.processes],
             [(v.left_at, v.arrived_at, v.path, v.mailed, v.heard_at) for v in self.ca.visits],
         ]
 
