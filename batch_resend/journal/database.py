@@ -217,7 +217,6 @@ class Reader:
         self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
     ) -> Sequence[Record]:
         """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
-
         found: Sequence[Record] = ()
 
         def all_found(connection: Connection) -> Sequence[Record]:
