@@ -218,13 +218,17 @@ class Reader:
     ) -> Sequence[Record]:
         """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
         found: Sequence[Record] = ()
+
+        def all_found(connection: Connection) -> Sequence[Record]:
+            with connection.begin():
+                result = execute(connection, name, words, **values)
+                return result.all() if result.returns_rows else ()
+
         # One at a time, whichever task asks: a connection has no two transactions. A query cut off
         # by a cancellation would leave it unusable for the report.
         with journal_errors(self.place), anyio.CancelScope(shield=True):
-            async with self._turn, self.connection.begin():
-                asked = statement(name, self.connection.dialect.name, words)
-                result = await self.connection.execute(asked, values)
-                found = result.all() if result.returns_rows else ()
+            async with self._turn:
+                found = await self.connection.run_sync(all_found)
         return found
 
     async def count(self, name: str, **values: object) -> int:

@@ -13,7 +13,7 @@ from tests.cli.raw_service import WRONG_KEY
 from tests.worlds import replies
 from tests.worlds.loop import Outside
 from tests.worlds.network import SECURING_S, Connection
-from tests.worlds.spec import OF_CONNECTIONS, Blow, Kind, Trouble, World
+from tests.worlds.spec import OF_CONNECTIONS, STANDING_STILL, Kind, Trouble, World
 
 FIRST_ORDER = 100_000_001
 KEYS = ("first-key-of-a-world", "second-key-of-a-world")
@@ -245,7 +245,7 @@ class ModelCA:
             # The program takes it to arrive within its timeout again once it was given up, which is
             # up to a timeout after the call began: before its connection, and a freeze, if any.
             strikes = [strike for start in self.world.starts for strike in start.strikes]
-            stood_still = any(strike.blow in _STANDING_STILL for strike in strikes)
+            stood_still = any(strike.blow in STANDING_STILL for strike in strikes)
             travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if stood_still else 1.6)
         self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
@@ -318,7 +318,6 @@ class ModelCA:
 
 
 _EXTRA = (b"x", b"\r\n", replies.NO_CONTENT, b"HTTP/1.1 200 OK\r\nContent-Length: 9")
-_STANDING_STILL = frozenset((Blow.FREEZE, Blow.SUSPEND, Blow.SECOND_PROCESS))
 
 
 def _ending(dice: random.Random) -> Literal["closed", "reset"]:

@@ -100,13 +100,11 @@ class Outside:
 
 
 class _Task(asyncio.Task[Any]):
-    """A task whose place in a set does not depend on where it lies in memory."""
+    """A task whose place in a set depends on its loop alone, not on where it lies in memory."""
 
-    serials = itertools.count()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._serial = next(self.serials)
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, loop: "WorldLoop", **kwargs: Any) -> None:
+        self._serial = next(loop.serials)
+        super().__init__(*args, loop=loop, **kwargs)
 
     def __hash__(self) -> int:
         return self._serial
@@ -142,6 +140,7 @@ class WorldLoop(asyncio.SelectorEventLoop):
         self._news: list[asyncio.Handle] = []
         self._free_at: dict[int, float] = {}  # by executor: when its thread has done its work
         self.turns = 0
+        self.serials = itertools.count()  # of its tasks
         self.kill: str | None = None  # why the process ends at its next turn
         self.threads_are_gone = False
         self.on_work: Callable[[], None] = lambda: None  # after each piece of work of a thread
@@ -239,7 +238,7 @@ class WorldLoop(asyncio.SelectorEventLoop):
 
 
 def _make_task(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], context: Context | None = None
+    loop: WorldLoop, coro: Coroutine[Any, Any, Any], context: Context | None = None
 ) -> "asyncio.Task[Any]":
     return _Task(coro, loop=loop, context=context)
 

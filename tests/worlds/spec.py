@@ -71,6 +71,9 @@ class Blow(StrEnum):
     DISK_ERROR = "disk_error"  # a write or a sync fails, once
 
 
+STANDING_STILL = frozenset((Blow.FREEZE, Blow.SUSPEND, Blow.SECOND_PROCESS))
+
+
 class On(StrEnum):
     """What a blow waits for; the number of them is beside it."""
 
@@ -172,6 +175,13 @@ _OF_ONE_ANSWER = tuple(kind for kind in Kind if kind not in OF_CONNECTIONS)
 
 def draw(seed: str) -> World:
     """Return the world of a seed."""
+    world, chance = _drawn(seed), random.Random(f"{seed}/meeting")
+    if not world.troubles or chance.random() >= _MEETINGS:
+        return world
+    return chance.choice((_crowded_by_the_late, _cut_off_and_set_back))(world, chance)
+
+
+def _drawn(seed: str) -> World:
     chance = random.Random(f"{seed}/spec")
     orders = chance.choice(_ORDERS)
     timeout_s = chance.choice((2.0, 5.0, 30.0))
@@ -225,6 +235,39 @@ def _readable_clocks(starts: Sequence[Start]) -> tuple[Start, ...]:
         readable.append(replace(start, clock_skew_s=min(start.clock_skew_s, ceiling_s)))
         of_this_boot.append(readable[-1].clock_skew_s)
     return tuple(readable)
+
+
+# Some faults show only where several things meet, each of them rare.
+_MEETINGS = 0.1  # of the worlds
+_TIGHT = _WINDOWS[1:5]
+
+
+def _crowded_by_the_late(world: World, chance: random.Random) -> World:
+    """Have requests arrive after they were given up, into windows that are full by then."""
+    orders = max(world.orders, 5)
+    late = Trouble(Kind.ARRIVES_LATE, 0.0, 600.0, chance.choice((0.1, 0.3)))
+    starts = tuple(
+        replace(start, strikes=tuple(s for s in start.strikes if s.blow not in STANDING_STILL))
+        for start in world.starts
+    )
+    return replace(
+        world, orders=orders, rows=max(world.rows, orders), windows=chance.choice(_TIGHT),
+        latency_s=(0.01, 0.01), concurrency=32, preflight=False, troubles=(late,), starts=starts,
+    )  # fmt: skip
+
+
+def _cut_off_and_set_back(world: World, chance: random.Random) -> World:
+    """Have a process cut off in the middle of requests, and the clock set before the next one."""
+    orders = max(world.orders, 5)
+    killed = Strike(Blow.KILL, On.ARRIVAL, chance.randint(1, orders))
+    first = replace(world.starts[0], strikes=(killed,))
+    skew_s = chance.choice((-3600.0, -60.0, -5.0))
+    following = Start(chance.choice((How.SAME, How.RESUME)), SHORTEST_WAIT_S, skew_s)
+    return replace(
+        world, orders=orders, rows=max(world.rows, orders), windows=chance.choice(_TIGHT),
+        latency_s=(0.01, 0.01), concurrency=32, preflight=False, troubles=world.troubles[:1],
+        starts=_readable_clocks((first, following, *world.starts[1:])),
+    )  # fmt: skip
 
 
 def _trouble(chance: random.Random) -> Trouble:
