@@ -1,0 +1,159 @@
+"""What a world with several hosts is, as a value: drawn from a seed, made smaller, kept as JSON.
+
+It is a world of one host (`spec.py`) in what CA and network do, and has hosts in the place of
+starts. They share a journal in PostgreSQL: a real server, see `database.py`. Procrastinate, which
+hands chunks out to workers, is a model (`queue_model.py`), for it counts by a clock of its own.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pydantic import TypeAdapter
+
+from tests.worlds.database import DatabaseKind, DatabaseTrouble
+from tests.worlds.shrink import smaller as smaller_base
+from tests.worlds.shrink import without
+from tests.worlds.spec import Blow, How, On, Start, Strike, World, draw, draw_strike
+
+
+class Role(StrEnum):
+    """What the processes of a host do."""
+
+    SENDER = "sender"  # plan and send by themselves
+    DISTRIBUTOR = "distributor"  # plan, and have workers send
+    WORKER = "worker"  # send what others have planned
+
+
+class Part(StrEnum):
+    """Which of a world's orders a host has in its list."""
+
+    ALL = "all"
+    FIRST = "first"  # two thirds of them
+    LAST = "last"  # two thirds of them: some are in both
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """A host, and its processes, one after another."""
+
+    role: Role
+    starts: tuple[Start, ...]
+    part: Part = Part.ALL
+    stays_s: float = 120.0  # how long a worker is at work until it is ended
+
+
+@dataclass(frozen=True, slots=True)
+class HostsWorld:
+    """All that happens, but for small change, which the seed deals."""
+
+    base: World  # without starts of its own
+    hosts: tuple[HostPlan, ...]
+    database: tuple[DatabaseTrouble, ...] = ()
+    jobs: int = 2  # chunks that a worker sends at once
+
+    @property
+    def whole(self) -> World:
+        """The world with the starts of all hosts, as CA and oracle look at it."""
+        return replace(self.base, starts=tuple(s for host in self.hosts for s in host.starts))
+
+    def as_json(self) -> str:
+        """Return it as one line of JSON, which `from_json` reads."""
+        return _WORLD.dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "HostsWorld":
+        """Return the world that a JSON text has. Raises ValueError."""
+        return _WORLD.validate_json(text)
+
+
+_WORLD = TypeAdapter(HostsWorld)
+_WINDOWS = (("1000/3m", "100/5s"), ("10/1m", "4/5s"), ("6/10s",), ("3/2s", "20/1m"), ("1/3s",))
+_BLOWS = (Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE, Blow.FREEZE, Blow.SUSPEND,
+          Blow.SUSPEND, Blow.INTERRUPT)  # fmt: skip
+
+
+def draw_hosts(seed: str) -> HostsWorld:
+    """Return the world of a seed."""
+    chance = random.Random(f"{seed}/hosts")
+    base = replace(
+        draw(f"{seed}/base"), seed=seed, verify=False, preflight=False, starts=(),
+        windows=chance.choice(_WINDOWS),
+    )  # fmt: skip
+    count = chance.choice((2, 2, 3, 4))
+    if chance.random() < 0.5:
+        roles = [Role.SENDER] * count
+    else:
+        others = [chance.choice((Role.WORKER, Role.WORKER, Role.SENDER)) for _ in range(count)]
+        roles = [Role.DISTRIBUTOR, Role.WORKER, *others][:count]
+    hosts = tuple(_host(chance, role, base.orders) for role in roles)
+    troubles = tuple(_trouble(chance, count) for _ in range(chance.choice((0, 0, 1, 1, 2))))
+    return HostsWorld(base, hosts, troubles, jobs=chance.choice((1, 2, 4)))
+
+
+def _host(chance: random.Random, role: Role, orders: int) -> HostPlan:
+    starts = [_start(chance, role, orders, first=n == 0) for n in range(chance.choice((1, 1, 2)))]
+    part = chance.choice(tuple(Part))
+    return HostPlan(role, tuple(starts), part, chance.choice((20.0, 120.0, 600.0)))
+
+
+def _start(chance: random.Random, role: Role, orders: int, *, first: bool) -> Start:
+    how = How.SAME if first else chance.choice((How.SAME, How.SHUFFLED, How.RESUME))
+    gap_s = chance.choice((0.0, 0.0, 0.5, 3.0) if first else (1.0, 7.0, 40.0))
+    strikes = ()
+    if chance.random() < 0.5:
+        strikes = (_strike(chance, role, orders),)
+    # More than the cooldown may not lie between clocks; see `_readable_clocks`.
+    skew_s = chance.choice((0.0, 0.0, 0.0, -3600.0, 3600.0, -5.0))
+    return Start(how, gap_s, skew_s, strikes=strikes)
+
+
+def _strike(chance: random.Random, role: Role, orders: int) -> Strike:
+    strike = draw_strike(chance, orders)
+    blow = chance.choice(_BLOWS)
+    on = On.TURN if strike.on is On.WRITE else strike.on
+    count = strike.count
+    if on is On.TURN:
+        count = chance.randint(100, 500 + 100 * orders)  # to open PostgreSQL takes a hundred
+    if blow is Blow.INTERRUPT and role is Role.WORKER:
+        blow = Blow.KILL
+    return Strike(blow, on, count, chance.choice((0.5, 4.0, 40.0, 400.0)))
+
+
+def _trouble(chance: random.Random, hosts: int) -> DatabaseTrouble:
+    kind = chance.choice(tuple(DatabaseKind))
+    since_s = chance.choice((0.0, chance.uniform(0.0, 3.0), chance.uniform(0.0, 30.0)))
+    for_s = chance.choice((0.5, 5.0, 60.0))
+    share = chance.choice((0.01, 0.05, 0.3))
+    by_s = chance.choice((-3600.0, 3600.0, -7.0, 7.0))
+    host = chance.randrange(hosts)
+    return DatabaseTrouble(kind, since_s, since_s + for_s, share, host, by_s)
+
+
+def smaller(world: HostsWorld) -> Iterator[HostsWorld]:
+    """Yield worlds with one thing less, those with much less first."""
+    for place in range(len(world.hosts)):
+        if len(world.hosts) > 1:
+            yield replace(world, hosts=without(world.hosts, place))
+    for place in range(len(world.database)):
+        yield replace(world, database=without(world.database, place))
+    for place, host in enumerate(world.hosts):
+        for plainer in _plainer(host):
+            hosts = (*world.hosts[:place], plainer, *world.hosts[place + 1 :])
+            yield replace(world, hosts=hosts)
+    for base in smaller_base(world.base):
+        yield replace(world, base=base)
+
+
+def _plainer(host: HostPlan) -> Iterator[HostPlan]:
+    for place, start in enumerate(host.starts):
+        if len(host.starts) > 1:
+            yield replace(host, starts=without(host.starts, place))
+        for plain in ({"strikes": ()}, {"clock_skew_s": 0.0}, {"how": How.SAME}, {"gap_s": 0.0}):
+            plainer = replace(start, **plain)
+            if plainer != start:
+                starts = (*host.starts[:place], plainer, *host.starts[place + 1 :])
+                yield replace(host, starts=starts)
+    if host.part is not Part.ALL:
+        yield replace(host, part=Part.ALL)
