@@ -127,7 +127,7 @@ class WorldDatabase:
             elif trouble.kind is DatabaseKind.UNREACHABLE:
                 gives_up_at = trouble.since_s + KEEPALIVE_S
                 if gives_up_at < trouble.until_s:
-                    self.outside.at(gives_up_at, partial(self._give_up, trouble.host))
+                    self.outside.at(gives_up_at, partial(self.give_up, trouble.host))
 
     # --- how things are -----------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class WorldDatabase:
             self._end(list(self._open))
             self._carry_on_blocked()
 
-    def _give_up(self, host: int) -> None:
+    def give_up(self, host: int) -> None:
         """End the sessions of a host that gives no sign of life."""
         self._end([pid for pid, loop in self._open.items() if loop.host == host])
         self._carry_on_blocked()
@@ -432,7 +432,7 @@ class _Control(psycopg.Connection[Any]):
     """A connection of nobody's in the world."""
 
     def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
-        return psycopg.waiting.wait(gen, self.pgconn.socket)
+        return psycopg.waiting.wait(gen, self.pgconn.socket, interval=0.1)
 
 
 class PreparedServer:
