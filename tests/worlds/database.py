@@ -16,31 +16,24 @@ not end the server. What is committed would be there afterwards in any case.
 """
 
 import asyncio
-import os
 import random
-import select
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import psycopg
 import psycopg.waiting
 from greenlet import getcurrent, greenlet
-from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 
-from batch_resend.folders import Database
 from tests.worlds.loop import Outside
+from tests.worlds.server import PreparedServer, Question
 
 KEEPALIVE_S = 25.0  # after which the server gives up a host that is gone without a word
-_LOOK_S = 0.004  # without an answer for so long, the server is asked whether it waits for a lock
-_LONGEST_S = 30.0  # of real time: nothing that is asked here takes as long
 _GONE = "the connection is lost"
 
 
@@ -68,23 +61,17 @@ class DatabaseTrouble:
 
 
 @dataclass(eq=False)
-class _Question:
-    """What a process asks the server, until it has the answer."""
+class _Question(Question):
+    """One on its way, by a process."""
 
-    loop: Any
-    connection: Any  # None: it asks for one
-    gen: Any
-    answered: Callable[[Any, Any], None]  # with what came, or the error
-    wanted: Any = None  # what it waits for at the socket; None: it has not begun
-    socket: int = -1
+    loop: Any = field(kw_only=True)
+    answered: Callable[[Any, Any], None] = field(kw_only=True)  # with what came, or the error
     is_heard: bool = False  # by the server, or never
-    made: Any = None
-    error: BaseException | None = None
     breaks_after: bool = False
     is_over: bool = False
 
 
-class Thread(greenlet):
+class Thread(greenlet):  # type: ignore[misc]  # it has no types
     """A thread of a process, which stands still while the server is asked."""
 
     loop: Any
@@ -107,7 +94,7 @@ class Thread(greenlet):
 class WorldDatabase:
     """The server as the processes of one world reach it."""
 
-    server: "PreparedServer"
+    server: PreparedServer
     seed: str
     outside: Outside
     epoch_s: float
@@ -169,7 +156,7 @@ class WorldDatabase:
 
     def ask(self, loop: Any, connection: Any, gen: Any, answered: Callable[..., None]) -> None:
         """Ask the server something for a process; `answered` is called when it hears of it."""
-        question = _Question(loop, connection, gen, answered)
+        question = _Question(connection, gen, loop=loop, answered=answered)
         self._under_way[question] = None
         self.outside.after(self._travel_s(loop.host), partial(self._arrive, question))
 
@@ -186,19 +173,19 @@ class WorldDatabase:
             self._end([question.connection.pgconn.backend_pid])
         question.breaks_after = self._strikes(DatabaseKind.BREAKS_AFTER)
         self._carry_on(question)
-        if question.connection is None or is_idle(question.connection):
+        if question.connection is None or _is_idle(question.connection):
             self._carry_on_blocked()
 
     def _carry_on(self, question: _Question) -> None:
         self.server.show_time(self._clock_s())
-        if not _drive(question, self._waits_for_a_lock):
+        if not question.carry_on(self.server.is_blocked):
             self._blocked.append(question)
             return
         if question.connection is None and question.error is None:
             self._open[question.made.pgconn.backend_pid] = question.loop
         elif question.breaks_after and question.connection is not None:
             self._end([question.connection.pgconn.backend_pid])
-            question.error = _lost(question.connection)
+            question.lose_answer()
         self._send_back(question)
 
     def _carry_on_blocked(self) -> None:
@@ -208,11 +195,6 @@ class WorldDatabase:
             self._carry_on(question)
         if len(self._blocked) < len(waited):
             self._carry_on_blocked()  # what they let go
-
-    def _waits_for_a_lock(self, question: _Question) -> bool:
-        if question.connection is None:
-            return False
-        return self.server.is_blocked(question.connection.pgconn.backend_pid)
 
     def _send_back(self, question: _Question) -> None:
         answer = partial(self._answer, question)
@@ -288,52 +270,6 @@ class WorldDatabase:
             connection.pgconn.finish()
 
 
-def _drive(question: _Question, is_blocked: Callable[[_Question], bool]) -> bool:
-    """Have the server answer; return whether it has, and does not wait for a lock."""
-    until = time.monotonic() + _LONGEST_S
-    try:
-        if question.wanted is None:
-            _note(question, next(question.gen))
-        while time.monotonic() < until:
-            ready = _ready(question.socket, question.wanted)
-            if ready:
-                _note(question, question.gen.send(ready))
-            elif is_blocked(question):
-                return False
-        raise AssertionError("the server neither answers nor waits for a lock")
-    except StopIteration as done:
-        question.made = done.value
-    except psycopg.Error as error:
-        question.error = error
-    return True
-
-
-def _note(question: _Question, wanted: Any) -> None:
-    if question.connection is None:  # one that is being made also says where
-        question.socket, question.wanted = wanted
-    else:
-        question.socket, question.wanted = question.connection.pgconn.socket, wanted
-
-
-def _ready(socket: int, wanted: int) -> int:
-    poll = select.poll()
-    events = (select.POLLIN if wanted & 1 else 0) | (select.POLLOUT if wanted & 2 else 0)
-    poll.register(socket, events)
-    ready = 0
-    for _, found in poll.poll(_LOOK_S * 1000):
-        ready |= (1 if found & ~select.POLLOUT else 0) | (2 if found & select.POLLOUT else 0)
-    return psycopg.waiting.Ready(ready & wanted or wanted) if ready else 0
-
-
-def _lost(connection: Any) -> psycopg.OperationalError:
-    """Return the error of a connection that broke while its answer was waited for."""
-    pgconn = connection.pgconn
-    while pgconn.status == ConnStatus.OK:
-        with suppress(psycopg.Error):
-            pgconn.consume_input()
-    return psycopg.OperationalError("consuming input failed: the server closed the connection")
-
-
 # --- where psycopg waits --------------------------------------------------------------------------
 
 
@@ -345,12 +281,16 @@ def asked_in_the_world(database: WorldDatabase) -> Iterator[None]:
         thread = getcurrent()
         assert isinstance(thread, Thread)
         _refuse_the_dead(thread.loop)
+        if _is_done_at_once(gen, connection):
+            return psycopg.waiting.wait(gen, -1)
         database.ask(thread.loop, connection, gen, thread.resume)
         return thread.wait()
 
     async def in_loop(gen: Any, connection: Any = None) -> Any:
         loop: Any = asyncio.get_running_loop()
         _refuse_the_dead(loop)
+        if _is_done_at_once(gen, connection):
+            return psycopg.waiting.wait(gen, -1)
         future = loop.create_future()
         database.ask(loop, connection, gen, lambda *came: loop.notify(_settle, future, *came))
         return await future
@@ -397,6 +337,18 @@ def asked_in_the_world(database: WorldDatabase) -> Iterator[None]:
         yield
 
 
+def _is_idle(connection: Any) -> bool:
+    """Whether a connection is in no transaction."""
+    return bool(connection.pgconn.transaction_status == TransactionStatus.IDLE)
+
+
+def _is_done_at_once(gen: Any, connection: Any) -> bool:
+    """Whether something does not come to the server at all."""
+    name = getattr(gen, "__name__", "")
+    ends = name in ("_commit_gen", "_rollback_gen")
+    return (ends and _is_idle(connection)) or (name.startswith("_set_") and name.endswith("_gen"))
+
+
 def _refuse_the_dead(loop: Any) -> None:
     if loop.is_dead:
         raise psycopg.OperationalError(_GONE)
@@ -409,88 +361,3 @@ def _settle(future: "asyncio.Future[Any]", made: Any, error: BaseException | Non
         future.set_exception(error)
     else:
         future.set_result(made)
-
-
-# --- the server -----------------------------------------------------------------------------------
-
-_FASTER = (  # it is nobody's memory; and it does nothing at moments of its own
-    "ALTER SYSTEM SET fsync = off",
-    "ALTER SYSTEM SET full_page_writes = off",
-    "ALTER SYSTEM SET autovacuum = off",
-    "ALTER SYSTEM SET jit = off",
-    "ALTER SYSTEM SET max_connections = 200",
-    "SELECT pg_reload_conf()",
-)
-_TABLES = (
-    "SELECT string_agg(format('batch_resend.%I', relname), ', ') FROM pg_class "
-    "WHERE relnamespace = 'batch_resend'::regnamespace AND relkind = 'r' "
-    "AND relname <> 'batch_resend_schema'"
-)
-
-
-class _Control(psycopg.Connection[Any]):
-    """A connection of nobody's in the world."""
-
-    def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
-        return psycopg.waiting.wait(gen, self.pgconn.socket, interval=0.1)
-
-
-class PreparedServer:
-    """A server with the tables of a journal, whose clock is a file."""
-
-    def __init__(self, database: Database) -> None:
-        """Make use of a database that has a journal, made by the program."""
-        self.database = database
-        memory = Path("/dev/shm")
-        self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
-        Path(self._folder.name).chmod(0o755)
-        clock = Path(self._folder.name) / "clock"
-        self._clock = os.open(clock, os.O_CREAT | os.O_RDWR, 0o644)
-        self.show_time(0.0)
-        self._control = _Control.connect(database.url, autocommit=True)
-        for statement in _FASTER:
-            self._control.execute(statement)
-        self._control.execute(
-            "CREATE OR REPLACE FUNCTION batch_resend.clock_s() RETURNS double precision "
-            f"LANGUAGE sql VOLATILE AS 'SELECT pg_read_file(''{clock}'')::double precision'"
-        )
-        found = self._control.execute(_TABLES).fetchone()
-        assert found is not None
-        self._empty = f"TRUNCATE {found[0]} RESTART IDENTITY"
-
-    def empty(self) -> None:
-        """Forget the world before."""
-        self._control.execute(self._empty)
-
-    def show_time(self, at: float) -> None:
-        """Have the server's clock say so."""
-        os.pwrite(self._clock, f"{at:25.6f}".encode(), 0)
-
-    def is_blocked(self, pid: int) -> bool:
-        """Whether a connection waits for a lock that another one has."""
-        found = self._control.execute("SELECT pg_blocking_pids(%s) <> '{}'", (pid,)).fetchone()
-        assert found is not None
-        return bool(found[0])
-
-    def end(self, pids: list[int]) -> None:
-        """End connections, by their processes, and wait until their locks are free."""
-        for pid in pids:
-            self._control.execute("SELECT pg_terminate_backend(%s)", (pid,))
-        self.await_end(pids)
-
-    def await_end(self, pids: list[int]) -> None:
-        """Wait until connections are gone for the server, too."""
-        there = "SELECT FROM pg_stat_activity WHERE pid = ANY (%s)"
-        while self._control.execute(there, (pids,)).fetchone():
-            time.sleep(0.0005)
-
-    def close(self) -> None:
-        """Leave it."""
-        self._control.close()
-        os.close(self._clock)
-        self._folder.cleanup()
-
-
-def is_idle(connection: Any) -> bool:
-    """Whether a connection is in no transaction."""
-    return bool(connection.pgconn.transaction_status == TransactionStatus.IDLE)

@@ -101,7 +101,7 @@ def _host(chance: random.Random, role: Role, orders: int) -> HostPlan:
 def _start(chance: random.Random, role: Role, orders: int, *, first: bool) -> Start:
     how = How.SAME if first else chance.choice((How.SAME, How.SHUFFLED, How.RESUME))
     gap_s = chance.choice((0.0, 0.0, 0.5, 3.0) if first else (1.0, 7.0, 40.0))
-    strikes = ()
+    strikes: tuple[Strike, ...] = ()
     if chance.random() < 0.5:
         strikes = (_strike(chance, role, orders),)
     # More than the cooldown may not lie between clocks; see `_readable_clocks`.

@@ -1,22 +1,18 @@
-"""A world with several hosts from its beginning to its end, and what always holds there."""
+"""A world with several hosts from its beginning to its end: their processes, side by side."""
 
 import asyncio
-import logging
+import itertools
 import random
 import tempfile
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
-from math import inf
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import anyio
-from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from batch_resend.batch import Batch, open_batch
@@ -25,30 +21,24 @@ from batch_resend.cluster import leases, slots
 from batch_resend.cluster.leases import runs_with_workers
 from batch_resend.cluster.worker import Worker
 from batch_resend.errors import BatchResendError, JournalError, UnknownRun
-from batch_resend.folders import Database
 from batch_resend.intake import ListSource, Reading
 from batch_resend.journal import open_journal
 from batch_resend.journal.recording import Recorder
 from batch_resend.model import Outcome, Plan, RequestStatus, RunState
-from batch_resend.sending.limiter import RISE
 from batch_resend.settings import Settings, make_account, make_settings
-from batch_resend.windows import parse_windows
-from tests.worlds import oracle
-from tests.worlds.ca import FIRST_ORDER, Client, ModelCA, Visit, key_of_account
+from tests.worlds.ca import FIRST_ORDER, Client, ModelCA, key_of_account
 from tests.worlds.database import (
     KEEPALIVE_S,
-    DatabaseKind,
-    PreparedServer,
     WorldDatabase,
     asked_in_the_world,
 )
-from tests.worlds.explore import quiet
 from tests.worlds.host import EPOCH_S, Host, WorldClock, in_the_world
 from tests.worlds.hosts import HostPlan, HostsWorld, Part, Role
 from tests.worlds.lists import Row, first_list, requests_of, written
-from tests.worlds.loop import Stuck
+from tests.worlds.loop import _Task
 from tests.worlds.queue_model import HostQueue, ModelQueue
 from tests.worlds.run import CALM_STARTS, History, Process
+from tests.worlds.server import PreparedServer
 from tests.worlds.spec import Blow, How, Start, Strike
 from tests.worlds.together import HostLoop, HostOutside, Together
 
@@ -65,7 +55,6 @@ class SharedHistory(History):
     hosts: HostsWorld = field(kw_only=True)
     database: WorldDatabase = field(kw_only=True)
     roles: dict[int, Role] = field(default_factory=dict)  # of processes
-    lost_database: set[int] = field(default_factory=set)  # processes that had none for a while
     shares: list[tuple[float, float, str, float]] = field(default_factory=list)  # asked, heard
 
     def trace(self) -> list[object]:
@@ -162,6 +151,7 @@ class HostsRun:
                 (leases, "LEAST", LEAST_IN_A_CHUNK),
                 (Recorder, "end", _noting(Recorder.end, self._note_end)),
                 (slots.Slots, "_ask", _noting(slots.Slots._ask, self._note_grant)),
+                (_Task, "serials", itertools.count()),  # a world is the same after others, too
                 (PGDialect_psycopg, "__eq__", _is_of_same_kind),
                 (PGDialect_psycopg, "__hash__", lambda dialect: hash(type(dialect))),
             ):
@@ -174,7 +164,9 @@ class HostsRun:
             loop: Any = asyncio.get_running_loop()
             loop.process.heard.append((self.outside.now, outcome))
 
-    def _note_grant(self, asked_at: float, grant: slots.Grant, _own: Any, budget: str, *_: Any) -> None:
+    def _note_grant(
+        self, asked_at: float, grant: slots.Grant, _own: Any, budget: str, *_: Any
+    ) -> None:
         self.history.shares.append((asked_at, self.outside.now, budget, grant.share))
 
     # --- hosts and processes ------------------------------------------------------------------
@@ -219,9 +211,7 @@ class HostsRun:
             process.struck = tuple(f"{s.blow}@{s.on}" for s in one.struck)
         return process
 
-    async def _job(
-        self, process: Process, host: HostPlan, clock: WorldClock, one: _Host
-    ) -> None:
+    async def _job(self, process: Process, host: HostPlan, clock: WorldClock, one: _Host) -> None:
         settings = self._settings()
         if host.role is Role.WORKER:
             await self._work(process, settings, clock, host.stays_s)
@@ -238,6 +228,9 @@ class HostsRun:
                 async for _ in sending:
                     pass
             process.state, process.stop_reason = sending.state, sending.stop_reason
+            process.error = next(
+                (s.journal_error for s in sending.senders if s.journal_error), None
+            )
             if process.calm:
                 await self._read_results(batch, process, plan)
 
@@ -262,8 +255,8 @@ class HostsRun:
                     async with _watched(worker, partial(self._is_over, worker, journal, ends_at)):
                         await worker.run()
                     break
-            except JournalError:
-                self.history.lost_database.add(process.number)
+            except JournalError as error:
+                process.error = error
                 if not opened:
                     raise
                 await anyio.sleep(AGAIN_AFTER_S)
@@ -342,7 +335,7 @@ def _part_of(rows: list[Row], part: Part) -> list[Row]:
 async def _watched(worker: Worker, is_over: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
     async def watch() -> None:
         with suppress(JournalError):
-            while not await is_over():
+            while not await is_over():  # noqa: ASYNC110 - the journal tells of no event
                 await anyio.sleep(LOOK_EVERY_S)
             worker.stop()
 
@@ -368,102 +361,7 @@ def _is_of_same_kind(one: object, other: object) -> bool:
     return type(one) is type(other)
 
 
-# --- what always holds ------------------------------------------------------------------------
-
-
-def check(history: SharedHistory) -> list[str]:
-    """Return what is wrong; each line begins with the invariant that it breaks."""
-    found = [
-        *oracle._wider_than_asked(history),
-        *oracle._rows_unaccounted(history),
-        *oracle._over_the_limit(history),
-        *_share_forgotten(history),
-        *oracle._mailed_twice(history),
-        *_two_at_once(history),
-        *oracle._deaf(history),
-        *oracle._in_doubt_without_need(history),
-        *oracle._left_too_late(history),
-        *oracle._lost(_of_their_own(history)),
-        *oracle._not_the_ca(history),
-        *oracle._crashes(history),
-    ]
-    if not history.ended:
-        last = history.processes[-1]
-        found.append(f"8 no healthy end: {last.state} {last.stop_reason or last.error or ''}")
-    return found
-
-
-def _of_their_own(history: SharedHistory) -> SharedHistory:
-    """Leave out of the results what runs have left to others, which were sending it."""
-    results = {
-        run: [one for one in found if "which is under way" not in (one.result.error_message or "")]
-        for run, found in history.results.items()
-    }
-    return replace(history, results=results)
-
-
-def _share_forgotten(history: SharedHistory) -> Iterator[str]:
-    """Check that the share of a key rises as slowly as it is to, whichever hosts come and go."""
-    longest_s = max((w.period_s for w in parse_windows(history.world.windows)), default=0.0)
-    if any(t.kind is DatabaseKind.CLOCK_SET for t in history.hosts.database):
-        return
-    for budget in {budget for _, _, budget, _ in history.shares}:
-        grants = [grant for grant in history.shares if grant[2] == budget]
-        for before, after in pairwise(grants):
-            most = before[3] + RISE * (after[1] - before[0]) / longest_s + 1e-6
-            if before[1] <= after[0] and after[3] > most:
-                yield f"3 share: {before[3]:.2f} was known, {after[3]:.2f} is taken"
-
-
-def _two_at_once(history: SharedHistory) -> Iterator[str]:
-    """Check that no two living processes have one request on its way at once."""
-    calm = {p.number for p in history.processes if not p.struck and p.error is None}
-    calm -= history.lost_database
-    mails: dict[Any, list[Visit]] = {}
-    for visit in history.ca.visits:
-        if visit.order_id is None or visit.process not in calm:
-            continue
-        for other in mails.get(visit.asked, ()):
-            ended = min(at or inf for at in (other.heard_at, other.given_up_at, other.broke_at))
-            if other.process != visit.process and visit.left_at < ended < inf:
-                yield f"5 two at once: order {visit.order_id} left at {visit.left_at:.3f} s"
-        mails.setdefault(visit.asked, []).append(visit)
-
-
-# --- a server, and its worlds -----------------------------------------------------------------
-
-
-async def make_tables(database: Database) -> None:
-    """Have the program make the tables of a journal."""
-    async with open_journal(database):
-        pass
-
-
-@contextmanager
-def prepared(database: Database) -> Iterator[PreparedServer]:
-    """Have a database ready for worlds."""
-    asyncio.run(make_tables(database))
-    server = PreparedServer(database)
-    try:
-        yield server
-    finally:
-        server.close()
-
-
 def run_hosts(world: HostsWorld, server: PreparedServer) -> SharedHistory:
     """Run a world; what it wrote is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         return HostsRun(world, server, Path(folder)).run()
-
-
-def violations(world: HostsWorld, server: PreparedServer) -> list[str]:
-    """Run a world; return what is wrong with what it did, a line each."""
-    try:
-        with quiet():
-            history = run_hosts(world, server)
-    except Stuck as error:
-        return [f"no end: {error}"]
-    except Exception as error:  # whatever it is: the package was not to raise it
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return [f"raised: {error!r} at {where.filename.rpartition('/')[2]}:{where.lineno}"]
-    return check(history)

@@ -105,7 +105,7 @@ class HostOutside(Outside):
         self.suspended_s = 0.0
         self.frozen_until = -inf
 
-    @property  # type: ignore[override]
+    @property
     def now(self) -> float:
         return self._together.now
 
