@@ -96,8 +96,9 @@ class HostQueue:
     def _fetch(self) -> tuple[int, _Job] | None:
         for number, job in self._model.jobs.items():
             if job.worker is None:
-                if self._model.dice.random() >= _TWICE:
-                    job.worker = self
+                if self._model.dice.random() < _TWICE:
+                    return next(self._model.numbers), job
+                job.worker = self
                 return number, job
         return None
 

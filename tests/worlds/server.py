@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -109,6 +110,7 @@ class PreparedServer:
         self._clock = os.open(clock, os.O_CREAT | os.O_RDWR, 0o644)
         self.show_time(0.0)
         self._control = _Control.connect(database.url, autocommit=True)
+        self._control.execute("SET search_path TO batch_resend")
         for statement in _FASTER:
             self._control.execute(statement)
         self._control.execute(
@@ -118,6 +120,12 @@ class PreparedServer:
         found = self._control.execute(_TABLES).fetchone()
         assert found is not None
         self._empty = f"TRUNCATE {found[0]} RESTART IDENTITY"
+
+    def define(self, define: Callable[[Any], None]) -> None:
+        """Have a function of the database be as the program has it now."""
+        dialect = SimpleNamespace(name="postgresql")
+        execute = self._control.execute
+        define(SimpleNamespace(dialect=dialect, exec_driver_sql=execute))
 
     def empty(self) -> None:
         """Forget the world before."""
