@@ -69,7 +69,9 @@ class HostsWorld:
 
 
 _WORLD = TypeAdapter(HostsWorld)
-_WINDOWS = (("1000/3m", "100/5s"), ("10/1m", "4/5s"), ("6/10s",), ("3/2s", "20/1m"), ("1/3s",))
+# Tight ones: what hosts share is what they wait for.
+_WINDOWS = (("1/3s",), ("3/2s", "20/1m"), ("6/10s",), ("10/1m", "4/5s"), ("1000/3m", "100/5s"))
+_ORDERS = (2, 3, 5, 5, 8, 8, 13, 13, 21)
 _BLOWS = (Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE, Blow.FREEZE, Blow.SUSPEND,
           Blow.SUSPEND, Blow.INTERRUPT)  # fmt: skip
 
@@ -77,9 +79,12 @@ _BLOWS = (Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE, Blow.FREEZE, Blow.
 def draw_hosts(seed: str) -> HostsWorld:
     """Return the world of a seed."""
     chance = random.Random(f"{seed}/hosts")
+    orders = chance.choice(_ORDERS)
+    drawn = draw(f"{seed}/base")
     base = replace(
-        draw(f"{seed}/base"), seed=seed, verify=False, preflight=False, starts=(),
-        windows=chance.choice(_WINDOWS),
+        drawn, seed=seed, verify=False, preflight=False, starts=(), orders=orders, rows=orders,
+        sick=tuple(n for n in drawn.sick if n < orders), windows=chance.choice(_WINDOWS),
+        concurrency=chance.choice((1, 2, 8)),
     )  # fmt: skip
     count = chance.choice((2, 2, 3, 4))
     if chance.random() < 0.5:
@@ -88,7 +93,7 @@ def draw_hosts(seed: str) -> HostsWorld:
         others = [chance.choice((Role.WORKER, Role.WORKER, Role.SENDER)) for _ in range(count)]
         roles = [Role.DISTRIBUTOR, Role.WORKER, *others][:count]
     hosts = tuple(_host(chance, role, base.orders) for role in roles)
-    troubles = tuple(_trouble(chance, count) for _ in range(chance.choice((0, 0, 1, 1, 2))))
+    troubles = tuple(_trouble(chance, count) for _ in range(chance.choice((0, 1, 1, 2))))
     return HostsWorld(base, hosts, troubles, jobs=chance.choice((1, 2, 4)))
 
 
@@ -102,7 +107,7 @@ def _start(chance: random.Random, role: Role, orders: int, *, first: bool) -> St
     how = How.SAME if first else chance.choice((How.SAME, How.SHUFFLED, How.RESUME))
     gap_s = chance.choice((0.0, 0.0, 0.5, 3.0) if first else (1.0, 7.0, 40.0))
     strikes: tuple[Strike, ...] = ()
-    if chance.random() < 0.5:
+    if chance.random() < 0.6:
         strikes = (_strike(chance, role, orders),)
     # More than the cooldown may not lie between clocks; see `_readable_clocks`.
     skew_s = chance.choice((0.0, 0.0, 0.0, -3600.0, 3600.0, -5.0))
@@ -112,8 +117,8 @@ def _start(chance: random.Random, role: Role, orders: int, *, first: bool) -> St
 def _strike(chance: random.Random, role: Role, orders: int) -> Strike:
     strike = draw_strike(chance, orders)
     blow = chance.choice(_BLOWS)
-    on = On.TURN if strike.on is On.WRITE else strike.on
-    count = strike.count
+    on = chance.choice((On.TURN, On.ARRIVAL, On.ARRIVAL, On.ANSWER, On.WORK))
+    count = strike.count if on is On.WORK else chance.randint(1, 2 + orders // 2)
     if on is On.TURN:
         count = chance.randint(100, 500 + 100 * orders)  # to open PostgreSQL takes a hundred
     if blow is Blow.INTERRUPT and role is Role.WORKER:

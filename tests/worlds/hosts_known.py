@@ -20,7 +20,7 @@ from batch_resend import channels
 from batch_resend.cluster import leases, postgres, slots
 from batch_resend.cluster.limiter import SharedLimiter
 from batch_resend.cluster.slots import Bounds, DatabaseTime
-from batch_resend.journal import database, statements
+from batch_resend.journal import database, journal, statements
 from batch_resend.windows import Fate
 from tests.postgres import postgres_server
 from tests.worlds.hosts import draw_hosts
@@ -73,6 +73,16 @@ def _orphans_looked_for_after_the_cleaning() -> Fault:
             return await real(own)
 
     return Fault().function(leases, "orphaned", orphaned).function(leases.ChunkLeases, "tidy", tidy)
+
+
+def _what_died_meanwhile_is_forgotten() -> Fault:
+    """Found by these worlds: only who opened the journal looked for what the dead had in flight."""
+
+    def begin(real: Any, own: Any, *given: Any, **options: Any) -> Any:
+        with mock.patch.object(type(own), "clean_up", lambda *_: None):
+            return real(own, *given, **options)
+
+    return Fault().function(journal.Journal, "begin", begin)
 
 
 @contextmanager
@@ -137,6 +147,7 @@ HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {
     "doubts of the dead are not held": lambda: Fault().function(
         leases, "_hold_doubts", lambda *_: None
     ),
+    "what died meanwhile is forgotten": _what_died_meanwhile_is_forgotten,
     "orphans looked for after the cleaning": _orphans_looked_for_after_the_cleaning,
     "writes without its session": _writes_without_its_session,
     "attempt written after the request": KNOWN["attempt written after the request"],
