@@ -137,7 +137,7 @@ async def test_what_another_run_sent_after_this_one_was_planned_is_not_sent_agai
 async def test_what_died_after_this_process_opened_the_journal_had_in_flight_is_in_doubt_for_it(
     database: Database, clock: Clock
 ) -> None:
-    async with two(database, clock) as (one, other):
+    async with two(database, clock) as (_, other):
         late = await plan(other, orders(1, 2))
         await other.settle(late, HOUR, hold_doubts=True)
         before = connections(database)

@@ -32,6 +32,8 @@ class Part(StrEnum):
     ALL = "all"
     FIRST = "first"  # two thirds of them
     LAST = "last"  # two thirds of them: some are in both
+    EVEN = "even"  # every other one
+    ODD = "odd"  # and those between
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,11 @@ class HostsWorld:
 _WORLD = TypeAdapter(HostsWorld)
 # Tight ones: what hosts share is what they wait for.
 _WINDOWS = (("1/3s",), ("3/2s", "20/1m"), ("6/10s",), ("10/1m", "4/5s"), ("1000/3m", "100/5s"))
-_ORDERS = (2, 3, 5, 5, 8, 8, 13, 13, 21)
-_BLOWS = (Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE, Blow.FREEZE, Blow.SUSPEND,
-          Blow.SUSPEND, Blow.INTERRUPT)  # fmt: skip
+_ORDERS = (2, 3, 5, 8, 8, 13, 13, 21)
+_BLOWS = (
+    *[Blow.KILL] * 3, *[Blow.POWER_LOSS] * 2, *[Blow.FREEZE] * 2, *[Blow.SUSPEND] * 2,
+    Blow.INTERRUPT,
+)  # fmt: skip
 
 
 def draw_hosts(seed: str) -> HostsWorld:
@@ -91,7 +95,7 @@ def draw_hosts(seed: str) -> HostsWorld:
         roles = [Role.SENDER] * count
     else:
         others = [chance.choice((Role.WORKER, Role.WORKER, Role.SENDER)) for _ in range(count)]
-        roles = [Role.DISTRIBUTOR, Role.WORKER, *others][:count]
+        roles = [Role.DISTRIBUTOR, Role.WORKER, *others][: max(3, count)]
     hosts = tuple(_host(chance, role, base.orders) for role in roles)
     troubles = tuple(_trouble(chance, count) for _ in range(chance.choice((0, 1, 1, 2))))
     return HostsWorld(base, hosts, troubles, jobs=chance.choice((1, 2, 4)))
@@ -99,7 +103,7 @@ def draw_hosts(seed: str) -> HostsWorld:
 
 def _host(chance: random.Random, role: Role, orders: int) -> HostPlan:
     starts = [_start(chance, role, orders, first=n == 0) for n in range(chance.choice((1, 1, 2)))]
-    part = chance.choice(tuple(Part))
+    part = chance.choice((*Part, Part.EVEN, Part.ODD))  # at work beside each other
     return HostPlan(role, tuple(starts), part, chance.choice((20.0, 120.0, 600.0)))
 
 
@@ -127,7 +131,7 @@ def _strike(chance: random.Random, role: Role, orders: int) -> Strike:
 
 
 def _trouble(chance: random.Random, hosts: int) -> DatabaseTrouble:
-    kind = chance.choice(tuple(DatabaseKind))
+    kind = chance.choice((*DatabaseKind, DatabaseKind.CLOCK_SET))
     since_s = chance.choice((0.0, chance.uniform(0.0, 3.0), chance.uniform(0.0, 30.0)))
     for_s = chance.choice((0.5, 5.0, 60.0))
     share = chance.choice((0.01, 0.05, 0.3))

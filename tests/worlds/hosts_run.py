@@ -55,7 +55,8 @@ class SharedHistory(History):
     hosts: HostsWorld = field(kw_only=True)
     database: WorldDatabase = field(kw_only=True)
     roles: dict[int, Role] = field(default_factory=dict)  # of processes
-    shares: list[tuple[float, float, str, float]] = field(default_factory=list)  # asked, heard
+    # When it was asked and heard, of which budget, what, by which process.
+    shares: list[tuple[float, float, str, float, int]] = field(default_factory=list)
 
     def trace(self) -> list[object]:
         return [*super().trace(), self.shares]
@@ -164,10 +165,10 @@ class HostsRun:
             loop: Any = asyncio.get_running_loop()
             loop.process.heard.append((self.outside.now, outcome))
 
-    def _note_grant(
-        self, asked_at: float, grant: slots.Grant, _own: Any, budget: str, *_: Any
-    ) -> None:
-        self.history.shares.append((asked_at, self.outside.now, budget, grant.share))
+    def _note_grant(self, asked_at: float, grant: slots.Grant, _own: Any, *given: Any) -> None:
+        loop: Any = asyncio.get_running_loop()
+        found = asked_at, self.outside.now, str(given[0]), grant.share, loop.process.number
+        self.history.shares.append(found)
 
     # --- hosts and processes ------------------------------------------------------------------
 
@@ -327,7 +328,13 @@ def _part_of(rows: list[Row], part: Part) -> list[Row]:
     """Return the rows of some orders: all rows of an order are in a list, or none."""
     orders = sorted({row[0] for row in rows})
     most = max(1, 2 * len(orders) // 3)
-    chosen = {Part.ALL: orders, Part.FIRST: orders[:most], Part.LAST: orders[-most:]}[part]
+    chosen = {
+        Part.ALL: orders,
+        Part.FIRST: orders[:most],
+        Part.LAST: orders[-most:],
+        Part.EVEN: orders[::2],
+        Part.ODD: orders[1::2] or orders,
+    }[part]
     return [row for row in rows if row[0] in chosen]
 
 

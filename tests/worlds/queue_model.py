@@ -19,7 +19,7 @@ from batch_resend.errors import JournalError
 from tests.worlds.database import WorldDatabase
 
 _POLL_S = 1.0
-_TWICE = 0.05  # of the chunks
+_TWICE = 0.2  # of the chunks
 
 
 @dataclass(eq=False)
