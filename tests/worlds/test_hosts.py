@@ -12,7 +12,8 @@ from tests.worlds.hosts_known import HOSTS_KNOWN, search
 from tests.worlds.hosts_run import run_hosts
 from tests.worlds.server import PreparedServer, prepared
 
-WORLDS = range(16)  # ten seconds of a processor, the server's with it; `make worlds HOSTS=1` runs as many as you like
+# Ten seconds of a processor, the server's with it; `make worlds HOSTS=1` runs as many as you like.
+WORLDS = range(12)
 
 
 @pytest.fixture
