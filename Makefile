@@ -62,9 +62,10 @@ test: $(READY)
 	$(BIN)/python $(PYTEST)
 
 # One seed again: `make worlds SEED=4711`. A world as it was printed: `make worlds WORLD=FILE`.
+# Those with several hosts, at a PostgreSQL server: HOSTS=1 beside it.
 SECONDS ?= 60
 worlds: $(READY)
-	$(BIN)/python -m tests.worlds --seconds $(SECONDS) --seed "$(SEED)" --world "$(WORLD)"
+	$(BIN)/python -m tests.worlds$(if $(HOSTS),.hosts_explore) --seconds $(SECONDS) --seed "$(SEED)" --world "$(WORLD)"
 
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python $(PYTEST)

@@ -172,7 +172,9 @@ class Journal:
     ) -> int:
         """Begin to send a run, as a part of a decision; return the number of this start."""
         if self._backend.is_shared:
+            # In this order: who dies in between was left what it had in hand, or is seen as dead.
             execute(connection, "skip_what_is_under_way", run=run.number)
+            self.clean_up(connection)
         if self._backend.is_shared or self._has_begun:
             since, hold_doubts = self._since(terms.cooldown_s), terms.hold_doubts
             runs.settle_what_others_did(

@@ -134,6 +134,24 @@ async def test_what_another_run_sent_after_this_one_was_planned_is_not_sent_agai
         assert await statuses(other.reader, late) == {"1": "skipped", "2": "not_attempted"}
 
 
+async def test_what_died_after_this_process_opened_the_journal_had_in_flight_is_in_doubt_for_it(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (_, other):
+        late = await plan(other, orders(1, 2))
+        await other.settle(late, HOUR, hold_doubts=True)
+        before = connections(database)
+        with suppress(JournalError):  # its connections are gone when it is closed
+            async with open_journal(database, clock) as dying:
+                run = await begun(dying, 1, 2)
+                recorder = await dying.start(run, Terms(WINDOWS))
+                (first, _) = await pending(dying.reader, run)
+                await carry(recorder, clock, first, "cut")
+                cut(database, connections(database) - before)
+                await other.start(late, Terms(WINDOWS, cooldown_s=HOUR, hold_doubts=True))
+                assert await statuses(other.reader, late) == {"1": "in_doubt", "2": "not_attempted"}
+
+
 async def test_a_process_that_lost_its_session_writes_nothing_more_though_the_server_is_there(
     database: Database, clock: Clock
 ) -> None:

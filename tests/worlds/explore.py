@@ -11,7 +11,7 @@ from batch_resend.sending.breaker_state import Flow
 from tests.worlds.loop import Stuck
 from tests.worlds.oracle import check
 from tests.worlds.run import READING, History, run_world
-from tests.worlds.shrink import shrink
+from tests.worlds.shrink import shrink, smaller
 from tests.worlds.spec import Blow, How, Kind, World, draw
 
 STATES = (READING, *(flow.value for flow in Flow))
@@ -99,7 +99,10 @@ def smallest(world: World, found: Iterable[str], seconds: float) -> World:
     """Return the shortest world with a violation of the same kind as the first of `found`."""
     kind = next(iter(found)).partition(":")[0]
     return shrink(
-        world, lambda one: any(v.partition(":")[0] == kind for v in violations(one)), seconds
+        world,
+        lambda one: any(v.partition(":")[0] == kind for v in violations(one)),
+        seconds,
+        smaller,
     )
 
 

@@ -63,10 +63,15 @@ class Host:
 
         Raises what the process itself ends with, Stuck where it does not end.
         """
+        with in_the_world(self.seed, self.outside), self._in_charge():
+            return self.live(job)
+
+    def live(self, job: Callable[[], Awaitable[None]]) -> Blow | None:
+        """Run a process to its end, in a world that is put up already."""
         self._left = list(self.strikes)
         self._works = 0
         self._full = False
-        loop = self._loop = WorldLoop(self.outside, self.seed, timers_first=self.timers_first)
+        loop = self._loop = self._make_loop()
         self._crashed: Blow | None = None
         self.cancelled_at: float | None = None
         loop.network = Network(loop, self.ca, self.ca)
@@ -76,21 +81,23 @@ class Host:
         client.is_alive = lambda: not loop.network.is_gone
         client.on_arrival = lambda count: self._count(On.ARRIVAL, count)
         client.on_answer = lambda count: self._count(On.ANSWER, count)
-        with _in_the_world(self.seed, self.outside), self._in_charge():
-            task = self._task = loop.create_task(_awaited(job))
-            try:
-                loop.run_until_complete(task)
-            except Killed:
-                self._unwind(loop, task)
-            except asyncio.CancelledError:
-                if self.cancelled_at is None:
-                    raise
-            finally:
-                self._left.clear()
-                self._full = False
-                self.outside.forget_process(loop)
-                loop.close()
+        task = self._task = loop.create_task(_awaited(job))
+        try:
+            loop.run_until_complete(task)
+        except Killed:
+            self._unwind(loop, task)
+        except asyncio.CancelledError:
+            if self.cancelled_at is None:
+                raise
+        finally:
+            self._left.clear()
+            self._full = False
+            self.outside.forget_process(loop)
+            loop.close()
         return self._crashed
+
+    def _make_loop(self) -> WorldLoop:
+        return WorldLoop(self.outside, self.seed, timers_first=self.timers_first)
 
     @contextmanager
     def _in_charge(self) -> Iterator[None]:
@@ -189,7 +196,7 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _in_the_world(seed: str, outside: Outside) -> Iterator[None]:
+def in_the_world(seed: str, outside: Outside) -> Iterator[None]:
     """Put what the package and its libraries take for granted under the world's rule."""
     state = random.getstate()
     random.seed(f"{seed}/libraries")

@@ -248,10 +248,10 @@ def _lost(history: History) -> Iterator[str]:
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:
                 yield f"10 refused: run {run} says so of order {order_id}; the CA did not"
-            of_run = {p.number for p in history.processes if p.run and p.run.id == run}
+            of_run = history.processes_of(run)
             mailed = any(v.process in of_run for v in mails.get(asked, ()))
             is_limited = status is RequestStatus.FAILED and one.result.http_status == 429
-            if is_limited and not _have_others_passed(history, of_run, order_id):
+            if is_limited and of_run and not _have_others_passed(history, of_run, order_id):
                 yield f"8 back-pressure: run {run} says failed of order {order_id}, by a 429"
             if status is RequestStatus.FAILED and mailed:
                 yield f"5 doubt: run {run} says failed of order {order_id}, which was mailed"

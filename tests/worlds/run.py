@@ -76,6 +76,10 @@ class History:
     ended: bool = False  # healthy: every order has what it can have
     asked_for: set[Asked] = field(default_factory=set)  # by lists as they were written
 
+    def processes_of(self, run: str) -> set[int]:
+        """Return the numbers of the processes that have sent of a run; none: nobody can say."""
+        return {p.number for p in self.processes if p.run is not None and p.run.id == run}
+
     def trace(self) -> list[object]:
         """Return what is the same whenever a world is run again."""
         return [

@@ -7,36 +7,41 @@ from typing import TypeVar
 
 from tests.worlds.spec import How, Start, World
 
-Shows = Callable[[World], bool]
+AnyWorld = TypeVar("AnyWorld")
 Piece = TypeVar("Piece")
 
 
-def shrink(world: World, shows: Shows, seconds: float) -> World:
+def shrink(
+    world: AnyWorld,
+    shows: Callable[[AnyWorld], bool],
+    seconds: float,
+    smaller: Callable[[AnyWorld], Iterator[AnyWorld]],
+) -> AnyWorld:
     """Return a smaller world of which `shows` is true, as small as can be found in that time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        for smaller in _smaller(world):
+        for one in smaller(world):
             if time.monotonic() > until:
                 return world
-            if shows(smaller):
-                world = smaller
+            if shows(one):
+                world = one
                 break
         else:
             return world
     return world
 
 
-def _smaller(world: World) -> Iterator[World]:
+def smaller(world: World) -> Iterator[World]:
     """Yield worlds with one thing less, those with much less first."""
     for orders in {1, world.orders // 2, world.orders - 1} - {0, world.orders}:
         extra = min(world.rows - world.orders, orders)
         sick = tuple(number for number in world.sick if number < orders)
         yield replace(world, orders=orders, rows=orders + extra, sick=sick)
     for place in range(len(world.troubles)):
-        yield replace(world, troubles=_without(world.troubles, place))
+        yield replace(world, troubles=without(world.troubles, place))
     for place in range(len(world.starts)):
         if len(world.starts) > 1:
-            yield replace(world, starts=_without(world.starts, place))
+            yield replace(world, starts=without(world.starts, place))
     for place, start in enumerate(world.starts):
         for plainer in _plainer(start):
             starts = (*world.starts[:place], plainer, *world.starts[place + 1 :])
@@ -64,7 +69,7 @@ def _smaller(world: World) -> Iterator[World]:
 
 def _plainer(start: Start) -> Iterator[Start]:
     for place, strike in enumerate(start.strikes):
-        yield replace(start, strikes=_without(start.strikes, place))
+        yield replace(start, strikes=without(start.strikes, place))
         for count in {1, strike.count // 2, strike.count - 1} - {0, strike.count}:
             struck = replace(strike, count=count)
             strikes = (*start.strikes[:place], struck, *start.strikes[place + 1 :])
@@ -77,5 +82,6 @@ def _plainer(start: Start) -> Iterator[Start]:
         yield replace(start, reboot=False)
 
 
-def _without(pieces: tuple[Piece, ...], place: int) -> tuple[Piece, ...]:
+def without(pieces: tuple[Piece, ...], place: int) -> tuple[Piece, ...]:
+    """Return some pieces but for one."""
     return (*pieces[:place], *pieces[place + 1 :])

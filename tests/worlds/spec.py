@@ -289,15 +289,16 @@ def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> St
     gap_s = 0.0 if first else chance.choice((SHORTEST_WAIT_S, SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
     strikes: tuple[Strike, ...] = ()
     if not calm and chance.random() >= 0.25:
-        strikes = (_strike(chance, orders),)
+        strikes = (draw_strike(chance, orders),)
     if strikes and chance.random() < 0.2:
-        strikes += (_strike(chance, orders),)
+        strikes += (draw_strike(chance, orders),)
     skew_s = chance.choice((0.0, 0.0, 0.0, -3600.0, 3600.0, -5.0, 90_000.0))
     reboot = not first and chance.random() < 0.2
     return Start(how, gap_s, 0.0 if first or calm else skew_s, reboot, strikes)
 
 
-def _strike(chance: random.Random, orders: int) -> Strike:
+def draw_strike(chance: random.Random, orders: int) -> Strike:
+    """Return a blow, and when it falls, in a world of so many orders."""
     blow = chance.choice((*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE))
     is_of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
     # No second one while the first is in SQLite: it would wait for it by the real clock.

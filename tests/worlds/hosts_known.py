@@ -1,0 +1,194 @@
+"""Do worlds with several hosts find faults of what hosts share? Each is put back alone.
+
+    python -m tests.worlds.hosts_known [NAME ...] [--seconds 600]
+
+As `known.py` does it for one host: the table says how many worlds and seconds each took.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from math import inf
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import Connection
+
+from batch_resend import channels
+from batch_resend.cluster import leases, postgres, slots
+from batch_resend.cluster.limiter import SharedLimiter
+from batch_resend.cluster.slots import Bounds, DatabaseTime
+from batch_resend.journal import database, journal, statements
+from batch_resend.windows import Fate
+from tests.postgres import postgres_server
+from tests.worlds.hosts import draw_hosts
+from tests.worlds.hosts_explore import violations
+from tests.worlds.known import KNOWN, Fault
+from tests.worlds.server import PreparedServer, prepared
+
+# --- rate limits ----------------------------------------------------------------------------------
+
+
+def _slot_freed_at_the_grant() -> Fault:
+    @asynccontextmanager
+    async def slot(real: Any, own: Any) -> Any:
+        async with real(own) as granted:
+            granted.end(Fate.ANSWERED)
+            yield granted
+
+    return Fault().function(SharedLimiter, "slot", slot)
+
+
+def _each_host_by_itself() -> Fault:
+    async def limiter(real: Any, own: Any, key: Any, _shared: Any, sessions: Any) -> Any:
+        return await real(own, key, None, sessions)
+
+    return Fault().function(channels.Channels, "_limiter", limiter)
+
+
+def _share_forgotten_at_a_restart() -> Fault:
+    def enter(real: Any, own: Any, connection: Connection, *given: Any) -> Any:
+        connection.exec_driver_sql("UPDATE keys SET share = 1")
+        return real(own, connection, *given)
+
+    return Fault().function(postgres.PostgresBackend, "enter", enter)
+
+
+# --- one request, one process ---------------------------------------------------------------------
+
+
+def _orphans_looked_for_after_the_cleaning() -> Fault:
+    """Have who dies between the two lose a chunk whose attempts nobody has looked at."""
+    cleaned: list[Any] = []
+
+    def orphaned(real: Any, connection: Connection) -> Any:
+        cleaned[-1](connection)
+        return real(connection)
+
+    async def tidy(real: Any, own: Any) -> Any:
+        cleaned.append(own._journal.clean_up)
+        with mock.patch.object(type(own._journal), "clean_up", lambda *_: None):
+            return await real(own)
+
+    return Fault().function(leases, "orphaned", orphaned).function(leases.ChunkLeases, "tidy", tidy)
+
+
+def _what_died_meanwhile_is_forgotten() -> Fault:
+    """Found by these worlds: only who opened the journal looked for what the dead had in flight."""
+
+    def begin(real: Any, own: Any, *given: Any, **options: Any) -> Any:
+        with mock.patch.object(type(own), "clean_up", lambda *_: None):
+            return real(own, *given, **options)
+
+    return Fault().function(journal.Journal, "begin", begin)
+
+
+@contextmanager
+def _nobody_lives() -> Iterator[None]:
+    words = dict(statements._WORDS["postgresql"], living="(SELECT 0)")
+    with mock.patch.dict(statements._WORDS, {"postgresql": words}):
+        for cached in (statements.statement, statements._as_the_driver_has_it):
+            cached.cache_clear()
+        yield
+    for cached in (statements.statement, statements._as_the_driver_has_it):
+        cached.cache_clear()
+
+
+def _others_taken_for_dead() -> Fault:
+    fault = Fault(is_reached=True)
+    fault._patches.append(_nobody_lives)
+    return fault
+
+
+def _writes_without_its_session() -> Fault:
+    is_lost = property(lambda _: False)
+    return Fault().value(database.WritingConnection, "is_lost", is_lost)
+
+
+HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {
+    "slot freed at the grant": _slot_freed_at_the_grant,
+    "each host keeps limits by itself": _each_host_by_itself,
+    "slots of the dead freed at once": lambda: Fault().statement(
+        "define_take_slots",
+        "UPDATE slots SET arrived_by = said_s + linger_s\n            WHERE budget = of_budget "
+        "AND arrived_by IS NULL\n                AND session",
+        "DELETE FROM slots\n            WHERE budget = of_budget AND arrived_by IS NULL\n"
+        "                AND session",
+    ),
+    "late arrivals forgotten": lambda: Fault().statement(
+        "define_take_slots",
+        "UPDATE slots SET arrived_by = said_s + linger_s\n        WHERE budget = of_budget "
+        "AND number = ANY (lingering)",
+        "UPDATE slots SET arrived_by = said_s\n        WHERE budget = of_budget "
+        "AND number = ANY (lingering)",
+    ),
+    "slots by a clock that was set": lambda: Fault().function(
+        DatabaseTime, "ask", lambda *_: Bounds(is_new=False)
+    ),
+    "keys are not locked": lambda: Fault().statement(
+        "define_take_slots", "WHERE budget = of_budget FOR UPDATE", "WHERE budget = of_budget"
+    ),
+    "share forgotten at a restart": _share_forgotten_at_a_restart,
+    "what is under way is sent, too": lambda: Fault().statement(
+        "skip_what_is_under_way", "WHERE ", "WHERE FALSE AND "
+    ),
+    "decisions at once": lambda: Fault().function(
+        postgres.PostgresBackend, "serialize", lambda *_: None
+    ),
+    "a chunk is anybody's": lambda: Fault().statement(
+        "overlapping_claims", "WHERE ", "WHERE FALSE AND "
+    ),
+    "a worker that sleeps is taken for dead": lambda: Fault().statement(
+        "release_of_dead", " AND session NOT IN {living}", ""
+    ),
+    "others are taken for dead": _others_taken_for_dead,
+    "doubts of the dead are not held": lambda: Fault().function(
+        leases, "_hold_doubts", lambda *_: None
+    ),
+    "what died meanwhile is forgotten": _what_died_meanwhile_is_forgotten,
+    "orphans looked for after the cleaning": _orphans_looked_for_after_the_cleaning,
+    "writes without its session": _writes_without_its_session,
+    "attempt written after the request": KNOWN["attempt written after the request"],
+    "cooldown forgotten": KNOWN["cooldown forgotten"],
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.worlds.hosts_known")
+    parser.add_argument("names", nargs="*", help="which; all by default")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for each")
+    given = parser.parse_args()
+    missed = 0
+    with postgres_server() as made, prepared(made.database) as server:
+        for name, make in HOSTS_KNOWN.items():
+            if given.names and name not in given.names:
+                continue
+            worlds, took_s, found = search(make(), server, given.seconds)
+            missed += not found
+            verdict = found[0] if found else "not found"
+            sys.stdout.write(f"{name:38} {worlds:5} worlds {took_s:6.1f} s  {verdict}\n")
+            sys.stdout.flush()
+    return 1 if missed else 0
+
+
+def search(
+    fault: Fault, server: PreparedServer, seconds: float, most: float = inf
+) -> tuple[int, float, list[str]]:
+    """Return how many worlds and seconds it took, and what was found."""
+    began, worlds = time.monotonic(), 0
+    while time.monotonic() - began < seconds and worlds < most:
+        worlds += 1
+        world = draw_hosts(f"known {worlds}")
+        with fault.put_back():
+            server.define(slots.define_take_slots)
+            found = violations(world, server)
+        server.define(slots.define_take_slots)
+        if found and not violations(world, server):  # and not what is there without the fault
+            return worlds, time.monotonic() - began, found
+    return worlds, time.monotonic() - began, []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

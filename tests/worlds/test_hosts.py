@@ -1,0 +1,66 @@
+"""Several hosts with PostgreSQL in simulated worlds: what always holds, holds in each of them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from batch_resend.folders import Database
+from tests.postgres import forget
+from tests.worlds.hosts import HostsWorld, draw_hosts
+from tests.worlds.hosts_explore import violations
+from tests.worlds.hosts_known import HOSTS_KNOWN, search
+from tests.worlds.hosts_run import run_hosts
+from tests.worlds.server import PreparedServer, prepared
+
+# Ten seconds of a processor, the server's with it; `make worlds HOSTS=1` runs as many as you like.
+WORLDS = range(12)
+
+
+@pytest.fixture
+def server(database: Database) -> Iterator[PreparedServer]:
+    """Return a server for worlds; afterwards its journal is gone."""
+    forget(database)
+    with prepared(database) as server:
+        yield server
+    forget(database)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_in_worlds_of_several_hosts_every_invariant_holds(
+    server: PreparedServer, part: int
+) -> None:
+    """Whatever befalls hosts, their database, network and CA, no invariant is broken."""
+    for seed in WORLDS[part::2]:
+        found = violations(draw_hosts(str(seed)), server)
+        assert found == [], f"make worlds HOSTS=1 SEED={seed}"
+
+
+def test_a_world_with_several_hosts_is_the_same_when_it_is_run_again(
+    server: PreparedServer,
+) -> None:
+    """What several processes ask of a real server takes the same course to the microsecond."""
+    world = draw_hosts("6")
+    first, second = (run_hosts(world, server).trace() for _ in range(2))
+    assert first == second
+
+
+def test_a_world_with_several_hosts_as_json_is_the_same_world() -> None:
+    """What a violation prints is the whole of its world."""
+    world = draw_hosts("6")
+    assert HostsWorld.from_json(world.as_json()) == world
+
+
+@pytest.mark.parametrize("fault", HOSTS_KNOWN)
+def test_each_known_fault_of_several_hosts_can_still_be_put_back(fault: str) -> None:
+    """What is replaced to put a fault back is there."""
+    with HOSTS_KNOWN[fault]().put_back():
+        pass
+
+
+@pytest.mark.parametrize("fault", ["slot freed at the grant", "slots of the dead freed at once"])
+def test_worlds_of_several_hosts_find_a_fault_that_is_put_back(
+    server: PreparedServer, fault: str
+) -> None:
+    """The checks can fail: a known fault breaks an invariant in one of a few worlds."""
+    worlds, _, found = search(HOSTS_KNOWN[fault](), server, seconds=120.0, most=8)
+    assert found, f"not in {worlds} worlds"
