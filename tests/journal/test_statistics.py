@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, JournalReader, Pause, Recorder, Terms
+from batch_resend.journal import Endpoint, Journal, JournalReader, Pause, Recorder, Terms
 from batch_resend.model import (
     Attempt,
+    Call,
     Outcome,
     RequestStatus,
     Ruling,
@@ -19,6 +21,7 @@ from batch_resend.model import (
 )
 from batch_resend.windows import Window
 from tests.journal.conftest import (
+    BASE_URL,
     NOON,
     WINDOWS,
     Clock,
@@ -28,6 +31,7 @@ from tests.journal.conftest import (
     orders,
     pending,
     plan,
+    row,
     send,
 )
 
@@ -168,6 +172,27 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
             "access_denied|missing_permission"
         }
         assert len(await journal.reader.reasons(run, 2)) == 2
+
+
+async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do_not_share_them(
+    place: Place, clock: Clock
+) -> None:
+    of_domain = replace(row(4, "c.example"), call=Call.DOMAIN_DCV, account="eu")
+    parties = {None: Endpoint(BASE_URL), "eu": Endpoint("https://eu.ca.example")}
+    async with opened(place, clock) as journal:
+        alike = await plan(journal, orders(1, 2))
+        run = await plan(
+            journal,
+            [row(2, "1", locale="de"), row(3, "2", locale="de"), of_domain],
+            parties=parties,
+        )
+        await send(journal, clock, run, {"1": "204", "2": "404", "c.example": "204"})
+        assert await journal.reader.parts(alike) == []
+        assert sorted(await journal.reader.parts(run), key=str) == [
+            ("de", Call.DV_RESEND, None, RequestStatus.REFUSED, 1),
+            ("de", Call.DV_RESEND, None, RequestStatus.SENT, 1),
+            (None, Call.DOMAIN_DCV, "eu", RequestStatus.SENT, 1),
+        ]
 
 
 async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
