@@ -140,11 +140,11 @@ async def test_answer_times_are_those_of_answers_their_median_and_p95_are_times_
             took_s = (number * 37 % 101) / 100
             await answer(journal.reader, run, recorder, took_s=took_s)
         await answer(journal.reader, run, recorder, took_s=30.0, verdict=LOST)  # is no answer
-        times = await journal.reader.answer_times(run, (0.1, 0.5))
+        times = await journal.reader.answer_times(run, (0.1, 0.5, 1.0, 5.0))
         assert times is not None
         assert times.answers == sum(times.counts) == 100
         assert (times.median_s, times.p95_s, times.longest_s) == pytest.approx((0.5, 0.95, 1.0))
-        assert times.counts == (10, 40, 50)
+        assert times.counts == (10, 40, 50, 0, 0)
 
 
 async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_most_first(

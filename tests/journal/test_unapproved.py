@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Endpoint, OrderCheck, Terms, prune_journal, read_journal
+from batch_resend.journal import (
+    Checked,
+    Endpoint,
+    OrderCheck,
+    Terms,
+    WaitingNames,
+    prune_journal,
+    read_journal,
+)
 from batch_resend.model import Call, Row, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
@@ -65,6 +73,28 @@ async def found(place: Place, run: Run, most: int = 100) -> dict[tuple[str, str 
         count, first = await reader.unapproved(run, most)
     assert count >= len(first)
     return {(one.order_id, one.account): one.mails for one in first}
+
+
+async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3))
+        assert await journal.reader.checked(run) is None
+        assert await journal.reader.waiting_names(run, 9) == []
+        await journal.note_checks(run, dict.fromkeys((1, 2, 3), OrderCheck("pending", 3, 0)))
+        clock.now += 60
+        await journal.note_checks(run, {1: OrderCheck("issued", 3, 3), 2: OrderCheck("reissue")})
+        assert await journal.reader.checked(run) == Checked(
+            clock(), {"issued": 1, "pending": 1, "reissue": 1}
+        )
+        await journal.note_checks(run, {2: OrderCheck("pending", 4, 1)})
+        checked = await journal.reader.checked(run)
+        assert checked is not None
+        assert list(checked.statuses.items()) == [("pending", 2), ("issued", 1)]
+        waiting = [WaitingNames("2", 1, 4), WaitingNames("3", 0, 3)]
+        assert await journal.reader.waiting_names(run, 9) == waiting
+        assert await journal.reader.waiting_names(run, 1) == waiting[:1]
 
 
 async def test_mails_of_all_runs_count_those_in_doubt_too_and_refusals_do_not(

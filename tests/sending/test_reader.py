@@ -228,9 +228,7 @@ async def test_reads_that_wait_when_the_key_is_refused_are_refused_with_it() -> 
     assert len(reading.at) == 1
 
 
-async def test_what_is_in_flight_when_the_key_is_refused_is_made_again_by_none_but_its_answer_counts() -> (
-    None
-):
+async def test_a_refused_key_loses_no_answer_and_ends_at_once_what_has_to_be_read_again() -> None:
     words = {"/first": "200", "/refused": "key", "/good": "200", "/failed": "500"}
     reading = Reading(
         windows=(), concurrency=3, answering=lambda path, _: words[path], latency_s=float
