@@ -110,6 +110,17 @@ async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits
         assert await journal.reader.pace(run, second, 10.0) == [(0, 1, 1)]
 
 
+async def test_a_part_of_a_run_keeps_the_limits_that_it_was_sent_under(
+    place: Place, clock: Clock
+) -> None:
+    async with begun(place, clock, 1) as (journal, planned, _):
+        run = await journal.reader.run(planned.id)
+        await answer(journal.reader, run, await journal.join(run, {}))
+        await journal.start(run, Terms((Window(7, 1.0),)))
+        (period,) = await journal.reader.periods(run)
+        assert period.limits == tuple(map(str, WINDOWS))
+
+
 async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_began(
     place: Place, clock: Clock
 ) -> None:
