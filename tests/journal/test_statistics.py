@@ -199,6 +199,7 @@ async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do
         )
         await send(journal, clock, run, {"1": "204", "2": "404", "c.example": "204"})
         assert await journal.reader.parts(alike) == []
+        assert {*await journal.reader.accounts(run)} == {None, "eu"}
         assert sorted(await journal.reader.parts(run), key=str) == [
             ("de", Call.DV_RESEND, None, RequestStatus.REFUSED, 1),
             ("de", Call.DV_RESEND, None, RequestStatus.SENT, 1),

@@ -1,5 +1,6 @@
 """Which orders were mailed several times over all runs and wait still, whosever they are."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from batch_resend.journal import (
     prune_journal,
     read_journal,
 )
-from batch_resend.model import Call, Row, Run, RunState
+from batch_resend.model import Call, Outcome, RequestStatus, Row, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
     NOON,
@@ -73,6 +74,16 @@ async def found(place: Place, run: Run, most: int = 100) -> dict[tuple[str, str 
         count, first = await reader.unapproved(run, most)
     assert count >= len(first)
     return {(one.order_id, one.account): one.mails for one in first}
+
+
+async def test_all_that_was_sent_is_asked_about_over_all_pages(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(*range(1, 2502)))
+        recorder = await journal.start(run, Terms(WINDOWS))
+        sent = [Outcome(one, RequestStatus.SENT) for one in await pending(journal.reader, run)]
+        await asyncio.gather(*map(recorder.settle, sent))
+        asked = [number async for number, _ in journal.reader.sent_requests(run)]
+    assert asked == list(range(1, 2502))
 
 
 async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
