@@ -313,6 +313,12 @@ async def test_each_mail_beyond_the_first_that_may_have_gone_out_is_counted(
     assert rig.progress.possible_duplicates == possible
 
 
+async def test_answers_that_settle_nothing_are_counted_by_status_and_as_0_where_none_came() -> None:
+    rig = Rig({1: "503 timeout 503 204"})
+    await rig.carry([planned(1)])
+    assert rig.progress.unsettled == {503: 2, 0: 1}
+
+
 async def test_the_time_of_a_pause_is_not_an_order_s_own() -> None:
     rig = Rig({1: "429/600 503 204"}, max_elapsed_s=120)
     await rig.carry([planned(1)])
