@@ -21,7 +21,7 @@ help:
 	@echo "make bench  measure what is promised of speed and memory, beside peers; takes half an hour"
 	@echo "make sick   whole runs against a CA that fails in many ways; takes eight minutes"
 	@echo "make fuzz   feed the readers of lists a minute of junk"
-	@echo "make mutants  change what decides, line by line: does a test notice? takes half an hour"
+	@echo "make mutants  change what decides, line by line: does a test notice? all of it takes hours"
 	@echo "make pictures  the screens of README and manual, and the picture of a report, from a real run"
 	@echo "make reference  what manual and schema say of options and calls, from the code"
 	@echo "make check  format, lint, spelling, complexity, types, and the house's import rules"

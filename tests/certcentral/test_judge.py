@@ -48,6 +48,8 @@ ANSWERS: list[tuple[str, int, bytes, Ruling, str | None, str | None]] = [
      KEY_REFUSED, INVALID_KEY, INVALID_KEY_SAYS),
     ("a 2xx that asks to slow down means wait", 200, error("request_limit_exceeded", "Slow."),
      RATE_LIMITED, "request_limit_exceeded", "Slow."),
+    ("a 2xx with an error without a code refuses this order", 200,
+     b'{"errors":[{"message":"No."}]}', REFUSED, None, "No."),
     ("a 2xx that knows no order refuses this order", 200, error("not_found|order", "No."), REFUSED,
      "not_found|order", "No."),
     ("a page is no success, whatever its status", 200,

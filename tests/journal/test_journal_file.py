@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.journal import journal_file, open_journal, read_journal
+from batch_resend.journal import Pause, journal_file, open_journal, read_journal
 from batch_resend.journal.journal_file import mount_points
-from batch_resend.model import Attempt, Outcome, RequestStatus
+from batch_resend.model import Attempt, Outcome, RequestStatus, RunState
 from tests.journal.conftest import NOON, Clock, on_disk, opened, orders, plan
 from tests.journal.test_writer import ACCEPTED, running
 
@@ -263,6 +263,25 @@ async def test_whatever_becomes_of_it_no_request_begins_and_every_answer_is_take
             copy.write_bytes(path.read_bytes())  # the file as it is, without any log
             assert on_disk(copy, "SELECT request, status FROM outcomes") == [(order.number, "sent")]
             assert on_disk(copy, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+async def test_all_that_has_happened_is_taken_though_the_journal_is_lost(path: Path) -> None:
+    async with running(path, 1) as (journal, run, recorder, (order,)):
+        reads = await journal.start_reading("https://ca.example")
+        read = await reads.begin(NOON)
+        await recorder.pause(Pause(NOON, NOON + 5, "the CA is in trouble", 1.0))
+        delete(path)
+        await reads.end(read, NOON + 1)
+        await recorder.prolong_pause(NOON + 9, 0.5)
+        await recorder.flow_again(NOON + 9)
+        await recorder.pause(Pause(NOON + 10, NOON + 20, "the CA is in trouble", 0.25))
+        await recorder.settle(Outcome(order, RequestStatus.FAILED))
+        await journal.finish(run, RunState.STOPPED, "it was deleted")
+        ended = await journal.reader.run(run.id)
+        assert (ended.state, ended.stop_reason) == (RunState.STOPPED, "it was deleted")
+        assert await journal.reader.count_outcomes(run) == {RequestStatus.FAILED: 1}
+        pauses = await journal.reader.pauses(run, 9)
+        assert [(p.until_at, p.share) for p in pauses] == [(NOON + 9, 0.5), (NOON + 20, 0.25)]
 
 
 @pytest.mark.parametrize("linked", ["the journal", "its folder"])

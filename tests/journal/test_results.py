@@ -1,13 +1,15 @@
 """What a run's attempts and outcomes add up to."""
 
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Event, Journal, Pause, Terms, database
+from batch_resend.journal import Endpoint, Event, Journal, Pause, Terms, database
 from batch_resend.model import RequestStatus, Ruling, RunState
 from tests.journal.conftest import (
+    BASE_URL,
     HOUR,
     NOON,
     WINDOWS,
@@ -259,6 +261,37 @@ async def test_both_languages_of_an_order_are_its_history(journal: Journal, cloc
         ("de", ["admin@b.example"]),
         ("en", ["admin@a.example"]),
     ]
+
+
+async def test_an_attempt_says_by_which_account_and_at_which_ca_it_was_made(
+    place: Place, clock: Clock
+) -> None:
+    of_eu = replace(row(2, "1"), account="eu")
+    async with opened(place, clock) as journal:
+        eu = Endpoint("https://eu.ca.example", "theirs")
+        run = await plan(journal, [of_eu, *orders(2)], parties={None: Endpoint(BASE_URL), "eu": eu})
+        recorder = await journal.start(run, Terms(WINDOWS, {"accounts": {"eu": eu.base_url}}))
+        for planned in await pending(journal.reader, run):
+            await carry(recorder, clock, planned, "204")
+        told = [*await events(journal, "1"), *await events(journal, "2")]
+    assert [(e.account, e.base_url) for e in told] == [("eu", eu.base_url), (None, BASE_URL)]
+
+
+@pytest.mark.parametrize(
+    ("would_widen", "status", "code"),
+    [(False, RequestStatus.SKIPPED, "preflight"), (True, RequestStatus.REFUSED, "would_widen")],
+)
+async def test_what_the_ca_itself_gives_no_mail_for_is_left_out_with_its_reason(
+    journal: Journal, clock: Clock, would_widen: bool, status: RequestStatus, code: str
+) -> None:
+    run = await plan(journal, orders(1, 2))
+    (left_out, _) = await pending(journal.reader, run)
+    reasons = [(left_out.number, "it waits no more")]
+    await journal.leave_out(run, reasons, would_widen=would_widen)
+    found = (await results(journal.reader, run))["1"]
+    said = (found.status, found.error_code, found.error_message)
+    assert said == (status, code, "it waits no more")
+    assert [planned.request.subject for planned in await pending(journal.reader, run)] == ["2"]
 
 
 async def test_an_attempt_without_an_answer_yet_says_so(journal: Journal, clock: Clock) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from batch_resend.errors import UnknownRun
+from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.journal import Journal, Terms, read_journal
 from batch_resend.journal.runs import CUT_OFF
@@ -66,6 +66,24 @@ async def test_a_run_that_goes_on_keeps_its_start_and_loses_its_end_and_its_reas
 
 async def test_a_run_is_named_by_when_it_was_planned(journal: Journal) -> None:
     assert re.fullmatch(r"20270115-080000-[0-9a-f]{4}", (await plan(journal, orders(1))).id)
+
+
+async def test_of_many_runs_whose_names_begin_alike_the_newest_five_are_named(
+    journal: Journal, clock: Clock
+) -> None:
+    runs: list[str] = []
+    for number in range(6):
+        run = await plan(journal, orders(number))
+        await journal.start(run, Terms(WINDOWS))
+        runs.insert(0, run.id)
+        clock.now += 1
+        if number == 4:
+            with pytest.raises(
+                AmbiguousRun, match=rf"several runs: {', '.join(runs)}\. Write more of"
+            ):
+                await journal.reader.run("2027")
+    with pytest.raises(AmbiguousRun, match=rf"several runs: {', '.join(runs[:5])} and others\. "):
+        await journal.reader.run("2027")
 
 
 async def test_an_unknown_run_is_said_to_be_unknown(journal: Journal) -> None:

@@ -1,6 +1,7 @@
 """Where a run stands, for whoever watches it through the journal while another process sends."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,17 @@ from batch_resend.folders import Place
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, Pause, Terms, read_journal
 from batch_resend.journal.statements import sql
 from batch_resend.model import Attempt, RequestStatus, Run, RunState
-from tests.journal.conftest import WINDOWS, Clock, carry, on_disk, opened, orders, pending, plan
+from tests.journal.conftest import (
+    NOON,
+    WINDOWS,
+    Clock,
+    carry,
+    on_disk,
+    opened,
+    orders,
+    pending,
+    plan,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -81,10 +92,17 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         assert (stands.pausing, stands.share) == (None, 0.25)
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        pytest.param(Clock(NOON + 7200, offset_s=7200), id="put back two hours since they began"),
+        pytest.param(Clock(boot="another", offset_s=7200), id="of another boot: each as it stands"),
+    ],
+)
 async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_left(
-    place: Place, clock: Clock
+    place: Place, clock: Clock, theirs: Clock
 ) -> None:
-    theirs = Clock(now=clock.now + 7200, offset_s=7200)  # put back two hours since they began
+    theirs = replace(theirs)
     async with opened(place, theirs) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, Terms(WINDOWS))

@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, JournalReader, Pause, Recorder, Terms
+from batch_resend.journal import Endpoint, Journal, JournalReader, Pause, Recorder, Terms
 from batch_resend.model import (
     Attempt,
+    Call,
     Outcome,
     RequestStatus,
     Ruling,
@@ -19,6 +21,7 @@ from batch_resend.model import (
 )
 from batch_resend.windows import Window
 from tests.journal.conftest import (
+    BASE_URL,
     NOON,
     WINDOWS,
     Clock,
@@ -28,6 +31,7 @@ from tests.journal.conftest import (
     orders,
     pending,
     plan,
+    row,
     send,
 )
 
@@ -106,6 +110,17 @@ async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits
         assert await journal.reader.pace(run, second, 10.0) == [(0, 1, 1)]
 
 
+async def test_a_part_of_a_run_keeps_the_limits_that_it_was_sent_under(
+    place: Place, clock: Clock
+) -> None:
+    async with begun(place, clock, 1) as (journal, planned, _):
+        run = await journal.reader.run(planned.id)
+        await answer(journal.reader, run, await journal.join(run, {}))
+        await journal.start(run, Terms((Window(7, 1.0),)))
+        (period,) = await journal.reader.periods(run)
+        assert period.limits == tuple(map(str, WINDOWS))
+
+
 async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_began(
     place: Place, clock: Clock
 ) -> None:
@@ -136,11 +151,11 @@ async def test_answer_times_are_those_of_answers_their_median_and_p95_are_times_
             took_s = (number * 37 % 101) / 100
             await answer(journal.reader, run, recorder, took_s=took_s)
         await answer(journal.reader, run, recorder, took_s=30.0, verdict=LOST)  # is no answer
-        times = await journal.reader.answer_times(run, (0.1, 0.5))
+        times = await journal.reader.answer_times(run, (0.1, 0.5, 1.0, 5.0))
         assert times is not None
         assert times.answers == sum(times.counts) == 100
         assert (times.median_s, times.p95_s, times.longest_s) == pytest.approx((0.5, 0.95, 1.0))
-        assert times.counts == (10, 40, 50)
+        assert times.counts == (10, 40, 50, 0, 0)
 
 
 async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_most_first(
@@ -168,6 +183,28 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
             "access_denied|missing_permission"
         }
         assert len(await journal.reader.reasons(run, 2)) == 2
+
+
+async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do_not_share_them(
+    place: Place, clock: Clock
+) -> None:
+    of_domain = replace(row(4, "c.example"), call=Call.DOMAIN_DCV, account="eu")
+    parties = {None: Endpoint(BASE_URL), "eu": Endpoint("https://eu.ca.example")}
+    async with opened(place, clock) as journal:
+        alike = await plan(journal, orders(1, 2))
+        run = await plan(
+            journal,
+            [row(2, "1", locale="de"), row(3, "2", locale="de"), of_domain],
+            parties=parties,
+        )
+        await send(journal, clock, run, {"1": "204", "2": "404", "c.example": "204"})
+        assert await journal.reader.parts(alike) == []
+        assert {*await journal.reader.accounts(run)} == {None, "eu"}
+        assert sorted(await journal.reader.parts(run), key=str) == [
+            ("de", Call.DV_RESEND, None, RequestStatus.REFUSED, 1),
+            ("de", Call.DV_RESEND, None, RequestStatus.SENT, 1),
+            (None, Call.DOMAIN_DCV, "eu", RequestStatus.SENT, 1),
+        ]
 
 
 async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(

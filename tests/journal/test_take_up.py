@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Endpoint, Journal
+from batch_resend.journal import Endpoint, Journal, Purpose
+from batch_resend.journal.journal import ANSWERS_KEPT_S
+from batch_resend.journal.recording import KeptAnswers
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
@@ -226,3 +228,30 @@ async def test_what_is_left_goes_by_the_account_that_the_new_list_names(
         assert await journal.reader.count_by_account(again) == {"shop": 1}
         (sent,) = [o async for o in journal.reader.results(again) if o.order.subject == "1"]
         assert sent.order.account is None, "by which it was mailed"
+
+
+async def test_answers_of_a_reading_that_was_cut_off_are_there_for_its_key_and_purpose_alone(
+    place: Place, clock: Clock
+) -> None:
+    async def kept(journal: Journal, budget: str, purpose: Purpose) -> KeptAnswers:
+        answers = (await journal.start_reading(BASE_URL, budget, purpose)).answers
+        assert answers is not None
+        return answers
+
+    async with opened(place, clock) as journal:
+        assert (await journal.start_reading(BASE_URL, "ours")).answers is None, "for no purpose"
+        answers = await kept(journal, "ours", Purpose.SWEEP)
+        await answers.keep("7", '{"names":1}', clock())
+        await answers.keep("7", "{}", clock())
+        await answers.keep("8", "{}", clock() - ANSWERS_KEPT_S / 2)
+    async with opened(place, clock) as journal:
+        assert (await kept(journal, "ours", Purpose.SWEEP)).found == {"7": "{}", "8": "{}"}
+        assert (await kept(journal, "theirs", Purpose.SWEEP)).found == {}
+        of_another_purpose = await kept(journal, "ours", Purpose.EXPORT)
+        assert of_another_purpose.found == {}
+        await of_another_purpose.forget()
+        clock.now += ANSWERS_KEPT_S / 2
+        answers = await kept(journal, "ours", Purpose.SWEEP)
+        assert answers.found == {"7": "{}"}, "the other one is too old"
+        await answers.forget()
+        assert (await kept(journal, "ours", Purpose.SWEEP)).found == {}

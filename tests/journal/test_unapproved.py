@@ -1,5 +1,6 @@
 """Which orders were mailed several times over all runs and wait still, whosever they are."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Endpoint, OrderCheck, Terms, prune_journal, read_journal
-from batch_resend.model import Call, Row, Run, RunState
+from batch_resend.journal import (
+    Checked,
+    Endpoint,
+    OrderCheck,
+    Terms,
+    WaitingNames,
+    prune_journal,
+    read_journal,
+)
+from batch_resend.model import Call, Outcome, RequestStatus, Row, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
     NOON,
@@ -65,6 +74,38 @@ async def found(place: Place, run: Run, most: int = 100) -> dict[tuple[str, str 
         count, first = await reader.unapproved(run, most)
     assert count >= len(first)
     return {(one.order_id, one.account): one.mails for one in first}
+
+
+async def test_all_that_was_sent_is_asked_about_over_all_pages(place: Place, clock: Clock) -> None:
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(*range(1, 2502)))
+        recorder = await journal.start(run, Terms(WINDOWS))
+        sent = [Outcome(one, RequestStatus.SENT) for one in await pending(journal.reader, run)]
+        await asyncio.gather(*map(recorder.settle, sent))
+        asked = [number async for number, _ in journal.reader.sent_requests(run)]
+    assert asked == list(range(1, 2502))
+
+
+async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3))
+        assert await journal.reader.checked(run) is None
+        assert await journal.reader.waiting_names(run, 9) == []
+        await journal.note_checks(run, dict.fromkeys((1, 2, 3), OrderCheck("pending", 3, 0)))
+        clock.now += 60
+        await journal.note_checks(run, {1: OrderCheck("issued", 3, 3), 2: OrderCheck("reissue")})
+        assert await journal.reader.checked(run) == Checked(
+            clock(), {"issued": 1, "pending": 1, "reissue": 1}
+        )
+        await journal.note_checks(run, {2: OrderCheck("pending", 4, 1)})
+        checked = await journal.reader.checked(run)
+        assert checked is not None
+        assert list(checked.statuses.items()) == [("pending", 2), ("issued", 1)]
+        waiting = [WaitingNames("2", 1, 4), WaitingNames("3", 0, 3)]
+        assert await journal.reader.waiting_names(run, 9) == waiting
+        assert await journal.reader.waiting_names(run, 1) == waiting[:1]
 
 
 async def test_mails_of_all_runs_count_those_in_doubt_too_and_refusals_do_not(

@@ -1,5 +1,6 @@
 """The circuit breaker: when requests may leave, whose trouble it is, and how long it waits."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -360,6 +361,17 @@ async def test_a_bad_answer_from_before_a_pause_that_comes_after_it_pauses_nobod
         await door.go(21, "503")
     assert door.left[-2:] == [(6, 20), (36, 21)]
     assert door.breaker.flow is Flow.FLOWING, "one order in trouble by itself is no reason"
+
+
+async def test_who_gives_up_just_when_called_in_leaves_the_permit_to_the_next_one() -> None:
+    breaker = CircuitBreaker(LONG_S)
+    opening = await breaker.permit()
+    first, second = (asyncio.create_task(breaker.permit()) for _ in range(2))
+    await asyncio.sleep(0)  # both are in line
+    breaker.give_back(opening)
+    first.cancel()  # before it can hear that the permit is its own
+    with anyio.fail_after(1):
+        assert breaker.leaves(await second)
 
 
 async def test_who_gives_up_during_a_pause_or_probing_does_not_block_the_others() -> None:

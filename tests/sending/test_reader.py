@@ -228,6 +228,20 @@ async def test_reads_that_wait_when_the_key_is_refused_are_refused_with_it() -> 
     assert len(reading.at) == 1
 
 
+async def test_a_refused_key_loses_no_answer_and_ends_at_once_what_has_to_be_read_again() -> None:
+    words = {"/first": "200", "/refused": "key", "/good": "200", "/failed": "500"}
+    reading = Reading(
+        windows=(), concurrency=3, answering=lambda path, _: words[path], latency_s=float
+    )
+    await reading.reader.fetch("/first")  # only then may others leave beside each other
+    reads = [reading.reader.fetch(path) for path in ("/refused", "/good", "/failed")]
+    refused, good, failed = await asyncio.gather(*reads, return_exceptions=True)
+    assert isinstance(refused, KeyRefused)
+    assert isinstance(good, Reply)
+    assert isinstance(failed, KeyRefused)
+    assert reading.elapsed_s() == 1 + 4, "when the last answer came: nothing was waited for"
+
+
 @pytest.mark.parametrize("word", ["404", "403", "page403", "route", "405", "500", "504", "timeout"])
 async def test_a_call_that_the_ca_need_not_have_is_given_up_at_once_and_says_nothing_of_others(
     word: str,

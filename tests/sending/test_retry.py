@@ -294,6 +294,31 @@ async def test_a_doubt_of_before_is_not_taken_back_by_another_one() -> None:
     assert rig.statuses() == {1: "in_doubt"}
 
 
+@pytest.mark.parametrize(
+    ("answers", "doubts", "possible"),
+    [
+        pytest.param("204", 0, 0, id="one mail"),
+        pytest.param("503 204", 0, 0, id="an error mailed nothing"),
+        pytest.param("timeout 404", 0, 0, id="a refusal mails nothing"),
+        pytest.param("timeout 204", 0, 1, id="one without an answer, then a mail"),
+        pytest.param("timeout lost 503 204", 0, 2, id="two without an answer, then a mail"),
+        pytest.param("204", 1, 1, id="a doubt of an earlier start"),
+    ],
+)
+async def test_each_mail_beyond_the_first_that_may_have_gone_out_is_counted(
+    answers: str, doubts: int, possible: int
+) -> None:
+    rig = Rig({1: answers})
+    await rig.carry([planned(1, attempts=doubts, doubts=doubts)])
+    assert rig.progress.possible_duplicates == possible
+
+
+async def test_answers_that_settle_nothing_are_counted_by_status_and_as_0_where_none_came() -> None:
+    rig = Rig({1: "503 timeout 503 204"})
+    await rig.carry([planned(1)])
+    assert rig.progress.unsettled == {503: 2, 0: 1}
+
+
 async def test_the_time_of_a_pause_is_not_an_order_s_own() -> None:
     rig = Rig({1: "429/600 503 204"}, max_elapsed_s=120)
     await rig.carry([planned(1)])

@@ -208,6 +208,15 @@ async def test_a_stop_before_the_start_sends_nothing() -> None:
     assert (rig.sender.state, rig.sender.stop_reason) == (RunState.INTERRUPTED, "too early")
 
 
+async def test_a_key_that_is_stopped_elsewhere_stops_the_run_for_the_same_reason() -> None:
+    rig = Rig()
+    rig.sender.channel.breaker.stop("the CA refused the API key", is_refused=True)
+    await rig.carry(orders(1, 5))
+    assert rig.noted("call") == []
+    assert rig.sender.state is RunState.STOPPED
+    assert rig.sender.stop_reason == "the CA refused the API key"
+
+
 async def test_the_first_reason_to_stop_counts() -> None:
     rig = Rig({1: "204", 2: "401@5"}, concurrency=2)
     await rig.stop_at(3, orders(1, 9))
@@ -266,6 +275,14 @@ async def test_an_order_that_backs_off_holds_neither_a_slot_nor_a_place_in_fligh
 
 
 LIMITED = dict.fromkeys(range(30, 35), "429 204")  # so many that it is no order's own affair
+
+
+async def test_a_slot_that_a_pause_leaves_unused_is_free_at_once() -> None:
+    rig = Rig({2: "429/5@1 204"}, windows=[Window(2, 8.0)])
+    await rig.carry(orders(1, 3))
+    # The third has its slot at 8, when it may no longer leave by the permit of before the pause.
+    calls = [(line.at, line.order) for line in rig.noted("call")]
+    assert calls == [(0, 1), (0, 2), (8, 2), (9, 3)]
 
 
 async def test_429s_while_our_windows_are_kept_halve_what_is_sent_from_then_on() -> None:

@@ -65,7 +65,8 @@ def test_a_later_process_takes_what_this_one_would(
     assert next_one.at(now) == pytest.approx(share.at(now))
 
 
-def test_more_than_the_whole_is_never_ours() -> None:
+def test_the_whole_is_ours_again_after_a_while_and_more_than_that_never() -> None:
     share = Share(PERIOD_S)
     share.decrease(0.0)
+    assert share.time_of(1.0, 0.0) == pytest.approx((HOLD + 10) * PERIOD_S)
     assert share.time_of(1.01, 0.0) == float("inf")
