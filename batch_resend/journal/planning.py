@@ -282,14 +282,7 @@ class Grouping:
             if row.skip and not first.skip:
                 reason = f"asks for nothing, beside {self._place(first)}: {row.skip}"
                 self._note_duplicate(row, number, reason)
-        by_key: dict[tuple[str, str, str], Entry] = {}
-        for row in asking:
-            if _add(by_key, row) or row is first:
-                self.assigned.append(_Assignment(row.seq, RowStatus.ACCEPTED, number))
-            else:
-                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
-                self._note_duplicate(row, number, reason)
-        entries = tuple([by_key[key] for key in sorted(by_key)])
+        entries = self._entries(asking, number)
         call = decode_call(first.call)
         order = Request(first.order_id, first.locale, entries, call, first.account)
         endpoint = self.endpoints[order.account]
@@ -303,6 +296,18 @@ class Grouping:
                 digest, first.skip, notes, first.call, first.account,
             )
         )  # fmt: skip
+
+    def _entries(self, asking: Sequence[StagedRow], number: int) -> tuple[Entry, ...]:
+        """Return what rows of one request ask for together, sorted; note what each adds."""
+        first = asking[0]
+        by_key: dict[tuple[str, str, str], Entry] = {}
+        for row in asking:
+            if _add(by_key, row) or row is first:
+                self.assigned.append(_Assignment(row.seq, RowStatus.ACCEPTED, number))
+            else:
+                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
+                self._note_duplicate(row, number, reason)
+        return tuple([by_key[key] for key in sorted(by_key)])
 
     def _rejection_of_all(self, first: StagedRow) -> tuple[Problem, str] | None:
         """Return why no row of an order can be sent, where none can."""
