@@ -3,9 +3,9 @@
 The command line, `batch-resend`, is one user of this small library: see `batch_resend.batch`.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from batch_resend.on_demand import imported_on_demand
 from batch_resend.version import __version__
 
 if TYPE_CHECKING:
@@ -27,29 +27,6 @@ if TYPE_CHECKING:
     from batch_resend.report import Presentation, Summary
     from batch_resend.settings import Account, InDoubt, Region, Settings
     from batch_resend.windows import Window
-
-# Where each name is: `batch-resend --help` is to answer without what only sending needs.
-_PLACES = {
-    "batch": ("Batch", "open_batch", "resend"),
-    "errors": (
-        "BatchResendError",
-        "CallError",
-        "InputError",
-        "JournalBusy",
-        "JournalError",
-        "ReportError",
-        "SettingsError",
-        "UnknownRun",
-    ),
-    "intake": ("Field", "ListSource", "Reading", "RecordSource"),
-    "journal": ("JournalReader", "read_journal"),
-    "channels": ("RunHandle",),
-    "model": ("Call", "Entry", "Request", "RequestStatus", "Outcome", "Plan", "Row", "RunState"),
-    "report": ("Presentation", "Summary"),
-    "settings": ("Account", "InDoubt", "Region", "Settings"),
-    "windows": ("Window",),
-}
-_MODULES = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "Account",
@@ -88,9 +65,36 @@ __all__ = [
     "resend",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a name of the library when it is asked for (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+# `batch-resend --help` is to answer without what only sending needs.
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "batch": ("Batch", "open_batch", "resend"),
+        "errors": (
+            "BatchResendError",
+            "CallError",
+            "InputError",
+            "JournalBusy",
+            "JournalError",
+            "ReportError",
+            "SettingsError",
+            "UnknownRun",
+        ),
+        "intake": ("Field", "ListSource", "Reading", "RecordSource"),
+        "journal": ("JournalReader", "read_journal"),
+        "channels": ("RunHandle",),
+        "model": (
+            "Call",
+            "Entry",
+            "Request",
+            "RequestStatus",
+            "Outcome",
+            "Plan",
+            "Row",
+            "RunState",
+        ),
+        "report": ("Presentation", "Summary"),
+        "settings": ("Account", "InDoubt", "Region", "Settings"),
+        "windows": ("Window",),
+    },
+)

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from json import JSONEncoder
-from typing import Self
+from typing import NamedTuple, Self
 
 # Of which the CA makes addresses up itself (Baseline Requirements 3.2.2.4.4).
 USUAL_LOCAL_PARTS = frozenset(("admin", "administrator", "webmaster", "hostmaster", "postmaster"))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One address to mail for one domain, as the CA's `domain_approval_emails` takes it."""
 
     domain: str

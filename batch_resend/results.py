@@ -5,6 +5,7 @@ What there is one of for every row is a tuple: a dataclass takes several times a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from batch_resend.model import Call, Entry, ListForm, Request, RequestStatus, RowStatus
@@ -65,6 +66,18 @@ class InputNote:
     sha256: str | None
     form: ListForm
     rows: int
+
+
+class Decision(StrEnum):
+    """What a sweep decides about an order that waits: each is a field of `SweepCounts`."""
+
+    EXCLUDED = "excluded"  # known to be hopeless
+    TOO_YOUNG = "too_young"  # its first mail may yet be read
+    MAILED_LATELY = "mailed_lately"  # within the cooldown
+    STUCK = "stuck"  # mailed as often as allowed, without effect
+    NOTHING_TO_MAIL = "nothing_to_mail"  # not DV, not validated by e-mail, or issued meanwhile
+    LEFT_FOR_LATER = "left_for_later"  # beyond the most of one sweep
+    DUE = "due"
 
 
 @dataclass(frozen=True, slots=True)

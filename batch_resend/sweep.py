@@ -11,29 +11,16 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from batch_resend.intake import RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Row
 from batch_resend.order_reader import OrderReader, nothing_to_mail
-from batch_resend.results import StuckOrder, SweepCounts
+from batch_resend.results import Decision, StuckOrder, SweepCounts
 
 SOURCE_NAME = "orders that wait at the CA"
 _NEVER = Mailed(0, None)
-
-
-class Decision(StrEnum):
-    """What a sweep decides about an order that waits: each is a field of `SweepCounts`."""
-
-    EXCLUDED = "excluded"  # known to be hopeless
-    TOO_YOUNG = "too_young"  # its first mail may yet be read
-    MAILED_LATELY = "mailed_lately"  # within the cooldown
-    STUCK = "stuck"  # mailed as often as allowed, without effect
-    NOTHING_TO_MAIL = "nothing_to_mail"  # not DV, not validated by e-mail, or issued meanwhile
-    LEFT_FOR_LATER = "left_for_later"  # beyond the most of one sweep
-    DUE = "due"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ raised only with a reason.
 """
 
 import asyncio
+import io
 import re
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,22 @@ from typing import Any
 import pytest
 
 from batch_resend.intake import ListSource, cells
-from batch_resend.journal.planning import Endpoint, Grouping, StagedRow
-from batch_resend.model import Attempt, Outcome, Reply, Request, RequestStatus
+from batch_resend.journal.planning import Endpoint, Grouping, StagedRow, _row_values
+from batch_resend.model import (
+    Attempt,
+    Call,
+    Entry,
+    ListForm,
+    ListKind,
+    Outcome,
+    Reply,
+    Request,
+    RequestStatus,
+    Row,
+    RowStatus,
+)
+from batch_resend.report.tables import write_results_csv
+from batch_resend.results import InputNote, Result, RowResult
 from batch_resend.windows import Window
 from tests.bench import prediction
 from tests.bench.processes import write_list
@@ -102,17 +117,55 @@ def test_an_order_that_is_grouped_costs_few_calls() -> None:
     def calls(count: int) -> float:
         grouping = Grouping(1, {None: Endpoint("https://ca.example")}, ["orders.csv"])
         listed = [
-            [StagedRow(n, 0, n, str(n), None, f'[["o{n}.example","a@o{n}.example",null]]', None, "",
-                       None, None)]
+            [StagedRow(n, n, 0, n, str(n), None, f'[["o{n}.example","a@o{n}.example",null]]', None,
+                       "", None, None)]
             for n in range(1, count + 1)
         ]  # fmt: skip
         with counted() as counter:
-            changes = [change for order in listed for change in grouping.changes(order)]
-        assert len(changes) == 2 * count
+            for order in listed:
+                grouping.add(order)
+        assert len(grouping.requests) == len(grouping.assigned) == count
         return counter.calls
 
     an_order = more_by(calls, 100, 600)
-    assert 0 < an_order <= 40
+    assert 0 < an_order <= 30
+
+
+def test_a_row_that_is_staged_costs_few_calls() -> None:
+    def calls(count: int) -> float:
+        entry = Entry("shop.example.com", "admin@shop.example.com")
+        rows = [Row(n, str(n), (entry,), None, "[]") for n in range(1, count + 1)]
+        with counted() as counter:
+            values = [_row_values(1, row.line, 1, row) for row in rows]
+        assert {len(one) for one in values} == {16}
+        return counter.calls
+
+    assert 0 < more_by(calls, 100, 600) <= 5
+
+
+@pytest.mark.asyncio
+async def test_a_line_of_results_csv_costs_few_calls() -> None:
+    entry = Entry("shop.example.com", "admin@shop.example.com")
+    result = Result(1, RequestStatus.SENT, 204, None, None, 1, 0, 1.0, 1.0)
+    inputs = [InputNote("orders.csv", None, ListForm(ListKind.CSV), 1)]
+
+    async def rows(count: int) -> AsyncIterator[RowResult]:
+        for line in range(1, count + 1):
+            yield RowResult(
+                0, line, RowStatus.ACCEPTED, "1", None, (entry,), Call.DV_RESEND, None, None, "[]",
+                {}, result,
+            )  # fmt: skip
+
+    async def calls(count: int) -> int:
+        file = io.StringIO(newline="")
+        with counted() as counter:
+            await write_results_csv(rows(count), inputs, file)
+        assert file.getvalue().count("\n") == count + 1
+        return counter.calls
+
+    await calls(100)
+    few, many = await calls(100), await calls(600)
+    assert 0 < (many - few) / 500 <= 27
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,6 @@
 """The nouns: what names a request, and what a fault tells."""
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -148,6 +148,6 @@ def test_every_kind_of_fault_is_judged_above() -> None:
     ],
 )
 def test_the_nouns_cannot_be_changed_and_can_be_keys(noun: object, field: str) -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         setattr(noun, field, "x")
     assert {noun: 1}[noun] == 1

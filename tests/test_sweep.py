@@ -10,8 +10,9 @@ import pytest
 from batch_resend.journal import Mailed
 from batch_resend.listed import WAITING, ListedOrder, NameValidation
 from batch_resend.order_reader import OrderReader
+from batch_resend.results import Decision
 from batch_resend.sending import Progress, Reader
-from batch_resend.sweep import Decision, Rules, SweepResult, sweep
+from batch_resend.sweep import Rules, SweepResult, sweep
 
 pytestmark = pytest.mark.asyncio
 

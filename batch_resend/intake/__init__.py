@@ -3,22 +3,27 @@
 Rows are streamed: nothing here holds more than one of them, but for a sheet of Excel.
 """
 
-from batch_resend.intake.cells import Malformed, domain_name, order_number
-from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
-from batch_resend.intake.fields import REQUEST_FIELDS, Field
-from batch_resend.intake.headings import unread
-from batch_resend.intake.passed_over import OWN_COLUMNS
-from batch_resend.intake.reading import Reading, checked_or_none
-from batch_resend.intake.records import NAMES_NOBODY
-from batch_resend.intake.sources import (
-    Given,
-    ListSource,
-    RecordSource,
-    Source,
-    batches,
-    refuse_ignored,
-)
-from batch_resend.intake.suggestions import listed
+from typing import TYPE_CHECKING
+
+from batch_resend.on_demand import imported_on_demand
+
+if TYPE_CHECKING:
+    from batch_resend.intake.cells import Malformed, domain_name, order_number
+    from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
+    from batch_resend.intake.fields import REQUEST_FIELDS, Field
+    from batch_resend.intake.headings import unread
+    from batch_resend.intake.passed_over import OWN_COLUMNS
+    from batch_resend.intake.reading import Reading, checked_or_none
+    from batch_resend.intake.records import NAMES_NOBODY
+    from batch_resend.intake.sources import (
+        Given,
+        ListSource,
+        RecordSource,
+        Source,
+        batches,
+        refuse_ignored,
+    )
+    from batch_resend.intake.suggestions import listed
 
 __all__ = [
     "NAMES_NOBODY",
@@ -42,3 +47,18 @@ __all__ = [
     "skip_reason",
     "unread",
 ]
+
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "cells": ("Malformed", "domain_name", "order_number"),
+        "exports": ("is_dv", "is_known_status", "skip_reason"),
+        "fields": ("REQUEST_FIELDS", "Field"),
+        "headings": ("unread",),
+        "passed_over": ("OWN_COLUMNS",),
+        "reading": ("Reading", "checked_or_none"),
+        "records": ("NAMES_NOBODY",),
+        "sources": ("Given", "ListSource", "RecordSource", "Source", "batches", "refuse_ignored"),
+        "suggestions": ("listed",),
+    },
+)

@@ -332,7 +332,7 @@ def _misread(text: str) -> str:
 
 def _fused(address: str) -> str:
     """Return an address without the apostrophe that keeps spreadsheets from running a formula."""
-    return address[1:] if address[:1] == "'" and address[1:].startswith(FORMULA_SIGNS) else address
+    return address[1:] if address[:1] == "'" and address[1:2] in FORMULA_SIGNS else address
 
 
 def _all_visible(text: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from batch_resend.errors import InputError
 
 OLE = b"\xd0\xcf\x11\xe0"  # [MS-CFB]: old Excel, and workbooks that are locked
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
 APPLE_DOUBLE = (b"\0\x05\x16\x07", b"\0\x05\x16\0")
 
 _SAVE = "save the table as .xlsx or CSV"

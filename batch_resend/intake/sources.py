@@ -12,14 +12,13 @@ from typing import TypeVar
 import anyio.to_thread
 
 from batch_resend.errors import InputError, NoRows, UnknownColumn
-from batch_resend.intake import workbook
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
 from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
-from batch_resend.intake.no_lists import OLE, of_ole, refuse_bytes, refuse_text
+from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import check_record
@@ -83,9 +82,11 @@ class ListSource:
         """Yield the raw records, and note the form they were found in."""
         head = file.peek()
         refuse_bytes(self.name, head)
-        if head.startswith(OLE):
-            raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
-        if head.startswith(workbook.ZIP):
+        if head.startswith((OLE, *ZIP)):
+            from batch_resend.intake import workbook  # noqa: PLC0415 - slow, and most lists are none
+
+            if head.startswith(OLE):
+                raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
             yield from self._table(sheet, ListForm(ListKind.EXCEL))
             return

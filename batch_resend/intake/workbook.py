@@ -35,7 +35,6 @@ from batch_resend.intake.workbook_xml import (
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
 
 _EXACT_BELOW = 10**15  # Excel keeps 15 digits of a number
 MAX_PACKED_BYTES = 128 << 20

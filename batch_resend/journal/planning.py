@@ -4,11 +4,10 @@ Rows are staged as they come. Grouping then reads them back in canonical order (
 locale, place in the list), so that one order at a time is in memory.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -21,8 +20,6 @@ from batch_resend.errors import InputError
 from batch_resend.journal.database import Reader
 from batch_resend.journal.recording import Writer
 from batch_resend.journal.statements import (
-    Change,
-    Values,
     decode_call,
     decode_entries,
     encode_call,
@@ -34,16 +31,14 @@ from batch_resend.journal.statements import (
 )
 from batch_resend.model import Entry, ListForm, Note, Problem, RejectedRow, Request, Row, RowStatus
 
-_BATCH = 5_000
 _MAX_ROWS_OF_ORDER = 100_000  # they are held in memory together; an order has some hundred domains
 _AT_ONCE = 50_000  # rows, that come one after another
-
-_Batches = defaultdict[str, list[Values]]  # by statement
 
 
 class StagedRow(NamedTuple):
     """A row as it was staged: the columns that matter here, of every row there is."""
 
+    place: int  # in canonical order
     seq: int
     input: int
     line: int
@@ -55,10 +50,52 @@ class StagedRow(NamedTuple):
     call: str | None
     account: str | None
 
-    @property
-    def subject(self) -> tuple[str, str | None, str | None]:
-        """What a row is about: an order or a domain, by which call, of which account."""
-        return self.order_id, self.call, self.account
+
+class _RowValues(NamedTuple):
+    """What `add_row` writes of a row."""
+
+    run: int
+    seq: int
+    input: int
+    line: int
+    status: RowStatus
+    order_id: str | None
+    locale: str | None
+    entries: str | None
+    skip: str | None
+    notes: str
+    call: str | None
+    account: str | None
+    problem: Problem | None
+    reason: str | None
+    raw: str
+    kept: str | None
+
+
+class _RequestValues(NamedTuple):
+    """What `add_request` writes of a request."""
+
+    run: int
+    number: int
+    position: int
+    order_id: str
+    locale: str | None
+    entries: str
+    digest: bytes
+    skip: str | None
+    notes: str
+    call: str | None
+    account: str | None
+
+
+class _Assignment(NamedTuple):
+    """What `assign_row` writes of what becomes of a row."""
+
+    seq: int
+    status: RowStatus
+    request: int | None
+    problem: Problem | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +159,14 @@ class Staging:
         where an order stands on too many rows, JournalError.
         """
         grouping = Grouping(self.run, endpoints, self.input_names)
-        batches: _Batches = defaultdict(list)
         await self.reader.fetch("create_sorted_rows")
         await self.reader.fetch("sort_rows", run=self.run)
         try:
             await self._execute("create_assignments")
-            async for order_rows in _by_order(self._sorted_pages()):
-                for name, values in grouping.changes(order_rows):
-                    batches[name].append(values)
-                if len(batches["assign_row"]) >= _BATCH:
-                    await self._flush(batches)
-            await self._flush(batches)
+            async for orders in _whole_orders(self._sorted_pages()):
+                for order_rows in orders:
+                    grouping.add(order_rows)
+                await self._flush(grouping)
             await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
@@ -142,11 +176,12 @@ class Staging:
         await self._execute("note_plan_digest", run=self.run, digest=digest)
         return digest if grouping.requests_made else None
 
-    async def _sorted_pages(self) -> AsyncIterator[Iterator[StagedRow]]:
+    async def _sorted_pages(self) -> AsyncIterator[list[StagedRow]]:
         """Yield the sorted rows. What cancels this does so between two pages."""
         after = 0
-        while page := await self.reader.fetch("page_of_sorted_rows", after=after):
-            yield (StagedRow._make(columns) for _, *columns in page)
+        while found := await self.reader.fetch("page_of_sorted_rows", after=after):
+            page = list(map(StagedRow._make, found))
+            yield page
             after = page[-1].place
             await anyio.lowlevel.checkpoint()
 
@@ -159,62 +194,46 @@ class Staging:
     async def _execute(self, name: str, **values: object) -> None:
         await self.writer.transaction(lambda connection: execute(connection, name, **values))
 
-    async def _flush(self, batches: _Batches) -> None:
+    async def _flush(self, grouping: "Grouping") -> None:
         def write_all(connection: Connection) -> None:
-            for name, values in batches.items():
-                execute_many(connection, name, values)
-                values.clear()
+            execute_many(connection, "add_request", grouping.requests)
+            execute_many(connection, "assign_row", grouping.assigned)
 
         await self.writer.transaction(write_all)
+        grouping.requests.clear()
+        grouping.assigned.clear()
 
 
-def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> Values:
-    values: dict[str, object] = {
-        "run": run,
-        "seq": seq,
-        "input": ordinal,
-        "line": row.line,
-        "status": RowStatus.ACCEPTED,
-        "order_id": row.order_id,
-        "locale": None,
-        "entries": encode_entries(row.entries),
-        "skip": None,
-        "notes": "",
-        "call": encode_call(row.call),
-        "account": row.account,
-        "problem": None,
-        "reason": None,
-        "raw": row.raw,
-        "kept": encode_kept(row.kept),
-    }
+def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> _RowValues:
+    entries, call, kept = encode_entries(row.entries), encode_call(row.call), encode_kept(row.kept)
     if isinstance(row, Row):
-        return values | {"locale": row.locale, "skip": row.skip, "notes": " ".join(row.notes)}
-    return values | {
-        "status": RowStatus.REJECTED,
-        "entries": values["entries"] or None,
-        "problem": row.problem,
-        "reason": row.reason,
-    }
+        notes = " ".join(row.notes)
+        return _RowValues(
+            run, seq, ordinal, row.line, RowStatus.ACCEPTED, row.order_id, row.locale, entries,
+            row.skip, notes, call, row.account, None, None, row.raw, kept,
+        )  # fmt: skip
+    return _RowValues(
+        run, seq, ordinal, row.line, RowStatus.REJECTED, row.order_id, None, entries or None,
+        None, "", call, row.account, row.problem, row.reason, row.raw, kept,
+    )  # fmt: skip
 
 
-async def _by_order(
-    pages: AsyncIterator[Iterator[StagedRow]],
-) -> AsyncIterator[list[StagedRow]]:
-    """Yield the rows of one order after another."""
-    together: list[StagedRow] = []
+async def _whole_orders(
+    pages: AsyncIterator[list[StagedRow]],
+) -> AsyncIterator[list[list[StagedRow]]]:
+    """Yield the rows of one order after another, a page of orders at a time."""
+    last: list[StagedRow] = []  # of an order that may go on in the next page
     async for page in pages:
-        for row in page:
-            if together and row.subject != together[0].subject:
-                yield together
-                together = []
-            together.append(row)
-            if len(together) > _MAX_ROWS_OF_ORDER:
-                raise InputError(
-                    f"order {row.order_id} stands on more than {_MAX_ROWS_OF_ORDER:,} rows; "
-                    "does its column really hold the order number? --map says which does"
-                )
-    if together:
-        yield together
+        by_order = groupby(chain(last, page), key=attrgetter("order_id", "call", "account"))
+        *whole, last = [list(rows) for _, rows in by_order]
+        if len(last) > _MAX_ROWS_OF_ORDER:
+            raise InputError(
+                f"order {last[0].order_id} stands on more than {_MAX_ROWS_OF_ORDER:,} rows; "
+                "does its column really hold the order number? --map says which does"
+            )
+        yield whole
+    if last:
+        yield [last]
 
 
 @dataclass(slots=True)
@@ -228,28 +247,33 @@ class Grouping:
     subject: tuple[str, str | None] | None = None  # what was asked for last, by which call,
     asked: dict[Endpoint | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
+    requests: list[_RequestValues] = field(default_factory=list)  # to be written,
+    assigned: list[_Assignment] = field(default_factory=list)  # and what becomes of their rows
 
-    def changes(self, order_rows: Sequence[StagedRow]) -> Iterator[Change]:
-        """Yield what to write for all rows of one order, in canonical order."""
+    def add(self, order_rows: Sequence[StagedRow]) -> None:
+        """Take in all rows of one order, in canonical order."""
         first = order_rows[0]
         names_domains = first.entries != ""
         good = [row for row in order_rows if row.entries is not None]
         if (rejection := self._rejection_of_all(first)) is not None:
-            yield from (self._reject(row, *rejection) for row in good)
+            for row in good:
+                self._reject(row, *rejection)
             return
         for key, group in groupby(good, key=lambda row: (row.entries == "", row.locale)):
             named = first if names_domains and key[0] else None
-            yield from self._of_group(list(group), named)
+            self._add_group(list(group), named)
 
-    def _of_group(self, members: Sequence[StagedRow], named: StagedRow | None) -> Iterator[Change]:
-        """Yield what to write for rows of one request; `named` names domains, where they do not."""
+    def _add_group(self, members: Sequence[StagedRow], named: StagedRow | None) -> None:
+        """Take in rows of one request; `named` names domains, where they do not."""
         if named is not None:  # what is to be skipped anyway asks for nothing
-            yield from (self._ambiguous(row, named) for row in members if not row.skip)
+            for row in members:
+                if not row.skip:
+                    self._reject(row, Problem.AMBIGUOUS, self._ambiguity(row, named))
             members = [row for row in members if row.skip]
         if members:
-            yield from self._request(members)
+            self._add_request(members)
 
-    def _request(self, members: Sequence[StagedRow]) -> Iterator[Change]:
+    def _add_request(self, members: Sequence[StagedRow]) -> None:
         self.requests_made += 1
         number = self.requests_made
         asking = [row for row in members if not row.skip] or members
@@ -257,41 +281,33 @@ class Grouping:
         for row in members:
             if row.skip and not first.skip:
                 reason = f"asks for nothing, beside {self._place(first)}: {row.skip}"
-                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
-        entries: dict[object, Entry] = {}
-        for row in asking:
-            if _add(entries, row) or row is first:
-                yield self._assign(row, RowStatus.ACCEPTED, number)
-            else:
-                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
-                yield self._assign(row, RowStatus.DUPLICATE, number, reason)
-        order = Request(
-            first.order_id,
-            first.locale,
-            tuple(sorted(entries.values(), key=attrgetter("key"))),
-            decode_call(first.call),
-            first.account,
-        )
+                self._note_duplicate(row, number, reason)
+        entries = self._entries(asking, number)
+        call = decode_call(first.call)
+        order = Request(first.order_id, first.locale, entries, call, first.account)
         endpoint = self.endpoints[order.account]
-        about_domain = CALLS[order.call].is_about_domain
+        about_domain = CALLS[call].is_about_domain
         digest = order.digest(endpoint.base_url, endpoint.budget if about_domain else None)
         self.plan_digest.update(digest)
-        yield (
-            "add_request",
-            {
-                "run": self.run,
-                "number": number,
-                "position": min(row.seq for row in asking),
-                "order_id": order.subject,
-                "locale": order.locale,
-                "entries": encode_entries(order.entries),
-                "digest": digest,
-                "skip": first.skip,
-                "notes": " ".join(_notes(asking, order.entries)),
-                "call": first.call,
-                "account": first.account,
-            },
-        )
+        position, notes = min([row.seq for row in asking]), " ".join(_notes(asking, entries))
+        self.requests.append(
+            _RequestValues(
+                self.run, number, position, order.subject, order.locale, encode_entries(entries),
+                digest, first.skip, notes, first.call, first.account,
+            )
+        )  # fmt: skip
+
+    def _entries(self, asking: Sequence[StagedRow], number: int) -> tuple[Entry, ...]:
+        """Return what rows of one request ask for together, sorted; note what each adds."""
+        first = asking[0]
+        by_key: dict[tuple[str, str, str], Entry] = {}
+        for row in asking:
+            if _add(by_key, row) or row is first:
+                self.assigned.append(_Assignment(row.seq, RowStatus.ACCEPTED, number))
+            else:
+                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
+                self._note_duplicate(row, number, reason)
+        return tuple([by_key[key] for key in sorted(by_key)])
 
     def _rejection_of_all(self, first: StagedRow) -> tuple[Problem, str] | None:
         """Return why no row of an order can be sent, where none can."""
@@ -322,37 +338,23 @@ class Grouping:
         other = self.asked.setdefault(whom, first)
         return None if other is first else other
 
-    def _ambiguous(self, row: StagedRow, named: StagedRow) -> Change:
-        reason = (
+    def _ambiguity(self, row: StagedRow, named: StagedRow) -> str:
+        return (
             f"order {row.order_id} stands here without domains (mail all that wait) and on "
             f"{self._place(named)} with some: keep one of the two"
         )
-        return self._reject(row, Problem.AMBIGUOUS, reason)
 
-    def _reject(self, row: StagedRow, problem: Problem, reason: str) -> Change:
-        return self._assign(row, RowStatus.REJECTED, None, reason, problem)
+    def _reject(self, row: StagedRow, problem: Problem, reason: str) -> None:
+        self.assigned.append(_Assignment(row.seq, RowStatus.REJECTED, None, problem, reason))
 
-    def _assign(
-        self,
-        row: StagedRow,
-        status: RowStatus,
-        request: int | None,
-        reason: str | None = None,
-        problem: Problem | None = None,
-    ) -> Change:
-        return "assign_row", {
-            "seq": row.seq,
-            "status": status,
-            "request": request,
-            "problem": problem,
-            "reason": reason,
-        }
+    def _note_duplicate(self, row: StagedRow, number: int, reason: str) -> None:
+        self.assigned.append(_Assignment(row.seq, RowStatus.DUPLICATE, number, None, reason))
 
     def _place(self, row: StagedRow) -> str:
         return f"line {row.line} of {self.input_names[row.input]}"
 
 
-def _add(entries: dict[object, Entry], row: StagedRow) -> bool:
+def _add(entries: dict[tuple[str, str, str], Entry], row: StagedRow) -> bool:
     """Add a row's entries to those of its order, by what each asks for; return whether any is new.
 
     Of several spellings it is always the same one, whichever row comes first.

@@ -8,11 +8,12 @@ two databases differ.
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Dialect, Row, Text, TextClause, bindparam, text
@@ -93,21 +94,34 @@ def execute(
     return connection.execute(statement(name, connection.dialect.name, words), values)
 
 
-def execute_many(connection: Connection, name: str, many: Sequence[Values]) -> None:
-    """Carry out an insert, update or delete once for each of `many`."""
+def execute_many(
+    connection: Connection, name: str, many: Sequence[Values] | Sequence[NamedTuple]
+) -> None:
+    """Carry out an insert, update or delete once for each of `many`, all of them of one form.
+
+    What there is one of for every row is a named tuple, which is made in a third of the time.
+    """
     if many:
-        driver_text, parameters = _as_the_driver_has_it(name, connection.dialect)
-        connection.exec_driver_sql(driver_text, [parameters(values) for values in many])
+        fields: tuple[str, ...] | None = getattr(many[0], "_fields", None)
+        driver_text, parameters = _as_the_driver_has_it(name, connection.dialect, fields)
+        connection.exec_driver_sql(driver_text, list(map(parameters, many)))
 
 
 @cache
-def _as_the_driver_has_it(name: str, dialect: Dialect) -> tuple[str, Callable[[Values], Any]]:
-    """Return a statement's text, and what makes the driver's parameters of named values."""
+def _as_the_driver_has_it(
+    name: str, dialect: Dialect, fields: tuple[str, ...] | None
+) -> tuple[str, Callable[[Any], Any]]:
+    """Return a statement's text, and what makes the driver's parameters of values.
+
+    `fields`: the names of values that come by place.
+    """
     compiled = statement(name, dialect.name).compile(dialect=dialect)
     order = compiled.positiontup
     if order is None:  # by name
-        return str(compiled), dict
-    return str(compiled), lambda values: tuple(map(values.__getitem__, order))
+        return str(compiled), dict if fields is None else lambda values: values._asdict()
+    if fields is None:
+        return str(compiled), lambda values: tuple(map(values.__getitem__, order))
+    return str(compiled), itemgetter(*map(fields.index, order))
 
 
 def create_tables(connection: Connection, name: str) -> None:
@@ -164,15 +178,14 @@ read_statements("batch_resend.journal")
 # --- how values are kept -------------------------------------------------------------------------
 
 
-def encode_entries(entries: Iterable[Entry]) -> str:
+def encode_entries(entries: Sequence[Entry]) -> str:
     """Return entries as a JSON array; nothing for none."""
-    listed = [(entry.domain, entry.email, entry.email_domain) for entry in entries]
-    return to_json(listed).decode() if listed else ""
+    return to_json(entries).decode() if entries else ""
 
 
 def decode_entries(text: str | None) -> tuple[Entry, ...]:
     """Return entries as they were kept."""
-    return tuple(Entry(*listed) for listed in from_json(text)) if text else ()
+    return tuple(map(Entry._make, from_json(text))) if text else ()
 
 
 def encode_kept(kept: Sequence[tuple[str, str]]) -> str | None:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import aiohttp
 import anyio
 
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
 from batch_resend.report import Summary, headline, whole_file
-from batch_resend.sweep import Decision
+from batch_resend.results import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
 
@@ -122,6 +121,8 @@ class Notifier:
         log.error("%s: %s: %s", option, urlsplit(url).hostname, problem)
 
     async def _try(self, url: str, body: str) -> str | None:
+        import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing
+
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with (

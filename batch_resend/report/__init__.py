@@ -1,36 +1,41 @@
 """Outcomes -> what a person reads. Knows the journal, and nothing of sending."""
 
-from batch_resend.report.folder import (
-    DEFAULT_PATTERN,
-    check_pattern,
-    folder_of,
-    index_folder,
-    remove_reports,
-    set_aside,
-    url_of,
-)
-from batch_resend.report.live import LiveReport, live_report
-from batch_resend.report.preview import (
-    MOST_DOMAINS_ASKED,
-    Kind,
-    MailDomainsAsked,
-    Preview,
-    make_preview,
-    with_mail_routes,
-)
-from batch_resend.report.report import prepare_report, update_index, whole_file, write_report
-from batch_resend.report.summary import (
-    BackPressure,
-    NextFlags,
-    Presentation,
-    Summary,
-    counted,
-    headline,
-    in_words,
-    make_summary,
-    next_steps,
-    verdict_in_words,
-)
+from typing import TYPE_CHECKING
+
+from batch_resend.on_demand import imported_on_demand
+
+if TYPE_CHECKING:
+    from batch_resend.report.folder import (
+        DEFAULT_PATTERN,
+        check_pattern,
+        folder_of,
+        index_folder,
+        remove_reports,
+        set_aside,
+        url_of,
+    )
+    from batch_resend.report.live import LiveReport, live_report
+    from batch_resend.report.preview import (
+        MOST_DOMAINS_ASKED,
+        Kind,
+        MailDomainsAsked,
+        Preview,
+        make_preview,
+        with_mail_routes,
+    )
+    from batch_resend.report.report import prepare_report, update_index, whole_file, write_report
+    from batch_resend.report.summary import (
+        BackPressure,
+        NextFlags,
+        Presentation,
+        Summary,
+        counted,
+        headline,
+        in_words,
+        make_summary,
+        next_steps,
+        verdict_in_words,
+    )
 
 __all__ = [
     "DEFAULT_PATTERN",
@@ -63,3 +68,40 @@ __all__ = [
     "with_mail_routes",
     "write_report",
 ]
+
+__getattr__ = imported_on_demand(
+    __name__,
+    {
+        "folder": (
+            "DEFAULT_PATTERN",
+            "check_pattern",
+            "folder_of",
+            "index_folder",
+            "remove_reports",
+            "set_aside",
+            "url_of",
+        ),
+        "live": ("LiveReport", "live_report"),
+        "preview": (
+            "MOST_DOMAINS_ASKED",
+            "Kind",
+            "MailDomainsAsked",
+            "Preview",
+            "make_preview",
+            "with_mail_routes",
+        ),
+        "report": ("prepare_report", "update_index", "whole_file", "write_report"),
+        "summary": (
+            "BackPressure",
+            "NextFlags",
+            "Presentation",
+            "Summary",
+            "counted",
+            "headline",
+            "in_words",
+            "make_summary",
+            "next_steps",
+            "verdict_in_words",
+        ),
+    },
+)

@@ -29,9 +29,7 @@ from batch_resend.folders import followed, make_private
 from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
-from batch_resend.report.lists import FOR_OTHER_CALLS, write_rejected, write_unsent
 from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summary
-from batch_resend.report.tables import write_results_csv, write_results_jsonl, write_stuck
 from batch_resend.results import InputNote
 
 log = logging.getLogger(__name__)
@@ -112,7 +110,7 @@ async def write_report(
 
     summary.json comes last: where it stands, and is not of a run under way, the report is complete.
     """
-    from batch_resend.report.page import make_page  # noqa: PLC0415 - see prepare_report
+    from batch_resend.report import lists, page, tables  # noqa: PLC0415 - see prepare_report
 
     try:
         make_private(folder)
@@ -121,29 +119,29 @@ async def write_report(
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
     unsent = partial(
-        write_unsent,
+        lists.write_unsent,
         # A run that stopped may have stopped because of its key: others will have the permission.
         denied_too=run.state is RunState.STOPPED,
         others=(
-            *(FOR_OTHER_CALLS if await reader.is_mixed(run) else ()),
+            *(lists.FOR_OTHER_CALLS if await reader.is_mixed(run) else ()),
             *((Field.ALL_DOMAINS,) if await reader.names_nobody(run) else ()),
         ),
     )
-    tables: Mapping[str, tuple[Read, Write]] = {
-        "results.csv": (reader.rows_in_list_order, write_results_csv),
-        "results.jsonl": (reader.results, write_results_jsonl),
+    writers: Mapping[str, tuple[Read, Write]] = {
+        "results.csv": (reader.rows_in_list_order, tables.write_results_csv),
+        "results.jsonl": (reader.results, tables.write_results_jsonl),
         "unsent.csv": (reader.rows_not_sent, unsent),
-        "rejected.csv": (reader.rejected_rows, write_rejected),
+        "rejected.csv": (reader.rejected_rows, lists.write_rejected),
     }
-    for name, (read, write) in tables.items():
+    for name, (read, write) in writers.items():
         # Left open by an error, a stream of rows would hold the reader.
         async with aclosing(read(run)) as found:
             with whole_file(folder / name) as file:
                 await write(found, inputs, file)
     await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=summary.sweep is not None)
-    page = await make_page(reader, run, summary, folder, presentation)
+    text_of_page = await page.make_page(reader, run, summary, folder, presentation)
     with whole_file(folder / "report.html") as file:
-        file.write(page)
+        file.write(text_of_page)
     text = summary.model_dump_json(indent=2) + "\n"
     await anyio.to_thread.run_sync(_pack, folder, run, text)  # of large files, it takes a while
     with whole_file(folder / "summary.json") as file:
@@ -195,12 +193,14 @@ async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_swe
         with suppress(OSError):
             path.unlink(missing_ok=True)
         return
+    from batch_resend.report.tables import write_stuck  # noqa: PLC0415 - see prepare_report
+
     async with aclosing(reader.stuck(run)) as orders:
         with whole_file(path) as file:
             await write_stuck(orders, file)
 
 
 def prepare_report() -> None:
-    """Import what draws and fills the page: it takes longer than most commands take to run."""
-    import_module("batch_resend.report.page")
-    import_module("batch_resend.report.index")
+    """Import what writes a report: it takes longer than most commands take to run."""
+    for name in ("page", "index", "lists", "tables"):
+        import_module(f"batch_resend.report.{name}")

@@ -1,13 +1,8 @@
 """The tables of a report: what came of each row, and of each request."""
 
 import csv
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Mapping,
-    Sequence,
-)
-from typing import TextIO, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import TextIO
 
 from pydantic_core import to_json
 
@@ -18,37 +13,38 @@ from batch_resend.intake.fields import (
     of_role,
 )
 from batch_resend.model import Call, Entry, RowStatus
-from batch_resend.results import InputNote, RequestResult, Result, RowResult, StuckOrder
+from batch_resend.results import InputNote, RequestResult, RowResult, StuckOrder
 from batch_resend.visible import defused
 
 Rows = AsyncIterator[RowResult]
-Cells = Mapping[Field, object]
-Value = TypeVar("Value")
 
 # --- what was sent ------------------------------------------------------------------------------
 
-# The columns of results.csv: what a row has in each, and the result of its request, if it has one.
-_RESULTS: Mapping[str, Callable[[RowResult, Result | None], object]] = {
-    "line": lambda row, _: row.line,
-    "order_id": lambda row, _: row.order_id,
-    "domain": lambda row, _: "; ".join([one.domain for one in row.entries if one.domain]),
-    "email": lambda row, _: "; ".join([one.email for one in row.entries]),
-    "email_domain": lambda row, _: "; ".join(
-        [one.email_domain for one in row.entries if one.email_domain]
-    ),
-    "locale": lambda row, _: row.locale,
-    "status": lambda row, result: result.status if result else row.status,
-    "reason": lambda row, result: result.error_message if result else row.reason,
-    "http_status": lambda _, result: result and result.http_status,
-    "error_code": lambda _, result: result and result.error_code,
-    "attempts": lambda _, result: result and result.attempts,
-    "possible_duplicate": lambda _, result: result and _yes_no(result.possible_duplicates > 0),
-    "first_attempt_at": lambda _, result: result and _time(result.first_attempt_at),
-    "last_attempt_at": lambda _, result: result and _time(result.last_attempt_at),
-    "call": lambda row, _: row.call,
-    "account": lambda row, _: row.account,
-}
-RESULT_COLUMNS = ("file", *_RESULTS)
+RESULT_COLUMNS = (
+    "file", "line", "order_id", "domain", "email", "email_domain", "locale", "status", "reason",
+    "http_status", "error_code", "attempts", "possible_duplicate", "first_attempt_at",
+    "last_attempt_at", "call", "account",
+)  # fmt: skip
+
+
+def _cells(name: str, row: RowResult) -> tuple[object, ...]:
+    """Return what a row of the list `name` has in each of these columns."""
+    entries, result = row.entries, row.result
+    if result is None or row.status is not RowStatus.ACCEPTED:  # of a duplicate, another row's
+        came: tuple[object, ...] = (row.status, row.reason, *[None] * 6)
+    else:
+        came = (
+            result.status, result.error_message, result.http_status, result.error_code,
+            result.attempts, "yes" if result.possible_duplicates > 0 else "no",
+            _time(result.first_attempt_at), _time(result.last_attempt_at),
+        )  # fmt: skip
+    return (
+        name, row.line, row.order_id,
+        "; ".join([one.domain for one in entries if one.domain]),
+        "; ".join([one.email for one in entries]),
+        "; ".join([one.email_domain for one in entries if one.email_domain]),
+        row.locale, *came, row.call, row.account,
+    )  # fmt: skip
 
 
 async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
@@ -56,13 +52,10 @@ async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextI
     table = csv.writer(file)
     kept = kept_of(inputs)
     table.writerow((*RESULT_COLUMNS, *kept))
-    names = [defused(note.name) for note in inputs]
-    made = tuple(_RESULTS.values())
+    names = [note.name for note in inputs]
     async for row in rows:
-        result = row.result if row.status is RowStatus.ACCEPTED else None
-        cells = [defused(make(row, result)) for make in made]
-        beside = [defused(row.kept.get(which)) for which in kept]
-        table.writerow((names[row.input_ordinal], *cells, *beside))
+        cells = _cells(names[row.input_ordinal], row)
+        table.writerow(map(defused, (*cells, *map(row.kept.get, kept)) if kept else cells))
 
 
 def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
@@ -76,7 +69,7 @@ async def write_results_jsonl(
 ) -> None:
     """Write an object a request."""
     async for found in results:
-        file.write(to_json(_request_object(found, inputs)).decode() + "\n")
+        file.write(f"{to_json(_request_object(found, inputs)).decode()}\n")
 
 
 STUCK_COLUMNS = (
@@ -123,10 +116,6 @@ def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[s
 def _entry_object(entry: Entry) -> dict[str, str]:
     described = {"domain": entry.domain, "email": entry.email}
     return described | ({"email_domain": entry.email_domain} if entry.email_domain else {})
-
-
-def _yes_no(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def _time(at: float | None) -> str | None:

@@ -218,7 +218,7 @@ BEFORE_SENDING = [
     "journal.journal:Journal.new_run",
     "journal.planning:Staging.add_rows",
     "journal.planning:Staging.group",
-    "journal.planning:Grouping.changes",
+    "journal.planning:Grouping.add",
     "journal.journal:Journal.settle",
     "batch:Batch._plan_of",
     "cli.execution:make_preview",
@@ -231,7 +231,7 @@ FROM_SENDING_ON = [
     "journal.recording:Recorder.end",
     "journal.journal:Journal.finish",
     "batch:write_report",
-    "report.report:write_results_csv",
+    "report.tables:write_results_csv",
 ]
 
 
