@@ -361,4 +361,6 @@ def _cancel(asking: anyio.CancelScope) -> str:
 
 def _stop(sending: RunHandle, signal_name: str) -> str:
     sending.stop(f"interrupted by {signal_name}")
-    return f"Stopping: waiting for {counted(sending.progress.in_flight, 'request')} in flight"
+    in_flight = sending.progress.in_flight
+    waiting = f": waiting for {counted(in_flight, 'request')} in flight" if in_flight else ""
+    return f"Stopping{waiting}"

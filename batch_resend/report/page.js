@@ -21,6 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const table of document.querySelectorAll("table.filterable")) {
   const rows = [...table.tBodies[0].rows];
+  if (rows.length < 10) continue;  // they are seen at once
   const label = document.createElement("label");
   label.textContent = `Filter ${table.dataset.of} `;
   const input = document.createElement("input");

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from batch_resend.calls import CALLS
 from batch_resend.clock import format_duration
 from batch_resend.explanations import explain
-from batch_resend.journal import JournalReader, PauseNote, Reason
+from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
 from batch_resend.report.breakdowns import by_domain, by_part, parent_of
@@ -41,6 +41,7 @@ MOST_STUCK = 500
 MOST_WAITING = 200
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
+MOST_OPEN = 50  # of a list; a longer one is folded
 MOST_TEXT = 1_500_000  # characters of what is listed, as HTML, in each of both tables
 MOST_ENTRIES = 20  # of an order, and of its source lines
 MOST_OF_A_ROW = 1_000  # characters
@@ -88,10 +89,17 @@ async def make_page(
         "mail_advice": mail_advice(),
         "answers": await _answers(reader, run),
         "reasons": [
-            (one, _verdict(one), explain(one.http_status, one.error_code)) for one in reasons
+            (
+                one,
+                answer := _answer(one.http_status, one.error_code),
+                verdict_in_words(one.status, answer),
+                explain(one.http_status, one.error_code),
+            )
+            for one in reasons
         ],
         "most_reasons": MOST_REASONS,
         "orders": listed,
+        "most_open": MOST_OPEN,
         "not_sent": summary.orders.total - summary.orders.sent,
         "breakdowns": []
         if summary.all_well
@@ -218,10 +226,6 @@ async def _not_sent(
 
 def _answer(http_status: int | None, error_code: str | None) -> str:
     return " ".join(str(word) for word in (http_status, error_code) if word)
-
-
-def _verdict(reason: Reason) -> str:
-    return verdict_in_words(reason.status, _answer(reason.http_status, reason.error_code))
 
 
 def _short_names(inputs: Sequence[InputNote]) -> list[str]:

@@ -287,6 +287,8 @@ def headline(summary: Summary) -> str:
     return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
+_NO_TIME_S = 0.5  # which, rounded, would be 0s
+
 _HOW: dict[EndState, str] = {
     "completed": "",
     "stopped": "Stopped early: ",
@@ -303,7 +305,8 @@ def _how_many_were_sent(summary: Summary) -> str:
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_known = summary.finished_at is not None or summary.state == "running"
     how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
-    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
+    elapsed_s = summary.elapsed_s or 0.0
+    took = f" in {format_duration(elapsed_s)}" if elapsed_s >= _NO_TIME_S else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 
 
@@ -349,6 +352,8 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         watch = _to_watch(summary, flags)
         yield NextStep("To see how it goes, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
+    elif flags.none_will_do and summary.is_rehearsal:
+        yield NextStep("This rehearsal cannot be resumed, for its journal is gone: run it again.")
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
         yield NextStep("To resume, once what stopped it is fixed:", resume)

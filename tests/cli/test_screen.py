@@ -77,7 +77,7 @@ async def test_a_pause_is_seen_with_its_reason_and_the_seconds_left(tmp_path: Pa
             screen.type(b"\x03")
             assert await screen.ended() == 130
         assert "Interrupted: " in screen.text
-        assert "Stopping: waiting for " in screen.text
+        assert "Stopping (once more: quit at once)" in screen.text
         assert "sending ━" not in screen.text, "nothing of the live view is left behind"
         assert "To resume:\n  batch-resend resume " in screen.text
 

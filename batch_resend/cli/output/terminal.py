@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import sys
+import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -195,9 +196,13 @@ class Terminal:
     def confirm(self, question: str) -> bool:
         """Return whether the answer is yes; asks again until it is an answer.
 
+        What was typed before the question was seen is no answer to it.
+
         Raises click.Abort at the end of input, and CannotAskError where the terminal has gone.
         """
         try:
+            with suppress(termios.error):
+                termios.tcflush(self.answers, termios.TCIFLUSH)
             while True:
                 self.shows.write(f"{visible(question)} [y/N]: ")
                 self.shows.flush()
