@@ -13,15 +13,13 @@ import pytest
 from rich.console import Console
 
 from batch_resend.cli.output.view import (
-    Course,
     View,
     live_lines,
     plain_line,
-    time_left_s,
     together,
 )
 from batch_resend.model import RequestStatus
-from batch_resend.windows import CA_WINDOWS, Schedule
+from batch_resend.windows import CA_WINDOWS, Course, Schedule, time_left_s
 from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
