@@ -102,7 +102,6 @@ class Summary(BaseModel):
     sweep: SweepCounts | None = None  # what began the run, if it was a sweep
     other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
-
     # Orders skipped for a word of their list that is not known to be the CA's.
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
 
@@ -287,8 +286,6 @@ def headline(summary: Summary) -> str:
     return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
-_NO_TIME_S = 0.5  # which, rounded, would be 0s
-
 _HOW: dict[EndState, str] = {
     "completed": "",
     "stopped": "Stopped early: ",
@@ -303,10 +300,10 @@ def _how_many_were_sent(summary: Summary) -> str:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
-    is_known = summary.finished_at is not None or summary.state == "running"
+    is_known = summary.finished_at or summary.state == "running"
     how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
-    elapsed_s = summary.elapsed_s or 0.0
-    took = f" in {format_duration(elapsed_s)}" if elapsed_s >= _NO_TIME_S else ""
+    elapsed_s = round(summary.elapsed_s or 0)
+    took = f" in {format_duration(elapsed_s)}" if elapsed_s else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 
 
