@@ -233,9 +233,7 @@ async def test_what_is_said_is_wrapped_between_words(tmp_path: Path, columns: in
         desk.environment["BATCH_RESEND_NO_SUCH_VARIABLE_AT_ALL"] = "1"
         async with on_screen(desk, "runs", columns=columns, lines=24) as screen:
             assert await screen.ended() == 1
-            assert "there is no variable" in " ".join(screen.text.split())
-            words = screen.text.split()
-        assert "BATCH_RESEND_NO_SUCH_VARIABLE_AT_ALL." in words
+            assert "BATCH_RESEND_NO_SUCH_VARIABLE_AT_ALL." in screen.text.split()
 
 
 def test_the_title_of_a_small_table_is_not_squeezed_into_its_width(
