@@ -127,6 +127,34 @@ class Schedule:
         self._made.append((self._made[-1] if self._made else 0) + room)
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far a run has come."""
+
+    made: int  # requests
+    done: int  # of them, with an end
+    to_make: int
+    since_last_s: float  # since the last one left
+    elapsed_s: float  # since it began, its pauses too: where there were some, there may be more
+    paused_s: float  # still to come, of a pause
+    share: float  # of the windows that is taken
+
+
+def time_left_s(schedule: Schedule, course: Course) -> float | None:
+    """Return about how long a run still takes, in seconds; None while nothing is known.
+
+    That is what the windows dictate for what is left, or more where the CA's answers and pauses
+    have been the slower of the two, on the average of all the time until now.
+    """
+    if not course.to_make:
+        return 0.0
+    by_windows_s = schedule.left_s(course.made, course.to_make, course.since_last_s, course.share)
+    if not course.done:
+        return by_windows_s + course.paused_s if schedule.has_windows else None
+    by_answers_s = course.to_make * course.elapsed_s / course.done
+    return max(by_windows_s, by_answers_s) + course.paused_s
+
+
 def dictated_time(requests: int, windows: Sequence[Window]) -> float:
     """Return the seconds from the first to the last of `requests`, each let go as soon as allowed.
 

@@ -24,7 +24,6 @@ from batch_resend.cli.command import (
 from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
-from batch_resend.visible import visible_lines
 
 # name: module, and what the command is for, short enough for a line of its own in a narrow terminal
 SUBCOMMANDS = {
@@ -195,8 +194,10 @@ def _run() -> int:
     except BatchResendError as error:
         code = code_of_error(error)
         log.error("ended", extra={"exit_code": int(code), "why": str(error)})
+        from batch_resend.cli.output.terminal import say  # noqa: PLC0415 - slow, and rarely needed
+
         with suppress(OSError):
-            click.echo(f"batch-resend: {visible_lines(str(error))}", err=True)
+            say(f"batch-resend: {error}")
             _say_to_programs(code, str(error))
         return code
     except (click.Abort, KeyboardInterrupt):

@@ -5,10 +5,12 @@ it costs the same for ten orders and for ten million. The lists of orders come w
 the end, which has the same names.
 """
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +27,7 @@ from batch_resend.report import charts
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import BackPressure, Presentation, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
-from batch_resend.windows import parse_windows
+from batch_resend.windows import Course, Schedule, parse_windows, time_left_s
 
 EVERY_S = 30.0
 _SAMPLE_S = 5.0
@@ -120,6 +122,7 @@ async def live_report(
         inputs=await reader.inputs(run),
         accounts=await reader.accounts(run) if "accounts" in run.settings else (),
         sweep=await reader.swept(run),
+        schedule=Schedule(parse_windows(plan.limits)),
         before=replace(await reader.tally(run), orders=orders) if was_begun else none,
         folder=folder,
         presentation=presentation,
@@ -136,6 +139,7 @@ class LiveReport:
     inputs: list[InputNote]
     accounts: Sequence[str | None]
     sweep: SweepCounts | None  # what began the run
+    schedule: Schedule  # of its limits
     before: Tally  # the counts of the run before this process began to send it
     folder: Path
     presentation: Presentation
@@ -143,16 +147,18 @@ class LiveReport:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
     async def keep(self, counts: Callable[[], Counts]) -> None:
-        """Write them every half minute, until cancelled; `counts` returns those of the moment.
+        """Write them soon, and every half minute, until cancelled; `counts`: those of the moment.
 
         That they cannot be written is logged once: the run does not depend on it, and the report
         at the end is tried all the same.
         """
         course, has_failed = _Course(self.clock()), False
-        while True:
-            for _ in range(int(EVERY_S / _SAMPLE_S)):
-                await self.sleep(_SAMPLE_S)
-                course.take(self.clock() - _SAMPLE_S / 2, counts())
+        for sample in itertools.count(1):
+            await self.sleep(_SAMPLE_S)
+            course.take(self.clock() - _SAMPLE_S / 2, counts())
+            # The first soon: the report of an earlier start may be there.
+            if sample > 1 and sample % int(EVERY_S / _SAMPLE_S):
+                continue
             try:
                 await self._write(course, counts())
             except Exception as error:  # whatever it is, the run continues
@@ -168,17 +174,36 @@ class LiveReport:
         before = before.model_copy(update={"sweep": self.sweep})
         summary = _brought_up_to(before, counts, pauses, now - (run.started_at or now), now)
         # In a thread, where it holds up no answer; a cancellation waits for it.
-        await anyio.to_thread.run_sync(self._write_files, run, summary, course, pauses, now)
+        left = Course(
+            made=counts.attempts,
+            done=sum(counts.outcomes.values()),
+            to_make=summary.orders.not_attempted + summary.orders.in_flight,
+            since_last_s=0.0,
+            elapsed_s=now - course.began_at,
+            paused_s=sum(
+                max(0.0, (one.until_at or now) - now) for one in pauses if not one.ended_at
+            ),
+            share=1.0,
+        )
+        write = partial(self._write_files, run, summary, course, pauses, left)
+        await anyio.to_thread.run_sync(write)
 
     def _write_files(
-        self, run: Run, summary: Summary, course: _Course, pauses: Sequence[PauseNote], now: float
+        self,
+        run: Run,
+        summary: Summary,
+        course: _Course,
+        pauses: Sequence[PauseNote],
+        left: Course,
     ) -> None:
-        from batch_resend.report.page import make_live_page  # noqa: PLC0415 - see prepare_report
+        from batch_resend.report.page import UnderWay, make_live_page  # noqa: PLC0415 - see prepare_report
 
+        now = course.began_at + left.elapsed_s
         steps, step_s = course.steps(run.limits, now)
         period = ActivePeriod(0, course.began_at, now, run.limits)
-        pace = charts.stretch_of(steps, step_s, period)
-        page = make_live_page(run, summary, self.folder, self.presentation, (pace, pauses))
+        stretch = charts.stretch_of(steps, step_s, period)
+        under_way = UnderWay(stretch, pauses, time_left_s(self.schedule, left))
+        page = make_live_page(run, summary, self.folder, self.presentation, under_way)
         try:
             make_private(self.folder)
         except OSError as error:

@@ -21,6 +21,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const table of document.querySelectorAll("table.filterable")) {
   const rows = [...table.tBodies[0].rows];
+  if (rows.length < 10) continue;  // they are seen at once
   const label = document.createElement("label");
   label.textContent = `Filter ${table.dataset.of} `;
   const input = document.createElement("input");
@@ -72,11 +73,17 @@ for (const pre of document.querySelectorAll("pre.command")) {
 }
 const age = document.querySelector(".age");
 if (age) {
+  const banner = document.querySelector(".banner");
+  const units = [[172_800, 86_400, "days"], [7_200, 3_600, "h"], [120, 60, "min"], [0, 1, "s"]];
   const tell = () => {
-    const old = Math.max(0, Math.round((Date.now() - Date.parse(age.dataset.written)) / 1000));
-    const long = old < 120 ? `${old} s` : `${Math.round(old / 60)} min`;
-    age.querySelector("span").textContent = `, ${long} ago`;
-    age.classList.toggle("old", old > 150);
+    const s = Math.max(0, Math.round((Date.now() - Date.parse(age.dataset.written)) / 1000));
+    const [, each, unit] = units.find(([least]) => s >= least);
+    age.querySelector("span").textContent = `, ${Math.floor(s / each)} ${unit} ago`;
+    const isOld = s > 150;
+    age.classList.toggle("old", isOld);
+    banner.classList.toggle("under_way", !isOld);
+    banner.classList.toggle("needs_action", isOld);
+    banner.querySelector(".state").textContent = isOld ? "cut off?" : "under way";
   };
   tell();
   setInterval(tell, 1000);

@@ -1,6 +1,6 @@
 """report.html: the HTML page of a run, for who reads it next morning."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from html import escape
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from batch_resend.calls import CALLS
 from batch_resend.clock import format_duration
 from batch_resend.explanations import explain
-from batch_resend.journal import JournalReader, PauseNote, Reason
+from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
 from batch_resend.report.breakdowns import by_domain, by_part, parent_of
@@ -24,6 +24,7 @@ from batch_resend.report.summary import (
     Presentation,
     Summary,
     headline,
+    in_words,
     next_steps,
     percentage_sent,
     verdict_in_words,
@@ -41,6 +42,7 @@ MOST_STUCK = 500
 MOST_WAITING = 200
 MOST_ORDERS = 5_000  # listed; the others are counted
 MOST_REJECTED = 1_000
+MOST_OPEN = 50  # of a list; a longer one is folded
 MOST_TEXT = 1_500_000  # characters of what is listed, as HTML, in each of both tables
 MOST_ENTRIES = 20  # of an order, and of its source lines
 MOST_OF_A_ROW = 1_000  # characters
@@ -88,10 +90,17 @@ async def make_page(
         "mail_advice": mail_advice(),
         "answers": await _answers(reader, run),
         "reasons": [
-            (one, _verdict(one), explain(one.http_status, one.error_code)) for one in reasons
+            (
+                one,
+                answer := _answer(one.http_status, one.error_code),
+                verdict_in_words(one.status, answer),
+                explain(one.http_status, one.error_code),
+            )
+            for one in reasons
         ],
         "most_reasons": MOST_REASONS,
         "orders": listed,
+        "most_open": MOST_OPEN,
         "not_sent": summary.orders.total - summary.orders.sent,
         "breakdowns": []
         if summary.all_well
@@ -101,20 +110,23 @@ async def make_page(
     return render("page.html", values, redact=presentation.redact)
 
 
-def make_live_page(
-    run: Run,
-    summary: Summary,
-    folder: Path,
-    presentation: Presentation,
-    course: tuple[charts.Stretch, Sequence[PauseNote]],
-) -> str:
-    """Return the page of a run under way: its counts, and the requests of this start.
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What a page of a run under way has beside its counts."""
 
-    `course`: those requests, and all the pauses of the run.
-    """
-    stretch, pauses = course
+    stretch: charts.Stretch  # the requests of this start
+    pauses: Sequence[PauseNote]  # of the whole run
+    left_s: float | None  # about what it still takes
+
+
+def make_live_page(
+    run: Run, summary: Summary, folder: Path, presentation: Presentation, course: UnderWay
+) -> str:
+    """Return the page of a run under way."""
+    stretch, pauses = course.stretch, course.pauses
     values = {
         **_of_summary(run, summary, folder, presentation),
+        "left_s": course.left_s,
         "pauses": pauses[:MOST_PAUSES],
         "pace": _pace_of([stretch], [one for one in pauses if one.began_at >= stretch.began_at]),
         **dict.fromkeys(("checked", "answers")),
@@ -131,8 +143,6 @@ def _of_summary(
     run: Run, summary: Summary, folder: Path, presentation: Presentation
 ) -> dict[str, object]:
     """Return what the page says of a run as a whole."""
-    meanings = STATUS_MEANINGS | ({RequestStatus.SENT: REHEARSED} if summary.is_rehearsal else {})
-    counts = [(s, getattr(summary.orders, s), meanings[s]) for s in RequestStatus]
     return {
         "run": run,
         "sent_by": run.settings.get(SENT_BY),
@@ -141,7 +151,7 @@ def _of_summary(
         "percentage": percentage_sent(summary),
         "headline": headline(summary),
         "next_steps": next_steps(summary, folder, presentation.flags),
-        "counts": [one for one in counts if one[1]],
+        "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,
         "settings": _settings(run),
         "files": [] if summary.state == "running" else _files(summary),
@@ -149,6 +159,18 @@ def _of_summary(
         "refresh_s": LIVE_EVERY_S,
         "all_well": summary.verdict is Banner.COMPLETE,
     }
+
+
+def _counts(summary: Summary) -> Iterator[tuple[str, str, int, str]]:
+    """Yield each status of orders: its name for programs and for people, how many, its meaning."""
+    meanings = STATUS_MEANINGS | ({RequestStatus.SENT: REHEARSED} if summary.is_rehearsal else {})
+    names = {status: in_words(status) for status in RequestStatus}
+    if summary.state == "running":
+        names[RequestStatus.NOT_ATTEMPTED] = "to go"
+        meanings[RequestStatus.NOT_ATTEMPTED] = "not sent yet"
+    for status in RequestStatus:
+        yield status.value, names[status], getattr(summary.orders, status), meanings[status]
+    yield "in_flight", "in flight", summary.orders.in_flight, "its answer has not come yet"
 
 
 # --- what is listed, to a bound -----------------------------------------------------------------
@@ -218,10 +240,6 @@ async def _not_sent(
 
 def _answer(http_status: int | None, error_code: str | None) -> str:
     return " ".join(str(word) for word in (http_status, error_code) if word)
-
-
-def _verdict(reason: Reason) -> str:
-    return verdict_in_words(reason.status, _answer(reason.http_status, reason.error_code))
 
 
 def _short_names(inputs: Sequence[InputNote]) -> list[str]:

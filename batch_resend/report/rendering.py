@@ -21,7 +21,7 @@ from batch_resend.report.summary import counted, in_words
 from batch_resend.version import __version__
 from batch_resend.visible import redacted, visible
 
-_SHORT = 40  # characters: a word that fits a phone is never broken
+_SHORT = 30  # characters: a word that fits a phone is never broken
 # Behind which a longer one may be: a code, an address, a path.
 _JOINTS = re.compile(r"(?<=[/|_@])(?=[^/|_@])|(?<=\.)(?=[^/|_.@]{5})")
 _WORD = re.compile(r"\S+")

@@ -102,7 +102,6 @@ class Summary(BaseModel):
     sweep: SweepCounts | None = None  # what began the run, if it was a sweep
     other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
-
     # Orders skipped for a word of their list that is not known to be the CA's.
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
 
@@ -301,9 +300,10 @@ def _how_many_were_sent(summary: Summary) -> str:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
-    is_known = summary.finished_at is not None or summary.state == "running"
+    is_known = summary.finished_at or summary.state == "running"
     how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
-    took = f" in {format_duration(summary.elapsed_s)}" if summary.elapsed_s else ""
+    elapsed_s = round(summary.elapsed_s or 0)
+    took = f" in {format_duration(elapsed_s)}" if elapsed_s else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
 
 
@@ -349,6 +349,8 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         watch = _to_watch(summary, flags)
         yield NextStep("To see how it goes, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
+    elif flags.none_will_do and summary.is_rehearsal:
+        yield NextStep("This rehearsal cannot be resumed, for its journal is gone: run it again.")
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
         yield NextStep("To resume, once what stopped it is fixed:", resume)

@@ -23,6 +23,7 @@ from tests.report.carried import Report, plan_lists, write_list
 HOSTILE = (
     "<script>document.title = 'taken over'</script><img src=x onerror=alert(1)> =1+1 \u202eevil"
 )
+LONG_CODE = "access_denied|access_denied_invalid_key_of_an_account_that_is_closed"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 # Nothing but the page: no look-ups of its own at start (docs: chrome's command line switches).
 _SWITCHES = (
@@ -102,7 +103,10 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
     recorder = await journal.start(run, Terms((), {"concurrency": 32, "timeout_s": 30.0}))
     verdicts = {
         0: (Verdict(Ruling.REFUSED, 404, "not_found|order", HOSTILE), RequestStatus.REFUSED),
-        1: (Verdict(Ruling.IN_DOUBT, None, "lost", "the connection broke"), RequestStatus.IN_DOUBT),
+        1: (
+            Verdict(Ruling.IN_DOUBT, None, LONG_CODE, "the connection broke"),
+            RequestStatus.IN_DOUBT,
+        ),
         2: (Verdict(Ruling.UNAVAILABLE, 503, None, "maintenance"), RequestStatus.FAILED),
     }
     sent = (Verdict(Ruling.ACCEPTED, 204), RequestStatus.SENT)
@@ -124,7 +128,7 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
             await recorder.pause(Pause(clock(), clock() + 10, f"the CA said {HOSTILE}", 0.5))
             clock.now += 10
             await recorder.flow_again(clock())
-    await journal.finish(run, RunState.STOPPED, f"the CA said {HOSTILE}")
+    await journal.finish(run, RunState.STOPPED, f"the CA said {HOSTILE} {LONG_CODE}")
     ended = await journal.reader.run(run.id)
     summary = await write_report(
         journal.reader,

@@ -15,7 +15,7 @@ from batch_resend.report import Presentation, whole_file
 from batch_resend.report import page as page_module
 from batch_resend.report.charts import stretch_of
 from batch_resend.report.index import write_index
-from batch_resend.report.page import make_live_page
+from batch_resend.report.page import UnderWay, make_live_page
 from batch_resend.report.summary import summarize
 from batch_resend.results import Tally
 from tests.browser.conftest import AXE, HOSTILE, Made, shown
@@ -247,6 +247,7 @@ def test_a_run_under_way_is_seen_changing_and_its_page_says_how_old_it_is(
         expect(seen.page.locator("h1")).to_contain_text("3 of 4 orders sent")
         if javascript:
             expect(seen.page.locator(".age.old")).to_contain_text("10 min ago")
+            expect(seen.page.locator(".banner.needs_action .state")).to_have_text("cut off?")
         assert seen.complaints == []
 
 
@@ -271,7 +272,7 @@ def page_under_way(sent: int, written_at: float) -> str:
     found = summarize(run, [], Tally(rows, 4, orders, 0, 0, 0, 0, 0, 0.0, 1.0))
     found = found.model_copy(update={"state": "running", "written_at": timestamp(written_at)})
     stretch = stretch_of([], 5.0, ActivePeriod(1, 1.0, 31.0, ()))
-    return make_live_page(run, found, Path("report"), Presentation(), (stretch, []))
+    return make_live_page(run, found, Path("report"), Presentation(), UnderWay(stretch, [], 90.0))
 
 
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:

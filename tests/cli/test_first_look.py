@@ -35,6 +35,19 @@ async def test_the_question_comes_last_and_says_whom_it_mails_what_is_left_out_a
         ]
 
 
+async def test_what_was_typed_before_the_question_was_seen_is_no_answer_to_it(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        async with on_screen(desk, "send", "orders.csv") as screen:
+            screen.type(b"y\n")
+            await screen.shows(lambda shown: "now? [y/N]" in shown.text)
+            screen.type(b"n\n")
+            assert await screen.ended() == 1
+        assert ca.books.requests == 0
+
+
 async def test_of_orders_without_addresses_it_says_who_chooses_whom_to_mail(
     tmp_path: Path,
 ) -> None:

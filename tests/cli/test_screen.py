@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from batch_resend.cli.output import terminal
 from batch_resend.cli.output.view import (
-    Course,
     View,
     live_lines,
     plain_line,
-    time_left_s,
     together,
 )
 from batch_resend.model import RequestStatus
-from batch_resend.windows import CA_WINDOWS, Schedule
+from batch_resend.windows import CA_WINDOWS, Course, Schedule, time_left_s
 from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
@@ -77,7 +76,7 @@ async def test_a_pause_is_seen_with_its_reason_and_the_seconds_left(tmp_path: Pa
             screen.type(b"\x03")
             assert await screen.ended() == 130
         assert "Interrupted: " in screen.text
-        assert "Stopping: waiting for " in screen.text
+        assert "Stopping (once more: quit at once)" in screen.text
         assert "sending ━" not in screen.text, "nothing of the live view is left behind"
         assert "To resume:\n  batch-resend resume " in screen.text
 
@@ -226,6 +225,26 @@ async def test_at_80x24_the_counts_of_the_plan_are_on_the_screen_with_the_questi
         for label in ("list", "rows", "requests", "mails to", "time"):
             assert re.search(rf"│ {label} ", text), label
         assert f"{41 * lists:,} read" in text
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+async def test_what_is_said_is_wrapped_between_words(tmp_path: Path, columns: int) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.environment["BATCH_RESEND_NO_SUCH_VARIABLE_AT_ALL"] = "1"
+        async with on_screen(desk, "runs", columns=columns, lines=24) as screen:
+            assert await screen.ended() == 1
+            assert "BATCH_RESEND_NO_SUCH_VARIABLE_AT_ALL." in screen.text.split()
+
+
+def test_the_title_of_a_small_table_is_not_squeezed_into_its_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = StringIO()
+    console = Console(file=drawn, width=80, force_terminal=True, color_system=None)
+    monkeypatch.setattr(terminal, "is_screen", lambda _: True)
+    monkeypatch.setattr(terminal, "console_of", lambda _: console)
+    terminal.show_pairs("Of 115 orders sent by run 20261129-064153-5c93", [("waiting", "1")], drawn)
+    assert drawn.getvalue().startswith("Of 115 orders sent by run 20261129-064153-5c93\n╭")
 
 
 RUNNING = View(

@@ -196,6 +196,19 @@ def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with()
     assert [step.command for step in steps] == [None, None]
 
 
+def test_a_rehearsal_that_was_interrupted_says_that_it_cannot_be_resumed() -> None:
+    run = summary(state="interrupted", sent=1, not_attempted=1)
+    run = run.model_copy(update={"is_rehearsal": True})
+    (step,) = next_steps(run, FOLDER, NextFlags(none_will_do=True))
+    assert step.text.startswith("This rehearsal cannot be resumed, ")
+
+
+@pytest.mark.parametrize(("elapsed_s", "said"), [(0.2, "sent"), (0.6, "sent in 1s")])
+def test_a_run_of_no_time_is_not_said_to_have_taken_0s(elapsed_s: float, said: str) -> None:
+    run = summary(sent=1).model_copy(update={"elapsed_s": elapsed_s})
+    assert headline(run).endswith(said)
+
+
 def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
     (step,) = next_steps(summary(failed=1), Path("last night"))
     assert step.command == "batch-resend send 'last night/unsent.csv'"

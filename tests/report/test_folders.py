@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -21,6 +21,7 @@ from batch_resend.report.folder import (
 )
 from batch_resend.report.index import write_index
 from batch_resend.report.report import REPORT_FILES
+from batch_resend.results import SweepCounts
 from tests.report.carried import SCRIPT, Report, reported, two_lists
 
 NIGHT = 1_795_910_400.0  # 2026-11-29 00:00 UTC
@@ -142,6 +143,22 @@ async def nights(folder: Path) -> list[str]:
         made.folder.replace(folder / "reports" / name)
         names.append(summary.run_id)
     return names
+
+
+@pytest.mark.asyncio
+async def test_the_index_says_of_each_sweep_how_many_orders_it_has_given_up_on(
+    tmp_path: Path,
+) -> None:
+    await nights(tmp_path)
+    place = tmp_path / "reports" / "a" / "summary.json"
+    waiting = SweepCounts(
+        waiting=21, too_young=0, mailed_lately=0, stuck=17, excluded=0, nothing_to_mail=0,
+        left_for_later=0, due=4, unusable=0, max_mails=5,
+    )  # fmt: skip
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"sweep": asdict(waiting)}))
+    write_index(tmp_path / "reports")
+    page = (tmp_path / "reports" / "index.html").read_text()
+    assert sorted(re.findall(r'data-is="Stuck">(\d+)<', page)) == ["0", "17"]
 
 
 @pytest.mark.asyncio

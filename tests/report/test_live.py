@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Night:
     recorder: Recorder
     progress: Progress = field(default_factory=Progress)
 
-    async def pass_rounds(self, rounds: int, each: Callable[[], object] = lambda: None) -> None:
+    async def pass_rounds(self, rounds: float, each: Callable[[], object] = lambda: None) -> None:
         """Let so many half minutes pass; `each`: what the run does in each five seconds."""
         left_s = rounds * EVERY_S
 
@@ -109,8 +110,22 @@ async def test_every_half_minute_the_page_and_the_summary_say_how_far_the_run_ha
     assert 'http-equiv="refresh" content="30"' in page
     assert "As of 2027-01-15 08:01:30 UTC" in page
     assert "50 %" in page
+    assert ": about 30s left. " in page
+    assert re.search(r"> to go</th><td[^>]*>18</td><td>not sent yet<", page)
     assert 'href="results.csv"' not in page, "it is not there yet"
     assert set(report.texts()) == {"report.html", "summary.json"}, "and no draft"
+
+
+async def test_the_first_page_comes_soon_for_that_of_an_earlier_start_may_be_there(
+    tmp_path: Path,
+) -> None:
+    async with night(tmp_path, 3) as run:
+        run.progress.attempts, run.progress.in_flight, run.progress.possible_duplicates = 2, 1, 1
+        await run.pass_rounds(1 / 6)
+        page, summary = page_of(tmp_path), Report(tmp_path / "report").summary
+    assert summary["written_at"][11:19] == "08:00:05"
+    assert re.search(r"> in flight</th><td[^>]*>1</td>", page)
+    assert "results.csv" not in page, "it is not there yet"
 
 
 async def test_at_the_end_the_page_no_longer_loads_itself_again(tmp_path: Path) -> None:

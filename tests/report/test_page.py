@@ -22,7 +22,7 @@ from batch_resend.model import (
     Verdict,
 )
 from batch_resend.report import Presentation, make_summary, write_report
-from batch_resend.report.page import MOST_ENTRIES, MOST_ORDERS, make_page
+from batch_resend.report.page import MOST_ENTRIES, MOST_OPEN, MOST_ORDERS, make_page
 from batch_resend.visible import visible
 from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
 from tests.report.carried import SCRIPT, carried, two_lists, write_list
@@ -244,8 +244,30 @@ async def test_a_hundred_thousand_orders_not_sent_fit_a_page_of_five_megabytes(
         await journal.finish(run, RunState.STOPPED, "the CA refused the API key")
         page = await page_of(journal, await journal.reader.run(run.id))
     assert len(page.encode()) < MOST_BYTES
-    assert f"The first {MOST_ORDERS:,} of 100,000; results.csv beside this page" in text_of(page)
+    assert f"The first {MOST_ORDERS:,} of 100,000 orders" in text_of(page)
+    assert "results.csv beside this page has them all." in text_of(page)
     assert page.count(">not attempted</td>") == MOST_ORDERS
+
+
+@pytest.mark.parametrize(
+    ("orders", "heading", "is_open"),
+    [
+        (1, "The order", True),
+        (2, "All 2 orders", True),
+        (MOST_OPEN, f"All {MOST_OPEN} orders", True),
+        (900, "All 900 orders", False),
+    ],
+)
+async def test_a_long_list_is_folded_so_that_what_is_below_it_is_found(
+    tmp_path: Path, orders: int, heading: str, *, is_open: bool
+) -> None:
+    async with opened(tmp_path / "journal.db", Clock()) as journal:
+        run = await plan(journal, [Row(n, str(n), (), None, "[]") for n in range(1, orders + 1)])
+        await journal.start(run, Terms(WINDOWS))
+        await journal.finish(run, RunState.STOPPED, "the CA refused the API key")
+        page = await page_of(journal, await journal.reader.run(run.id))
+    listed = page[page.index('<h2 id="orders">') : page.index('id="not-sent"')]
+    assert f"<details{' open' if is_open else ''}><summary>{heading}</summary>" in listed
 
 
 async def test_the_longest_and_most_hostile_answers_fit_it_too(tmp_path: Path) -> None:

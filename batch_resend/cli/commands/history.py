@@ -137,7 +137,7 @@ def _not_sent(record: Record) -> str:
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
-    "state": itemgetter("state"),
+    "state": lambda run: run["state"].partition(" (")[0],  # without the process
     "started": lambda run: _local(run["started_at"]),
     "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
     "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
@@ -181,7 +181,9 @@ _NEVER, _NOT_YET = "never", "not yet"
 
 def _value(fact: Any) -> str:
     is_time = fact["fact"] in ("started", "finished") and fact["value"] not in (_NEVER, _NOT_YET)
-    return _local(fact["value"]) if is_time else str(fact["value"])
+    if is_time:
+        return _local(fact["value"])
+    return f"{fact['value']:,}" if isinstance(fact["value"], int) else str(fact["value"])
 
 
 _FACT_TABLE: dict[str, Callable[[Any], str]] = {"fact": itemgetter("fact"), "value": _value}

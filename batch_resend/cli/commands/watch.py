@@ -12,7 +12,7 @@ from batch_resend.cli.options import Style, journal_option, progress_option, run
 from batch_resend.cli.output.progress import showing
 from batch_resend.cli.output.summary import show_counts
 from batch_resend.cli.output.terminal import say, show_json
-from batch_resend.cli.output.view import Course, View, time_left_s
+from batch_resend.cli.output.view import View
 from batch_resend.clock import SystemClock
 from batch_resend.folders import Place
 from batch_resend.journal import LATEST, RATE_OVER_S, JournalReader, LiveStatus, read_journal
@@ -20,7 +20,7 @@ from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import NextFlags, Summary, make_summary
 from batch_resend.sending import Share
-from batch_resend.windows import Schedule, parse_windows
+from batch_resend.windows import Course, Schedule, parse_windows, time_left_s
 
 _LOOK_EVERY_S = 1.0
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes

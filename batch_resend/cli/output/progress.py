@@ -28,12 +28,10 @@ from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import console_of, is_screen, say
 from batch_resend.cli.output.view import (
-    Course,
     View,
     as_json,
     live_lines,
     plain_line,
-    time_left_s,
     together,
 )
 from batch_resend.cli.streams import STREAMS
@@ -41,7 +39,7 @@ from batch_resend.clock import timestamp
 from batch_resend.journal import RATE_OVER_S
 from batch_resend.model import RequestStatus
 from batch_resend.sending import Flow, Reader, Sender
-from batch_resend.windows import Schedule, joint
+from batch_resend.windows import Course, Schedule, joint, time_left_s
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0

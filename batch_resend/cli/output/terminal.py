@@ -7,6 +7,8 @@ import csv
 import json
 import os
 import sys
+import termios
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,11 +49,20 @@ def is_screen(stream: TextIO | None) -> bool:
 def say(text: str) -> None:
     """Say something on standard error, above a live view where there is one.
 
-    click.echo would write past the view, to the stream beneath it.
+    click.echo would write past the view, to the stream beneath it. On a terminal lines are wrapped
+    between words, but for those that are indented: they are commands, to be copied.
     """
     if sys.stderr is not None:
-        sys.stderr.write(f"{visible_lines(text)}\n")
+        lines = visible_lines(text).split("\n")
+        if is_screen(sys.stderr):
+            width = console_of(sys.stderr).width
+            lines = [line if line[:1].isspace() else _wrapped(line, width) for line in lines]
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()
+
+
+def _wrapped(line: str, width: int) -> str:
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
@@ -62,14 +73,14 @@ def show_pairs(title: str, pairs: Pairs, to: TextIO) -> None:
         for label, text in pairs:
             click.echo(f"  {label:<9} {text}", file=to)
         return
-    table = Table(
-        title=Text(title, "bold"), title_justify="left", show_header=False, box=box.ROUNDED
-    )
+    console = console_of(to)
+    console.print(Text(title, "bold"))  # as a title of the table it would be no wider than that
+    table = Table(show_header=False, box=box.ROUNDED)
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for label, text in pairs:
         table.add_row(Text(label), Text(text))
-    console_of(to).print(table)
+    console.print(table)
 
 
 def show_lines(lines: Sequence[tuple[int, str]], to: TextIO) -> None:
@@ -195,9 +206,13 @@ class Terminal:
     def confirm(self, question: str) -> bool:
         """Return whether the answer is yes; asks again until it is an answer.
 
+        What was typed before the question was seen is no answer to it.
+
         Raises click.Abort at the end of input, and CannotAskError where the terminal has gone.
         """
         try:
+            with suppress(termios.error):
+                termios.tcflush(self.answers, termios.TCIFLUSH)
             while True:
                 self.shows.write(f"{visible(question)} [y/N]: ")
                 self.shows.flush()
