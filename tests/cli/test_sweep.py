@@ -50,7 +50,7 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
             again = await desk.run("sweep", "--report-dir", "quiet")
             assert again.out == (
                 "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the "
-                "last run 1 no longer wait\nReport: quiet/report.html\n"
+                "last run, 1 no longer wait\nReport: quiet/report.html\n"
             )
         first = read_summary(tmp_path / "first")["run_id"]
         await desk.run("report", first, "--report-dir", "first")

@@ -1,5 +1,6 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -33,6 +34,8 @@ _NO_BOUND = 10**9
 _DUE_SHOWN = 50  # with --dry-run
 _DAY_S = 86_400.0
 _STUCK = "stuck"
+# From the first sentence or clause on that names an option of `send`, or its column.
+_ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]*(?: --|\ball_domains\b)).*", re.DOTALL)
 
 sweep_options = together(
     "Which orders are due",
@@ -152,9 +155,14 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
             continue
         except InputError as error:
             raise InputError(
-                f"--exclude {error}\nThis list names the orders that are not to be mailed. All it "
+                f"--exclude {_without_advice(str(error))}\nThis list names the orders that are not to be mailed. All it "
                 "needs is the heading order_id and a number in each line."
             ) from None
+
+
+def _without_advice(reason: str) -> str:
+    """Return why a list cannot be read, up to what `send` advises: `sweep` lacks those options."""
+    return _ADVICE.sub("", reason)
 
 
 async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
@@ -170,7 +178,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
     gone = len(mailed_last - swept.numbers)
-    return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
+    return swept, f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer wait"
 
 
 def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:

@@ -146,7 +146,7 @@ def _recipients(preview: Preview) -> Iterator[str]:
         shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
         if others := preview.recipient_domains - len(shown):
             mails = preview.mails - sum(one.count for one in preview.recipients)
-            shown.append(f"{others:,} other domains {mails:,}")
+            shown.append(f"{counted(others, 'other domain')} {mails:,}")
         yield ", ".join(shown)
     for requests, domains in (
         (preview.without_addresses, "every pending domain"),
