@@ -44,7 +44,7 @@ _CHECK_WAY = (
     "used from, and at --base-url; send what is left."
 )
 _WRONG_URL = "The URL is not one of the CA's calls."
-_CHECK_URL = "Check --base-url or --region."
+_CHECK_URL = "Check --base-url (it ends in /services/v2) or --region."
 _MAY_HAVE_ACTED = "Send again with --in-doubt retry, if a second mail does no harm."
 
 # fmt: off
@@ -108,7 +108,7 @@ EXPLANATIONS = (
         "Compare the order number with CertCentral; send with the key of the order's account."),
     Explanation("404", "*",
         "The URL is not one of the CA's calls, or a proxy answered in the CA's place.",
-        "Check --base-url or --region, then your proxy."),
+        f"{_CHECK_URL} Then your proxy."),
     Explanation("408", "*", "The request did not arrive whole in time, and was not acted on.",
         "Check the network, then send what is left."),
     Explanation("429", "*",

@@ -139,7 +139,7 @@ class Preview(BaseModel):
     mails: int  # to addresses, at all of them
     without_addresses: int  # requests that have the CA mail all domains of an order that wait
     domains_without_addresses: int  # likewise, of one domain its contacts on file
-    accounts: list[Count]  # requests to send by account; none where they are all no account named
+    accounts: list[Count]  # requests to send by account; none where they are all the command's own
     limits: list[str]
     duration_s: float
     mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
@@ -189,7 +189,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         mails=mails,
         without_addresses=sum(without.values()) - of_domains,
         domains_without_addresses=of_domains,
-        accounts=_counts((name or "no account named", count) for name, count in accounts.items())
+        accounts=_counts((name or "the command's own", count) for name, count in accounts.items())
         if accounts.keys() - {None}
         else [],
         limits=list(plan.limits),

@@ -380,9 +380,7 @@ class BreakerState:
         self._trouble_since = min(self._trouble_since, now)
         if self._is_beyond_patience(now, pause_s):
             since_s = now - self._trouble_since
-            self.reason = beyond_patience(
-                self.reason or "", since_s, pause_s, self._patience_s
-            )
+            self.reason = beyond_patience(self.reason or "", since_s, pause_s, self._patience_s)
             return Action(Advice.STOP)
         self.paused_until = now + pause_s
         return action
