@@ -126,7 +126,7 @@ EXPLANATIONS = (
         "A gateway before the CA had no good answer: the CA may have acted all the same.",
         _MAY_HAVE_ACTED),
     Explanation("504", "*",
-        "A gateway before the CA waited in vain: the CA may have acted all the same.",
+        "A gateway before the CA got no answer in time: the CA may have acted all the same.",
         _MAY_HAVE_ACTED),
     Explanation("503", "*",
         "The CA is not available: for maintenance, mostly on the first weekend of a month for "
@@ -159,7 +159,7 @@ EXPLANATIONS = (
         "Check the proxy that the environment names and what it allows, then send what is left."),
     Explanation(None, "tls_refused",
         "No trusted connection could be made: the certificate is not one this machine trusts.",
-        "Check --base-url, or name the authority that vouches for it: --ca-file."),
+        "Check --base-url, or name the authority that issued it with --ca-file."),
     Explanation(None, "lost",
         "The connection broke before the answer was there: the CA may have acted.",
         _MAY_HAVE_ACTED),

@@ -184,7 +184,7 @@ class SharedLimiter:
         if self.held.until <= self._held_since + self._patience_s:
             return
         reason = beyond_patience(
-            f"another process by this key has paused: {grant.paused_for}",
+            f"another process that uses this key has paused: {grant.paused_for}",
             now - self._held_since,
             grant.paused_s,
             self._patience_s,

@@ -67,10 +67,10 @@ _REMARK_IN_WORDS = {
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
-    Remark.REPAIRED_WIDTH: ("cell", "repaired: letters of full width"),
-    Remark.REPAIRED_INVISIBLE: ("cell", "repaired: characters that take no room"),
+    Remark.REPAIRED_WIDTH: ("cell", "repaired: full-width letters"),
+    Remark.REPAIRED_INVISIBLE: ("cell", "repaired: invisible characters"),
     Remark.REPAIRED_ENCODING: ("cell", "repaired: &nbsp;, %20 and the like, decoded"),
-    Remark.REPAIRED_NOTHING: ("cell", "repaired: a word for nothing"),
+    Remark.REPAIRED_NOTHING: ("cell", "repaired: a word such as NULL for an empty cell"),
     Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language, written as its code"),
 }
 

@@ -89,7 +89,7 @@ def _dns_server(text: str) -> tuple[str, int]:
     "Whether mail can arrive",
     flag(
         "--mx",
-        "Ask DNS whether the domains of the addresses take mail: your resolver, nothing of the CA. "
+        "Ask DNS whether the domains of the addresses take mail: your resolver, not the CA. "
         "Without it, no network is used.",
     ),
     option(

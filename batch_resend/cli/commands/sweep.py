@@ -56,7 +56,7 @@ sweep_options = together(
         "--max-mails-per-order",
         type=click.IntRange(min=1),
         default=5,
-        help="No more than so many mails for one order, over all runs.",
+        help="At most this many mails for one order, over all runs.",
     ),
     option(
         "--max-orders",
