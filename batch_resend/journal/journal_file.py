@@ -4,7 +4,7 @@ SQLite keeps its log (`-wal`) beside the name that a database was opened by, and
 when that name is deleted, moved or given to another file: it writes on to the file that is open,
 and the next process finds nothing of it. So a journal has one name (links are resolved, a second
 hard link and a mount of the file alone are refused), its lock is on the file itself, and the writer
-compares the open file with its name before every commit.
+compares the open file with its name before every commit, and its size: in use it never shrinks.
 
 A lost file is still written to, as long as it is open: the report of the run is read from it.
 """
@@ -64,9 +64,18 @@ class Loss(Enum):
         "can no longer be reached by its name",
         "Make it reachable again, then run `batch-resend resume`",
     )
+    EMPTIED = (
+        "was emptied or cut short",
+        "If there is a report, send what is left by its unsent.csv. If there is none, only the CA "
+        "knows what was sent. The same lists again would be mailed twice",
+    )
     LOG_DELETED = (
         "lost its log: {log} was deleted",
         "What was in it has been written into the journal: run `batch-resend resume`",
+    )
+    LOG_EMPTIED = (
+        "lost its log: {log} was emptied or cut short",
+        EMPTIED[1],
     )
     LOG_REPLACED = (
         "lost its log: another file is in the place of {log}",
@@ -119,6 +128,8 @@ class HeldFile:
     path: Path
     descriptor: int
     known: dict[Path, FileId] = field(default_factory=dict)  # what has to stay where it is
+    sizes: dict[Path, int] = field(default_factory=dict)  # in bytes; in use, none of them shrinks
+    cut_short: set[Path] = field(default_factory=set)  # one that did, even if it has grown since
     log_is_lost: bool = False  # but not the journal itself
 
     def note_log(self) -> None:
@@ -128,8 +139,8 @@ class HeldFile:
         """
         for ending in LOG_ENDINGS:
             path = Path(f"{self.path}{ending}")
-            if (found := _file_at(path)) is not None:
-                self.known[path] = found
+            if (found := _status_of(path)) is not None:
+                self.known[path] = _id_of(found)
 
     def loss(self) -> tuple[Path, Loss] | None:
         """Return which file is not what its name leads to any more, and what became of it."""
@@ -160,13 +171,20 @@ class HeldFile:
         )
 
     def _loss_of(self, path: Path) -> Loss | None:
+        is_log = path != self.path
+        size = self.sizes.get(path, 0)  # before the look: another thread may see it grow meanwhile
         try:
-            found = _file_at(path)
+            found = _status_of(path)
         except OSError:
             return Loss.UNREACHABLE
-        if found == self.known[path]:
-            return None
-        if path != self.path:
+        if found is not None and _id_of(found) == self.known[path]:
+            self.sizes[path] = found.st_size
+            if found.st_size < size:
+                self.cut_short.add(path)
+            if path not in self.cut_short:
+                return None
+            return Loss.LOG_EMPTIED if is_log else Loss.EMPTIED
+        if is_log:
             return Loss.LOG_DELETED if found is None else Loss.LOG_REPLACED
         if found is not None:
             return Loss.REPLACED
@@ -181,7 +199,7 @@ def hold_file(place: Path, path: Path) -> Iterator[HeldFile]:
     """
     refuse_mounted_file(place, path)
     with journal_errors(place):
-        if (there := _file_at(path)) is not None and there in _held:
+        if (there := _status_of(path)) is not None and _id_of(there) in _held:
             raise _busy(place)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -233,13 +251,13 @@ def _refuse_second_name(place: Path, descriptor: int) -> None:
         )
 
 
-def _file_at(path: Path) -> FileId | None:
-    """Return which file a name leads to by itself: a link is another file than the journal.
+def _status_of(path: Path) -> os.stat_result | None:
+    """Return the status of what a name leads to by itself: a link is another file than the journal.
 
     Raises OSError where nobody can tell.
     """
     try:
-        return _id_of(path.stat(follow_symlinks=False))
+        return path.stat(follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
