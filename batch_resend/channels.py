@@ -262,6 +262,8 @@ class RunHandle:
     def stop_reason(self) -> str | None:
         """Why it ends before its end, with the accounts it is about; None where it does not."""
         reasons: dict[str, None] = {}  # each once, in their order
+        if len(alike := {sender.stop_reason for sender in self.senders}) == 1:
+            return alike.pop()  # such as a signal
         for sender in self.senders:
             if reason := sender.stop_reason:
                 names = sender.channel.names

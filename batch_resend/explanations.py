@@ -44,7 +44,7 @@ _CHECK_WAY = (
     "used from, and at --base-url; send what is left."
 )
 _WRONG_URL = "The URL is not one of the CA's calls."
-_CHECK_URL = "Check --base-url or --region."
+_CHECK_URL = "Check --base-url (it ends in /services/v2) or --region."
 _MAY_HAVE_ACTED = "Send again with --in-doubt retry, if a second mail does no harm."
 
 # fmt: off
@@ -108,7 +108,7 @@ EXPLANATIONS = (
         "Compare the order number with CertCentral; send with the key of the order's account."),
     Explanation("404", "*",
         "The URL is not one of the CA's calls, or a proxy answered in the CA's place.",
-        "Check --base-url or --region, then your proxy."),
+        f"{_CHECK_URL} Then your proxy."),
     Explanation("408", "*", "The request did not arrive whole in time, and was not acted on.",
         "Check the network, then send what is left."),
     Explanation("429", "*",
@@ -126,7 +126,7 @@ EXPLANATIONS = (
         "A gateway before the CA had no good answer: the CA may have acted all the same.",
         _MAY_HAVE_ACTED),
     Explanation("504", "*",
-        "A gateway before the CA waited in vain: the CA may have acted all the same.",
+        "A gateway before the CA got no answer in time: the CA may have acted all the same.",
         _MAY_HAVE_ACTED),
     Explanation("503", "*",
         "The CA is not available: for maintenance, mostly on the first weekend of a month for "
@@ -159,7 +159,7 @@ EXPLANATIONS = (
         "Check the proxy that the environment names and what it allows, then send what is left."),
     Explanation(None, "tls_refused",
         "No trusted connection could be made: the certificate is not one this machine trusts.",
-        "Check --base-url, or name the authority that vouches for it: --ca-file."),
+        "Check --base-url, or name the authority that issued it with --ca-file."),
     Explanation(None, "lost",
         "The connection broke before the answer was there: the CA may have acted.",
         _MAY_HAVE_ACTED),

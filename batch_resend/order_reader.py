@@ -216,7 +216,7 @@ class OrderReader:
         self.progress.total += min(to_ask, wanted())
         if unknown:
             log.info(
-                "how orders are validated: of %d by the order report, of %d asked one by one",
+                "how orders are validated: %d from the order report, %d asked one by one",
                 unknown - to_ask,
                 to_ask,
             )

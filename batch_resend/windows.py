@@ -12,7 +12,7 @@ from enum import Enum
 from math import ceil, inf
 from typing import Protocol
 
-from batch_resend.clock import exact_duration, parse_duration
+from batch_resend.clock import exact_duration, format_duration, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,15 @@ class Hold:
 
     reason: str
     until: float  # of the event loop's clock
+
+
+def beyond_patience(reason: str, since_s: float, next_s: float, patience_s: float) -> str:
+    """Return why nothing more is sent: what there was to wait for takes too long."""
+    return (
+        f"{reason}, for {format_duration(since_s)}; the next try would be in "
+        f"{format_duration(next_s)}, beyond the patience of {format_duration(patience_s)}. Run the "
+        "same command again later, or with a longer --patience."
+    )
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from batch_resend.calls import CALLS, body_of
-from batch_resend.cli.commands.check import _request
+from batch_resend.cli.output.summary import request_for_programs
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
@@ -81,7 +81,7 @@ def test_every_check_of_the_doctor_stands_in_its_schema_and_in_the_manual() -> N
 def test_what_check_writes_of_every_call_is_read_again_with_all_its_addresses(
     order: Request,
 ) -> None:
-    line = json.dumps(_request(order))
+    line = json.dumps(request_for_programs(order))
     (raw,) = JsonRecords({}, Call.DV_RESEND).of_lines([line])
     row = check_record(raw, Reading()) if isinstance(raw, RawRecord) else raw
     assert isinstance(row, Row), row

@@ -225,7 +225,7 @@ class _Reader:
         for spelled, value in table.items():
             key = spelled.replace("_", "-")
             if key in found:
-                raise self.file.error((*within, spelled), f"{key} is said twice")
+                raise self.file.error((*within, spelled), f"{key} is given twice")
             found[key] = ((*within, spelled), value)
         return found
 

@@ -27,6 +27,8 @@ from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_READ,
     STUCK_SHOWN,
+    first_requests,
+    for_programs,
     sending_in_words,
     show_counts,
     show_left,
@@ -56,6 +58,7 @@ from batch_resend.report import (
     url_of,
 )
 
+_REQUESTS_FOR_PROGRAMS = 1_000  # that are listed of a dry run
 AGAIN_AFTER_S = 2.0  # the database being gone
 
 log = logging.getLogger(__name__)
@@ -92,7 +95,8 @@ async def _preflighted(batch: Batch, plan: Plan, options: RunOptions) -> Plan:
     if not plan.to_send:
         return plan
     if not options.quiet:
-        say(f"Asking the CA about {counted(plan.to_send, 'request')}")
+        what = counted(plan.to_send, "request")
+        say(f"Asking the CA about {what} first, which takes one or two reads each")
     asking = batch.preflight(plan, any_product=options.any_product)
     return await while_asking(asking, batch, options.style)
 
@@ -135,11 +139,14 @@ class _Execution:
 
     async def show_only(self) -> CommandResult:
         """Show the plan in place of sending it."""
+        preview = await self._preview()
         if any(self.plan.rows.values()):
-            self.show_plan(await self._preview(), sys.stdout)
+            self.show_plan(preview, sys.stdout)
+        first = await first_requests(self.batch.reader, self.plan.run, _REQUESTS_FOR_PROGRAMS)
         await self.batch.discard(self.plan)
         click.echo("Nothing was sent: --dry-run.")
-        return CommandResult(ExitCode.ALL_WELL, note="nothing was sent: --dry-run")
+        note, plan = "nothing was sent: --dry-run", for_programs(preview, first)
+        return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": plan})
 
     async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
         """Show the plan where it is wanted; return the preview that it took, or that asking will.
@@ -217,6 +224,8 @@ class _Execution:
         """Show what came of the first requests, and ask at the terminal whether to continue."""
         run, reader = self.plan.run, self.batch.reader
         summary = await make_summary(reader, await reader.run(run.id))
+        # It has not ended: the answer says whether it does.
+        summary = summary.model_copy(update={"state": "running", "stop_reason": None})
         reasons = await reader.reasons(run, REASONS_READ)
         confirmed = False
         with (

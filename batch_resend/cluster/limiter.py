@@ -16,11 +16,19 @@ from math import inf
 
 import anyio
 
-from batch_resend.clock import format_duration, running_time
+from batch_resend.clock import running_time
 from batch_resend.cluster.slots import Budget, Grant, News, Slots
 from batch_resend.errors import JournalError
 from batch_resend.sending.limiter import WindowLimiter, decreased, part
-from batch_resend.windows import Fate, Hold, KeyStopped, SharedLimiters, Slot, Window
+from batch_resend.windows import (
+    Fate,
+    Hold,
+    KeyStopped,
+    SharedLimiters,
+    Slot,
+    Window,
+    beyond_patience,
+)
 
 POLLS_A_PERIOD = 50  # while only others' answers can make a slot come free
 LONGEST_POLL_S = 1.0
@@ -175,11 +183,11 @@ class SharedLimiter:
         self._held_since = now if self._held_since is None else self._held_since
         if self.held.until <= self._held_since + self._patience_s:
             return
-        reason = (
-            f"another process by this key has paused: {grant.paused_for}, for "
-            f"{format_duration(now - self._held_since)} by now; the next try would be in "
-            f"{format_duration(grant.paused_s)}, beyond the patience of "
-            f"{format_duration(self._patience_s)}"
+        reason = beyond_patience(
+            f"another process that uses this key has paused: {grant.paused_for}",
+            now - self._held_since,
+            grant.paused_s,
+            self._patience_s,
         )
         for number in self._waiting:
             if not number.done():

@@ -204,8 +204,8 @@ def _needs_the_word(record: RawRecord, described: Description) -> str:
     if described.is_about_domain:
         return (
             "no e-mail address, in a list that has a column for it: write one, or yes into a "
-            f"column {Field.ALL_DOMAINS} (or say --all-domains) to have the CA mail all whom it "
-            "knows for the domain"
+            f"column {Field.ALL_DOMAINS} (or say --all-domains) to have the CA mail all its "
+            "contacts for the domain"
         )
     return NAMES_NOBODY
 

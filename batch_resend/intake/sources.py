@@ -75,7 +75,9 @@ class ListSource:
             words.refuse(self.name)
         if empty:
             if self.form.columns:
-                raise NoRows(f"{self.name}: has a heading, but no rows")
+                raise NoRows(
+                    f"{self.name}: has a heading, but no rows: there is nothing to send in it"
+                )
             raise InputError(f"{self.name}: is empty")
 
     def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:

@@ -1,6 +1,7 @@
 """A file or standard input -> its bytes, hashed and unpacked as they come -> its text."""
 
 import codecs
+import difflib
 import gzip
 import hashlib
 import io
@@ -73,7 +74,10 @@ class ListFile:
                 f"{self.name}: cannot be unpacked: {error}; was it copied as a whole?"
             ) from error
         except OSError as error:
-            raise InputError(f"{self.name}: cannot be read: {error.strerror or error}") from error
+            like = _like(Path(self._path)) if isinstance(error, FileNotFoundError) else ""
+            raise InputError(
+                f"{self.name}: cannot be read: {error.strerror or error}{like}"
+            ) from error
 
     def _opened(self) -> AbstractContextManager[io.BufferedIOBase]:
         if self._path != STANDARD_INPUT:
@@ -120,6 +124,15 @@ _UNPACKERS: dict[bytes, Unpack] = {
     b"\xfd7zXZ\x00": _XzFile,
     b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
 }
+
+
+def _like(path: Path) -> str:
+    """Return which file of the same folder was meant, if one is named almost so."""
+    with suppress(OSError):
+        names = [one.name for one in path.parent.iterdir()]
+        for name in difflib.get_close_matches(path.name, names, n=1):
+            return f"; did you mean {path.with_name(name)}?"
+    return ""
 
 
 def _unpacker_of(file: Bytes) -> Unpack | None:

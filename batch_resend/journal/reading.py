@@ -112,9 +112,11 @@ class JournalReader(ResultReader, StatisticsReader):
                 "runs_beginning", beginning=name, most=_MOST_NAMED + 1
             )
         if not found:
-            none = "no run yet" if name == LATEST else f"no run {name!r}"
+            if name == LATEST:
+                raise UnknownRun(f"{self.place}: no run yet")
             raise UnknownRun(
-                f"{self.place}: {none}; `batch-resend runs --journal {self.place}` lists them"
+                f"{self.place}: no run {name!r}; `batch-resend runs --journal {self.place}` lists "
+                "all"
             )
         if len(found) > 1:
             names = [record.id for record in found[:_MOST_NAMED]]

@@ -3,8 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -40,6 +40,7 @@ class CommandResult:
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
     url: str | None = None  # of the report's page, where it is served
+    would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
 
     @property
     def text(self) -> str:
@@ -66,7 +67,7 @@ class CommandResult:
             "report": str(self.folder) if self.folder else None,
             "report_url": self.url,
         }
-        values: dict[str, Any] = note | summary
+        values: dict[str, Any] = {**note, **summary, **self.would_send}
         return json.loads(redacted(json.dumps(values))) if redact else values
 
 

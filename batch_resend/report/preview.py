@@ -45,12 +45,12 @@ _NOTE_IN_WORDS = {
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under a heading that is not known, and so not mailed: the CA "
-    'mails all domains that wait. If they are to be mailed, say --map email="COLUMN"',
+    'mails every pending domain. If they are to be mailed, say --map email="COLUMN"',
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not name",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain, for which email_domain is "
     "filled in",
-    Note.ALL_DOMAINS: "no addresses, and the word for it: the CA mails all domains that wait",
+    Note.ALL_DOMAINS: "no address, and the list asks for mails to every pending domain",
 }
 
 
@@ -58,7 +58,7 @@ _NOTE_IN_WORDS = {
 _REMARK_IN_WORDS = {
     Remark.TITLE_ROWS: ("row", "above the headings passed over"),
     Remark.FOOTER_ROWS: ("row", "below the list passed over"),
-    Remark.HEADING_AGAIN: ("heading row", "in the middle, which counts from there on"),
+    Remark.HEADING_AGAIN: ("heading row", "in the middle, which holds for the rows below it"),
     Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
     Remark.HIDDEN_SHEETS: ("hidden sheet", "left out"),
@@ -67,11 +67,11 @@ _REMARK_IN_WORDS = {
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
-    Remark.REPAIRED_WIDTH: ("cell", "repaired: letters of full width"),
-    Remark.REPAIRED_INVISIBLE: ("cell", "repaired: characters that take no room"),
+    Remark.REPAIRED_WIDTH: ("cell", "repaired: full-width letters"),
+    Remark.REPAIRED_INVISIBLE: ("cell", "repaired: invisible characters"),
     Remark.REPAIRED_ENCODING: ("cell", "repaired: &nbsp;, %20 and the like, decoded"),
-    Remark.REPAIRED_NOTHING: ("cell", "repaired: a word for nothing"),
-    Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language by its name"),
+    Remark.REPAIRED_NOTHING: ("cell", "repaired: a word such as NULL for an empty cell"),
+    Remark.REPAIRED_LANGUAGE: ("cell", "repaired: a language, written as its code"),
 }
 
 
@@ -139,7 +139,7 @@ class Preview(BaseModel):
     mails: int  # to addresses, at all of them
     without_addresses: int  # requests that have the CA mail all domains of an order that wait
     domains_without_addresses: int  # likewise, of one domain its contacts on file
-    accounts: list[Count]  # requests to send by account; none where they are all the run's own
+    accounts: list[Count]  # requests to send by account; none where they are all the command's own
     limits: list[str]
     duration_s: float
     mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
@@ -189,7 +189,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         mails=mails,
         without_addresses=sum(without.values()) - of_domains,
         domains_without_addresses=of_domains,
-        accounts=_counts((name or "the run's own", count) for name, count in accounts.items())
+        accounts=_counts((name or "the command's own", count) for name, count in accounts.items())
         if accounts.keys() - {None}
         else [],
         limits=list(plan.limits),
@@ -229,7 +229,7 @@ def _of_note(note: Note, noted: NotedRequest) -> str:
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
     if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
-        return "asks for mails to all domains that wait"
+        return "asks for mails to every pending domain"
     is_about_domain = CALLS[order.call].is_about_domain
     shown = _first(
         [e.email if is_about_domain else f"{e.email} for {e.domain}" for e in order.entries]

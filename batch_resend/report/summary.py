@@ -344,7 +344,7 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         )
     elif summary.state == "running":
         yield NextStep("To follow it on a terminal:", _to_watch(summary, flags))
-        yield NextStep("If this page gets no younger, the run was cut off. To resume:", resume)
+        yield NextStep("If this page is no longer updated, the run was cut off. To resume:", resume)
     elif summary.finished_at is None:
         watch = _to_watch(summary, flags)
         yield NextStep("To see how it goes, if it is under way:", watch)

@@ -25,7 +25,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 
-from batch_resend.clock import format_duration
 from batch_resend.model import SETTLING, Ruling, Verdict
 from batch_resend.sending.failures import (
     CLOSED_FOR_LONG_S,
@@ -35,6 +34,7 @@ from batch_resend.sending.failures import (
     in_words,
     is_wrong_address,
 )
+from batch_resend.windows import beyond_patience
 
 FIRST_PAUSE_S = 1.0
 FIRST_PAUSE_OF_ROBOTS_S = 5.0  # by a page: a CDN may take this host for one
@@ -379,11 +379,8 @@ class BreakerState:
     def _wait(self, pause_s: float, now: float, action: Action) -> Action:
         self._trouble_since = min(self._trouble_since, now)
         if self._is_beyond_patience(now, pause_s):
-            self.reason = (
-                f"{self.reason}, for {format_duration(now - self._trouble_since)}; the next try "
-                f"would be in {format_duration(pause_s)}, beyond the patience of "
-                f"{format_duration(self._patience_s)}"
-            )
+            since_s = now - self._trouble_since
+            self.reason = beyond_patience(self.reason or "", since_s, pause_s, self._patience_s)
             return Action(Advice.STOP)
         self.paused_until = now + pause_s
         return action

@@ -11,6 +11,7 @@ CLOSED_FOR_LONG_S = 60.0
 # Of an answer that is not the CA's: where the CA is, there would be one of its own. Other than 403
 # and 406, with which proxies and CDNs block what they take for a robot, for a while.
 _NO_CA_HERE = frozenset((*range(200, 400), 401, 404, 405, 407, 501, 511))
+_NO_WAY_THERE = (FaultKind.NO_SUCH_HOST, FaultKind.NOT_CONNECTED, FaultKind.PROXY_REFUSED)
 
 
 def is_wrong_address(verdict: Verdict) -> bool:
@@ -39,6 +40,8 @@ def in_words(verdict: Verdict) -> str:
         trouble = "the CA asks for fewer requests"
     elif verdict.ruling is Ruling.BLOCKED:
         trouble = f"something before the CA answers in its place, with HTTP {verdict.http_status}"
+    elif verdict.error_code in _NO_WAY_THERE:
+        trouble = "the CA cannot be reached"
     else:
         trouble = "the CA is in trouble"
     return f"{trouble} ({verdict.error_message or verdict.error_code})"

@@ -29,7 +29,7 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
         at.desk.write("mixed.csv", MIXED)
         sent = await at.desk.run("send", "mixed.csv", "--profile", "shop")
         assert sent.code == 0, sent.err
-        assert "the run's own 3, bank 3" in sent.err
+        assert "the command's own 3, bank 3" in sent.err
         assert set(at.shop.books.bodies) == {"100200301", "100200304", "c.example"}
         assert set(at.bank.books.bodies) == {"100200302", "100200303", "c.example"}
         assert at.bank.books.bodies["c.example"] == [{"locale": "de"}], "its profile's language"
@@ -110,6 +110,17 @@ async def test_without_profiles_an_account_goes_only_if_it_is_ignored(tmp_path: 
         assert at.shop.books.mails_per_order == {"100200301": 1}
 
 
+async def test_what_stops_all_accounts_alike_is_said_once(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        rows = (
+            f'{{"order_id": 10020030{n}, "account": "{("shop", "bank")[n % 2]}"}}' for n in range(6)
+        )
+        at.desk.write("named.jsonl", "\n".join(rows))
+        stopped = await at.desk.run("send", "named.jsonl", "--max-orders", "2")
+        assert stopped.code == 4, stopped.err
+        assert "stopped: no more were to be sent now (--max-orders); 4 are left\n" in stopped.err
+
+
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("mixed.csv", MIXED)
@@ -157,7 +168,7 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
             assert "by the last run" not in other.out + other.err, "it was another's"
             del ca.world.orders[100200301]
             same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
-            assert "of 2 mailed by the last run 1 no longer wait" in same.out + same.err
+            assert "of 2 mailed by the last run, 1 no longer wait" in same.out + same.err
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,17 @@ async def test_it_ends_with_0_where_every_row_is_good_with_3_where_one_is_not_an
     assert "none.csv: cannot be read: No such file or directory" in unread.err
 
 
+async def test_of_a_list_that_is_not_there_it_names_the_one_that_was_meant(desk: Desk) -> None:
+    desk.write_list(1)
+    mistyped = await desk.run("check", "order.csv")
+    assert mistyped.code == 1
+    assert "order.csv: cannot be read: No such file or directory; did you mean orders.csv?" in (
+        mistyped.err
+    )
+    other = await desk.run("check", "nothing-like-it.xlsx")
+    assert "did you mean" not in other.err
+
+
 async def test_neither_journal_nor_ca_is_asked_and_nothing_left_behind(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(20)

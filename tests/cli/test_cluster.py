@@ -271,7 +271,10 @@ async def test_patience_is_heeded_in_another_hosts_pause(
 
 def assert_stopped(second: Ended, ca: CountingServer) -> None:
     assert second.code == 4, second.err
-    assert "another process by this key has paused: the CA asks for fewer requests" in second.err
+    assert (
+        "another process that uses this key has paused: the CA asks for fewer requests"
+        in second.err
+    )
     assert "beyond the patience of 10m" in second.err
     assert ca.requests == 1
 

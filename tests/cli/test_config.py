@@ -79,7 +79,7 @@ REFUSED = {
     "truth as a column": ("map = { order_id = true }", 1, "map: write a table of texts"),
     # said twice
     "an option in both its spellings": (
-        "max-orders = 3\nmax_orders = 5", 2, "max-orders is said twice",
+        "max-orders = 3\nmax_orders = 5", 2, "max-orders is given twice",
     ),
     # over several lines
     "behind a list of many lines": ('limit = [\n  "7/1m",\n]\nxyz = [\n  1,\n]', 4, "option xyz"),

@@ -1,5 +1,6 @@
 """Before and while sending: what a question says, a dry run, and the first few before the rest."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,9 @@ async def test_resume_with_a_dry_run_shows_what_is_left_and_not_the_rejected_row
         assert f"Left of run {run}\n  requests  15 to send of 20\n  so far    5 sent\n" in left.out
         assert "Rejected" not in left.out
         assert left.out.endswith("Nothing was sent: --dry-run.\n")
+        said = json.loads((await desk.run("resume", "--dry-run", "--json")).out)
+        requests = said["plan"]["first_requests"]
+        assert {one["order_id"] for one in requests} == set(numbers) - set(ca.books.mails_per_order)
         assert ca.books.mails == 5
         resumed = await desk.run("resume", "--report-dir", "all")
         assert "Rejected" not in resumed.err
@@ -168,6 +172,8 @@ async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_p
             screen.type(b"y\n")
             await screen.shows(lambda s: "Send the other 1 request now? [y/N]" in s.text)
             assert ca.books.requests == 19
+            assert "Under way: 18 of 20 " in screen.text, "it asks, and has not ended"
+            assert "Stopped early" not in screen.text
             screen.type(b"y\n")
             assert await screen.ended() == 3
         before, after = screen.text.split("Send the other 1 request now?")

@@ -111,6 +111,12 @@ LAST_IS_LONG = """| exit code | meaning |
 @pytest.mark.parametrize(
     ("text", "width", "shown"),
     [
+        pytest.param(
+            "One that is longer,\nso it is filled.\n\n- an item that is longer,\n  too\n- next\n",
+            18,
+            "One that is\nlonger, so it is\nfilled.\n\n- an item that is\n  longer, too\n- next\n",
+            id="a paragraph and an item that are too wide are filled again",
+        ),
         pytest.param(TABLE, 80, """\
 Before.
 

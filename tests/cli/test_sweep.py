@@ -50,7 +50,7 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
             again = await desk.run("sweep", "--report-dir", "quiet")
             assert again.out == (
                 "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the "
-                "last run 1 no longer wait\nReport: quiet/report.html\n"
+                "last run, 1 no longer wait\nReport: quiet/report.html\n"
             )
         first = read_summary(tmp_path / "first")["run_id"]
         await desk.run("report", first, "--report-dir", "first")
@@ -160,6 +160,8 @@ async def test_what_is_excluded_is_neither_mailed_nor_stuck(tmp_path: Path) -> N
     [
         pytest.param("order_id\n1\nX17\n", "hopeless.csv, line 3: ", id="no order number"),
         pytest.param("1\n2\n", "there is no heading row", id="no heading"),
+        pytest.param("number of it\n1\n", "no column holds the order number", id="other heading"),
+        pytest.param("order_id\n" + "100200301\n" * 3 + "7\n", "line 5: its number 7 ", id="short"),
         pytest.param(None, "hopeless.csv: ", id="no file"),
     ],
 )
@@ -174,6 +176,22 @@ async def test_a_list_of_exclusions_that_cannot_be_read_mails_nobody(
         assert (swept.code, ca.books.requests) == (1, 0)
         assert said in swept.err
         assert "\nThis list names the orders that are not to be mailed." in swept.err
+        help_text = (await desk.run("sweep", "--help")).out
+        for option in re.findall(r"--[a-z-]+", swept.err):
+            assert option in help_text, "what a message advises, the command has"
+        assert "all_domains" not in swept.err
+
+
+async def test_an_excluded_number_of_no_order_that_waits_is_named(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8)
+        desk.write("hopeless.csv", "order_id\n1\n77\n")
+        swept = await desk.run("sweep", "--exclude", "hopeless.csv")
+        assert swept.code == 0, swept.err
+        assert "--exclude: 1 of its numbers is no order that waits (77): approved" in swept.err
+        assert ca.books.mails_per_order == {"2": 1}
+        known = await desk.run("sweep", "--exclude", "hopeless.csv", "--product", "other")
+        assert "of its numbers" in known.err, "a filter of ours hides no order of the CA's list"
 
 
 async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_path: Path) -> None:
@@ -192,6 +210,10 @@ async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_pat
         said = json.loads(for_programs.out)
         assert (said["exit_code"], said["error"]) == (0, None)
         assert "nothing was sent: --dry-run; 3 orders wait: 2 due, 1 stuck" in said["text"]
+        due, stuck, requests = said["due"], said["stuck"], said["plan"]["first_requests"]
+        assert [one["order_id"] for one in due] == [one["order_id"] for one in requests]
+        assert (len(due), due[0]["domains"]) == (2, ["b.example"])
+        assert [one["order_id"] for one in stuck] == ["1"]
         assert watchdog.posts == []
         assert await run_ids(desk) == before
         assert (await desk.run(*STUCK)).code == 0

@@ -59,9 +59,24 @@ async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> N
         told = await desk.run("verify", run)
         assert (told.code, told.out) == (0, f"Run {run} has sent no order.\n")
         assert ca.books.reads == 0
+        assert (await desk.run("verify")).out == told.out, "there is no other run"
         unknown = await desk.run("verify", "20200101-000000-beef")
         assert unknown.code == 1
         assert "no run '20200101-000000-beef'" in unknown.err
+
+
+async def test_unless_one_is_named_it_is_about_the_newest_run_that_sent_something(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        for number in desk.write_list(2):
+            ca.world.add(WorldOrder(int(number)))
+        await desk.run("send", "orders.csv")
+        sent = desk.summary()["run_id"]
+        await desk.run("send", "orders.csv")  # within the cooldown: all are skipped
+        asked = await desk.run("verify")
+        assert asked.out.startswith(f"Of 2 orders sent by run {sent}\n")
+        assert json.loads((await desk.run("verify", "--json")).out)["run"] == sent
 
 
 async def test_what_was_answered_before_the_ca_failed_is_kept_and_its_names_are_not_missed(

@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,6 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
-from batch_resend.calls import list_fields
-from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
@@ -34,18 +32,19 @@ from batch_resend.cli.output.summary import (
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,
     Closeness,
+    first_requests,
+    for_programs,
     show_plan,
 )
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.values import MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
-from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, RowStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
     make_preview,
-    whole_file,
     with_mail_routes,
 )
 from batch_resend.settings import Settings, make_settings
@@ -90,7 +89,7 @@ def _dns_server(text: str) -> tuple[str, int]:
     "Whether mail can arrive",
     flag(
         "--mx",
-        "Ask DNS whether the domains of the addresses take mail: your resolver, nothing of the CA. "
+        "Ask DNS whether the domains of the addresses take mail: your resolver, not the CA. "
         "Without it, no network is used.",
     ),
     option(
@@ -136,9 +135,9 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
                 preview = await _with_mail_routes(
                     preview, batch.reader, plan.run, closeness, options
                 )
-            first = await _requests(batch.reader, plan.run, options["out"])
+            first = await first_requests(batch.reader, plan.run, REQUESTS_SHOWN, options["out"])
     if options["is_json"]:
-        show_json({**preview.model_dump(), "first_requests": first})
+        show_json(for_programs(preview, first))
     else:
         show_plan(preview, sys.stdout, closeness)
         most, rows = options.get("max_rejected", MAX_REJECTED), preview.rows
@@ -172,35 +171,6 @@ def _settings(options: dict[str, Any], journal: Path) -> Settings:
     }
     windows = windows_of(options["limit"])
     return make_settings(api_key="own", windows=windows, accounts=accounts, journal=journal)
-
-
-async def _requests(reader: JournalReader, run: Run, path: Path | None) -> list[dict[str, object]]:
-    """Return the first requests, as they would be sent; write all of them, if there is a file."""
-    first: list[dict[str, object]] = []
-    with whole_file(path) if path else nullcontext() as file:
-        async for planned in reader.pending(run):
-            request = _request(planned.request)
-            if len(first) < REQUESTS_SHOWN:
-                first.append(request)
-            elif file is None:
-                break
-            if file is not None:
-                file.write(json.dumps(request, ensure_ascii=False) + "\n")
-    return first
-
-
-def _request(order: Request) -> dict[str, object]:
-    """Return a request as it would be sent. Its path goes below the base URL."""
-    return {
-        **list_fields(order.subject, order.call),
-        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
-        **({} if order.account is None else {"account": order.account}),
-        # Read again it stands beside requests that name addresses: there it needs the word.
-        **({} if order.entries else {"all_domains": True}),
-        "method": "PUT",
-        "path": request_path(order),
-        "body": json.loads(request_body(order)),
-    }
 
 
 def _show_requests(requests: Sequence[dict[str, object]], of: int) -> None:

@@ -154,6 +154,7 @@ def _in_words(value: Any) -> str:
 _HEAD = """\
 # Options of batch-resend. Each stands here with its default, or with an example where it has none:
 # remove the # of those that you want otherwise. Flags and variables go before this file.
+# Under [send], [sweep] or another command, any of its options may stand: for that command alone.
 # `batch-resend config show` shows what holds, and why.
 """
 _OF_ONE_COMMAND = ("sweep", "export", "check", "verify", "worker", "prune")

@@ -4,7 +4,6 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
@@ -17,7 +16,7 @@ _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 _IMAGE = re.compile(r"^!\[[^\]]*\]\([^)\s]+\)\n", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
-_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )?")
+_START_OF_ITEM = re.compile(r"\s*(?:- |\d+\. )")
 _FENCE = "```"
 _CODE = re.compile(r"`[^`]+`")
 _LONGEST_UNBROKEN = 30
@@ -49,23 +48,42 @@ def _as_words(link: re.Match[str]) -> str:
 
 
 def _lines(lines: Sequence[str], width: int) -> Iterator[str]:
-    is_code = False
-    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
-        if is_table and not is_code:
-            yield from _table([_cells(line) for line in group], width)
-            continue
-        for line in group:
-            is_fence = line.startswith(_FENCE)
-            is_code ^= is_fence
-            yield from [line] if is_code or is_fence else _sentences(line, width)
+    for block in _blocks(lines):
+        if block[0].startswith("|"):
+            yield from _table([_cells(line) for line in block], width)
+        elif block[0].startswith(_FENCE):
+            yield from block
+        else:
+            yield from _filled(block, width)
 
 
-def _sentences(line: str, width: int) -> list[str]:
-    """Return a line of text, or several where it is too long; where it fits, it stays as it is."""
-    if len(line) <= width:
-        return [line]
-    start = _START_OF_ITEM.match(line)
-    return _wrap(line, width, later=" " * (start.end() if start else 0))
+def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the lines that belong together: a table, some code, a paragraph, an item of a list."""
+    block: list[str] = []
+    for line in lines:
+        if block and _begins_another(line, block):
+            yield block
+            block = []
+        block.append(line)
+    if block:
+        yield block
+
+
+def _begins_another(line: str, block: Sequence[str]) -> bool:
+    if block[0].startswith(_FENCE):
+        return len(block) > 1 and block[-1].startswith(_FENCE)
+    is_other = line.startswith("|") != block[-1].startswith("|")
+    begins = line.startswith(_FENCE) or not line or bool(_START_OF_ITEM.match(line))
+    return is_other or begins or not block[-1]
+
+
+def _filled(block: Sequence[str], width: int) -> Sequence[str]:
+    """Return lines of text that fit; those that do already stay as they are."""
+    if all(len(line) <= width for line in block):
+        return block
+    start = _START_OF_ITEM.match(block[0])
+    text = " ".join((block[0], *map(str.strip, block[1:])))
+    return _wrap(text, width, later=" " * (start.end() if start else 0))
 
 
 def _cells(line: str) -> list[str]:

@@ -273,7 +273,7 @@ _EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
 
 def _mails(event: Any) -> str:
     about_domain = CALLS[event["call"]].is_about_domain
-    known = "the CA's contacts for it" if about_domain else "all domains that wait"
+    known = "the CA's contacts for it" if about_domain else "every pending domain"
     return ", ".join(event["entries"]) or known
 
 

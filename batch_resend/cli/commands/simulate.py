@@ -142,16 +142,22 @@ def _with_its_place(answer: Provenance) -> str:
     type=Parsed("share", parse_share),
     metavar="SHARE",
     show_default="30% with --days, else none",
-    help="Of the mails, by how many their order is approved within a day.",
+    help="Share of mails after which the order is approved within a day.",
 )
 @option_of_its_own(
-    "--unknown", "unknown", metavar="ORDER", multiple=True, help="An order it lacks."
+    "--unknown",
+    "unknown",
+    metavar="ORDER",
+    multiple=True,
+    help="An order that it does not know; repeatable.",
 )
-@option_of_its_own("--seed", type=int, default=0, help="The same seed, the same luck.")
+@option_of_its_own(
+    "--seed", type=int, default=0, help="With the same seed, the same requests fail."
+)
 @option_of_its_own(
     "--books",
     type=FILE,
-    help="File to write the books to at the end, as GET / shows them.",
+    help="File to write at the end: what it received, as GET / shows it.",
 )
 @click.argument(
     "command",
@@ -165,9 +171,9 @@ def simulate(
 ) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 
-    With a COMMAND it runs just as long: whatever the command asks, by whichever account, it asks
-    the simulator; and its journal is one of its own, gone afterwards, unless --journal names one.
-    Without, it runs until Ctrl-C. GET / shows what it received.
+    With a COMMAND it runs as long as the command does. Whatever the command asks, by whichever
+    account, it asks the simulator. Its journal is removed afterwards, unless --journal names one.
+    Without a COMMAND it runs until Ctrl-C. GET / shows what it received.
     """
     if is_json and command:
         raise click.UsageError("--json: give it to the command that is run, whose output it is")
@@ -230,7 +236,7 @@ async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
     else:
         click.echo(
             f"CertCentral simulator at {simulator.base_url}\n"
-            f"Books at {simulator.books_url} - rehearse with:\n"
+            f"{simulator.books_url} shows what it received. Rehearse with:\n"
             f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
             "Ctrl-C ends it."
         )

@@ -1,5 +1,7 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
+import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -21,18 +23,26 @@ from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
 from batch_resend.cli.values import DURATION
+from batch_resend.clock import timestamp
 from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none
 from batch_resend.journal import Purpose
+from batch_resend.listed import ListedOrder
 from batch_resend.model import RejectedRow
 from batch_resend.notify import CommandResult
+from batch_resend.results import StuckOrder
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
 
 _NO_BOUND = 10**9
+_STRANGE_SHOWN = 5  # of the numbers of --exclude
 _DUE_SHOWN = 50  # with --dry-run
 _DAY_S = 86_400.0
 _STUCK = "stuck"
+# From the first sentence or clause on that names an option of `send`, or its column.
+_ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]*(?: --|\ball_domains\b)).*", re.DOTALL)
+
+log = logging.getLogger(__name__)
 
 sweep_options = together(
     "Which orders are due",
@@ -46,7 +56,7 @@ sweep_options = together(
         "--max-mails-per-order",
         type=click.IntRange(min=1),
         default=5,
-        help="No more than so many mails for one order, over all runs.",
+        help="At most this many mails for one order, over all runs.",
     ),
     option(
         "--max-orders",
@@ -128,12 +138,29 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             planning = batch.plan_sweep(swept, locale)
             result = await execute(batch, planning, run_options, interruption)
             if run_options.dry_run:
-                result = replace(result, note=f"{result.note}; {found}")
+                more = {"due": _for_programs(swept.due), "stuck": _for_programs(swept.stuck)}
+                result = replace(
+                    result,
+                    note=f"{result.note}; {found}",
+                    would_send={**result.would_send, **more},
+                )
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
         return result
 
     return run_with_notifier(work, options)
+
+
+def _for_programs(orders: Iterable[ListedOrder | StuckOrder]) -> list[dict[str, object]]:
+    return [
+        {
+            "order_id": order.order_id,
+            "created_at": order.created_at and timestamp(order.created_at),
+            "product": order.product or None,
+            "domains": order.domains,
+        }
+        for order in orders
+    ]
 
 
 def _excluded(paths: Iterable[Path]) -> Iterator[str]:
@@ -152,9 +179,15 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
             continue
         except InputError as error:
             raise InputError(
-                f"--exclude {error}\nThis list names the orders that are not to be mailed. All it "
-                "needs is the heading order_id and a number in each line."
+                f"--exclude {_without_advice(str(error))}\nThis list names the orders that are not "
+                "to be mailed. All it needs is the heading order_id and a number in each line: "
+                "correct it, or take out what is no order."
             ) from None
+
+
+def _without_advice(reason: str) -> str:
+    """Return why a list cannot be read, up to what `send` advises: `sweep` lacks those options."""
+    return _ADVICE.sub("", reason)
 
 
 async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
@@ -166,11 +199,18 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
         swept = await find_due(order_reader, mailed, rules, batch.journal.now())
+    if not rules.filters and (strange := sorted(rules.excluded - swept.numbers, key=int)):
+        log.info(
+            "--exclude: %s no order that waits (%s%s): approved since, or mistyped",
+            f"{len(strange):,} of its numbers {'is' if len(strange) == 1 else 'are'}",
+            ", ".join(strange[:_STRANGE_SHOWN]),
+            " and others" if len(strange) > _STRANGE_SHOWN else "",
+        )
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
     gone = len(mailed_last - swept.numbers)
-    return swept, f"; of {len(mailed_last):,} mailed by the last run {gone:,} no longer wait"
+    return swept, f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer wait"
 
 
 def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:

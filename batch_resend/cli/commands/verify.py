@@ -19,9 +19,16 @@ from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
-from batch_resend.journal import Checked, Unapproved, WaitingNames, read_journal
+from batch_resend.journal import (
+    LATEST,
+    Checked,
+    JournalReader,
+    Unapproved,
+    WaitingNames,
+    read_journal,
+)
 from batch_resend.listed import names_in_words
-from batch_resend.model import Run
+from batch_resend.model import RequestStatus, Run
 from batch_resend.report import counted, in_words
 from batch_resend.topics import mail_advice
 
@@ -38,7 +45,7 @@ _SHOWN = 10
     exit_codes=OF_READING,
     see_also=("show", "report"),
 )
-@run_argument()
+@run_argument(default=None)
 @option_of_its_own(
     "--names/--no-names",
     default=None,
@@ -46,10 +53,11 @@ _SHOWN = 10
     "few wait.",
 )
 @export_options
-def verify(run_id: str, journal: Place, is_json: bool, **options: Any) -> int:
-    """Ask the CA what has come of the orders that a run has sent, the newest unless named.
+def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) -> int:
+    """Ask the CA what has come of the orders that a run has sent.
 
-    RUN is the name of a run, the beginning of it, or latest.
+    RUN is the name of a run, the beginning of it, or latest. Without it, the newest run that has
+    sent an order.
 
     Up to seven days after the run one request answers for all of them: the CA's list of what has
     changed since. Beyond that, or where the CA does not have it, each order is asked about, a
@@ -62,7 +70,7 @@ def verify(run_id: str, journal: Place, is_json: bool, **options: Any) -> int:
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
-            run = await reader.run(run_id)
+            run = await _run_to_verify(reader, run_id)
         async with open_batch(settings_of(options, run), clock_of_command()) as batch:
             asking = batch.verify(run.id, with_names=options["names"])
             try:
@@ -86,6 +94,15 @@ def verify(run_id: str, journal: Place, is_json: bool, **options: Any) -> int:
     else:
         _show(found.run_id, found.checked, found)
     return ExitCode.ALL_WELL
+
+
+async def _run_to_verify(reader: JournalReader, run_id: str | None) -> Run:
+    """Return a run by its name, or else the newest that has sent an order."""
+    if run_id is None:
+        for run in await reader.runs():
+            if RequestStatus.SENT in await reader.count_outcomes(run):
+                return run
+    return await reader.run(run_id or LATEST)
 
 
 class Found(NamedTuple):
@@ -142,6 +159,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
 def _as_json(found: Found) -> dict[str, object]:
     checked = found.checked
     return {
+        "run": found.run_id,
         "orders": 0 if checked is None else checked.orders,
         "asked_at": None if checked is None else timestamp(checked.asked_at),
         "statuses": {} if checked is None else checked.statuses,

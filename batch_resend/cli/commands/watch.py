@@ -85,8 +85,8 @@ async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
         if await _is_under_way(run, reader):
             return run
     say(
-        "No run is under way. A process that is still reading, a list or which orders wait at the "
-        f"CA, has none yet.{' The newest run:' if runs else ''}"
+        "No run is under way. (A process that is still reading its list, or asking the CA, has not "
+        f"begun one yet.){' The newest run:' if runs else ''}"
     )
     return await reader.run(LATEST)
 
