@@ -189,7 +189,8 @@ class WorldRun:
                 began = _share_of(sending)
                 async for outcome in sending:
                     process.heard.append((self.outside.now, outcome))
-                process.shares = began, _share_of(sending)
+                ended = _share_of(sending)
+                process.shares = None if began is None or ended is None else (began, ended)
             process.state, process.stop_reason = sending.state, sending.stop_reason
             if self.world.verify and process.state is RunState.COMPLETED:
                 with suppress(CallError):  # the CA may be in trouble, too
@@ -332,10 +333,10 @@ class WorldRun:
         return all(one.result.status in good or one.order.subject in sick for one in results)
 
 
-def _share_of(sending: RunHandle) -> float:
-    """Return what part of the windows of the command's own key is taken; without it, all."""
+def _share_of(sending: RunHandle) -> float | None:
+    """Return what part of the windows of the command's own key is taken; None: it is not used."""
     own = [sender for sender in sending.senders if None in sender.channel.names]
-    return own[0].channel.limiter.share if own else 1.0
+    return own[0].channel.limiter.share if own else None
 
 
 @contextmanager
