@@ -23,12 +23,11 @@ from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.lifecycle import Interruption, beside
 from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, while_asking
+from batch_resend.cli.output.requests import first_requests, for_programs
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_READ,
     STUCK_SHOWN,
-    first_requests,
-    for_programs,
     sending_in_words,
     show_counts,
     show_left,

@@ -207,7 +207,7 @@ async def test_the_command_that_a_simulator_prints_runs_and_its_books_tell_of_it
     )
     sent = await desk.run(*words, DIGICERT_API_KEY=key[-1] if key else "rehearsal")
     assert sent.code == 0, sent.err
-    books_url = told.splitlines()[1].split()[2]
+    books_url = told.splitlines()[1].split()[0]
     async with aiohttp.ClientSession() as session, session.get(books_url) as answer:
         books = await answer.json()
     assert books["mails"] == books["requests"] == 12

@@ -98,7 +98,7 @@ async def test_the_history_of_an_order_has_every_attempt_and_why_there_was_none(
     table = (await desk.run("history", "2")).out.splitlines()
     assert len(table) == 3
     assert "refused 404 not_found|order" in table[1]
-    assert "all domains that wait" in table[1]
+    assert "every pending domain" in table[1]
 
 
 async def test_an_order_is_found_as_a_list_would_write_it_and_none_is_said_to_be_none(

@@ -301,18 +301,20 @@ class ModelCA:
             line.bring(at, answer[: dice.randrange(len(answer))])
             line.connection.end(at + self._latency_s(dice), _ending(dice))
             return
+        extra = dice.choice(_EXTRA) if kind is Kind.EXTRA_BYTES else b""
         if kind is Kind.ANSWER_IN_PIECES:
             for byte in range(0, len(answer), 7):
                 at += dice.choice((0.0, 0.001, 0.3))
                 line.bring(at, answer[byte : byte + 7], whole=False)
+        elif extra.startswith(b"HTTP/"):
+            # A status line that comes behind the next request, nobody can tell from that one's.
+            line.bring(at, answer + extra)
         else:
             line.bring(at, answer)
         visit.brought_at = line.connection.last_arrival
         line.to_hear.append((line.brought, visit))
-        if kind is Kind.EXTRA_BYTES:
-            extra, later_s = dice.choice(_EXTRA), dice.choice((0.0, 0.01))
-            # A whole answer that comes behind the next request, nobody can tell from that one's.
-            line.bring(at + (0.0 if extra == replies.NO_CONTENT else later_s), extra)
+        if extra and not extra.startswith(b"HTTP/"):
+            line.bring(at + dice.choice((0.0, 0.01)), extra)
         if kind is Kind.STALE_CONNECTION:
             line.connection.end(at + dice.choice((0.0, 1e-5, 0.01, 0.5)), _ending(dice))
 

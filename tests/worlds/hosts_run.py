@@ -1,7 +1,6 @@
 """A world with several hosts from its beginning to its end: their processes, side by side."""
 
 import asyncio
-import itertools
 import random
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -35,7 +34,6 @@ from tests.worlds.database import (
 from tests.worlds.host import EPOCH_S, Host, WorldClock, in_the_world
 from tests.worlds.hosts import HostPlan, HostsWorld, Part, Role
 from tests.worlds.lists import Row, first_list, requests_of, written
-from tests.worlds.loop import _Task
 from tests.worlds.queue_model import HostQueue, ModelQueue
 from tests.worlds.run import CALM_STARTS, History, Process
 from tests.worlds.server import PreparedServer
@@ -152,7 +150,6 @@ class HostsRun:
                 (leases, "LEAST", LEAST_IN_A_CHUNK),
                 (Recorder, "end", _noting(Recorder.end, self._note_end)),
                 (slots.Slots, "_ask", _noting(slots.Slots._ask, self._note_grant)),
-                (_Task, "serials", itertools.count()),  # a world is the same after others, too
                 (PGDialect_psycopg, "__eq__", _is_of_same_kind),
                 (PGDialect_psycopg, "__hash__", lambda dialect: hash(type(dialect))),
             ):

@@ -28,12 +28,11 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
+from batch_resend.cli.output.requests import first_requests, for_programs
 from batch_resend.cli.output.summary import (
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,
     Closeness,
-    first_requests,
-    for_programs,
     show_plan,
 )
 from batch_resend.cli.output.terminal import say, show_json

@@ -1,22 +1,18 @@
 """What a plan comes to, and what came of a run."""
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from batch_resend.calls import list_fields
-from batch_resend.certcentral import request_body, request_path
 from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
-from batch_resend.journal import JournalReader, Reason
-from batch_resend.model import Call, Plan, Request, RequestStatus, Run
+from batch_resend.journal import Reason
+from batch_resend.model import Plan, RequestStatus
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     BackPressure,
@@ -30,7 +26,6 @@ from batch_resend.report import (
     in_words,
     next_steps,
     verdict_in_words,
-    whole_file,
 )
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.visible import without_quotes
@@ -320,39 +315,3 @@ def _held_up(by: BackPressure) -> str:
     if by.lowest_share < 1:
         shown += f"; after a 429 no more than {by.lowest_share:.0%} of the rate limits was taken"
     return shown
-
-
-def for_programs(preview: Preview, requests: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Return a plan and the first of its requests, as --json has them."""
-    return {**preview.model_dump(), "first_requests": requests}
-
-
-async def first_requests(
-    reader: JournalReader, run: Run, most: int, path: Path | None = None
-) -> list[dict[str, object]]:
-    """Return the first requests, as they would be sent; write all of them, if there is a file."""
-    first: list[dict[str, object]] = []
-    with whole_file(path) if path else nullcontext() as file:
-        async for planned in reader.pending(run):
-            request = request_for_programs(planned.request)
-            if len(first) < most:
-                first.append(request)
-            elif file is None:
-                break
-            if file is not None:
-                file.write(json.dumps(request, ensure_ascii=False) + "\n")
-    return first
-
-
-def request_for_programs(order: Request) -> dict[str, object]:
-    """Return a request as it would be sent. Its path goes below the base URL."""
-    return {
-        **list_fields(order.subject, order.call),
-        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
-        **({} if order.account is None else {"account": order.account}),
-        # Read again it stands beside requests that name addresses: there it needs the word.
-        **({} if order.entries else {"all_domains": True}),
-        "method": "PUT",
-        "path": request_path(order),
-        "body": json.loads(request_body(order)),
-    }
