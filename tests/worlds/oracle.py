@@ -122,7 +122,7 @@ def _share_forgotten(history: History) -> Iterator[str]:
     for before, after in pairwise(known):
         assert before.shares is not None
         assert after.shares is not None
-        passed_s = after.ended_at - before.ended_at
+        passed_s = after.shares_at - before.shares_at
         if longest_s and not after.is_second and not before.is_second:
             most = before.shares[1] + RISE * passed_s / longest_s + 1e-6
             is_written = not any("disk" in blow for blow in before.struck)

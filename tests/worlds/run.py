@@ -63,6 +63,7 @@ class Process:
     cancelled_at: float | None = None
     is_second: bool = False  # began while another one stood still
     shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
+    shares_at: float = 0.0  # when it had sent
 
 
 @dataclass(eq=False)
@@ -191,6 +192,7 @@ class WorldRun:
                     process.heard.append((self.outside.now, outcome))
                 ended = _share_of(sending)
                 process.shares = None if began is None or ended is None else (began, ended)
+                process.shares_at = self.outside.now
             process.state, process.stop_reason = sending.state, sending.stop_reason
             if self.world.verify and process.state is RunState.COMPLETED:
                 with suppress(CallError):  # the CA may be in trouble, too
