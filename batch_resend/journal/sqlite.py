@@ -96,7 +96,17 @@ class SqliteBackend:
         for ending in LOG_ENDINGS:  # as read-only as the journal was when they were made
             with suppress(OSError):
                 Path(f"{self.path}{ending}").chmod(0o600)
+        if Path(f"{self.path}-journal").exists():
+            self._roll_back()
         return bool(self.size())
+
+    def _roll_back(self) -> None:
+        """Undo what a process that died had half written, where there is no WAL.
+
+        A connection that only reads cannot, and would fail for ever. Raises JournalError.
+        """
+        with journal_errors(self.place), closing(sqlite3.connect(self.path)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     def prepare(self, connection: Connection) -> None:
         """Take the rights of other users, now that it is known to be a journal, or to be empty."""
