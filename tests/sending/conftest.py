@@ -33,6 +33,7 @@ from batch_resend.sending import (
     CA,
     Channel,
     CircuitBreaker,
+    Leave,
     Progress,
     RetryPolicy,
     Sender,
@@ -183,7 +184,8 @@ class ScriptedCA(Judged):
     def __post_init__(self) -> None:
         self._start = anyio.current_time()
 
-    async def resend(self, order: Request) -> Reply | Fault:
+    async def resend(self, order: Request, leave: Leave) -> Reply | Fault:
+        leave()
         number = int(order.subject)
         word, _, latency = self._word(number).partition("@")
         self.asked[number] += 1
@@ -197,8 +199,9 @@ class ScriptedCA(Judged):
         self.lines.append(Line(anyio.current_time(), "answer", number, word))
         return answer(word)
 
-    async def get(self, path: str) -> Reply | Fault:
+    async def get(self, path: str, leave: Leave) -> Reply | Fault:
         """Answer a canary."""
+        leave()
         word, _, latency = self._word(0).partition("@")
         self.lines.append(Line(anyio.current_time(), "canary", 0, path))
         await anyio.sleep(self._latency(latency))

@@ -309,17 +309,16 @@ def _after_an_interruption(history: History) -> Iterator[str]:
         ordered_at = process.cancelled_at or process.interrupted_at
         if ordered_at is None or process.crashed or _stood_still(process):
             continue
-        on_its_way_s = 0.3 + 3 * world.latency_s[1]
-        stopped_at = ordered_at + on_its_way_s
         later = [
             v for v in history.ca.visits
-            if v.process == process.number and v.left_at > stopped_at and v.order_id
-        ]  # fmt: skip
+            if v.process == process.number and v.left_at > ordered_at + _TURN_S
+        ]
         is_by_order = process.cancelled_at or process.stop_reason == "interrupted"
         if is_by_order and later:
             yield f"6 signal: {len(later)} requests left after the interruption"
         reads_s = inf if world.verify or world.preflight else 1.0
-        if process.ended_at > ordered_at + world.timeout_s + reads_s + on_its_way_s:
+        commits_s = 0.3 + 3 * world.latency_s[1]
+        if process.ended_at > ordered_at + world.timeout_s + reads_s + commits_s:
             yield f"6 signal: it took {process.ended_at - ordered_at:.1f} s to end"
 
 
