@@ -308,9 +308,7 @@ class Channel:
         if action.change is not Change.NOTHING:
             await attempts.note_change(action.change, self._pause(action.change), self.clock())
 
-    async def _request(
-        self, attempts: Attempts, slot: Slot, shield: anyio.CancelScope
-    ) -> Verdict:
+    async def _request(self, attempts: Attempts, slot: Slot, shield: anyio.CancelScope) -> Verdict:
         """Make one request, which is on disk before it leaves, and count it."""
         now = self.clock()
 
