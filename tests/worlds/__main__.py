@@ -24,6 +24,9 @@ from typing import Any
 
 from tests.worlds.disk import is_available
 from tests.worlds.explore import ONE_HOST, Explorer, Met, kind_of
+from tests.worlds.hosts_known import HOSTS_KNOWN
+from tests.worlds.hosts_oracle import several_hosts
+from tests.worlds.known import KNOWN, search
 
 SHRINK_S = 60.0
 AT_ONCE = 20  # worlds that a process is given
@@ -31,11 +34,7 @@ AT_ONCE = 20  # worlds that a process is given
 
 def opened(*, hosts: bool) -> AbstractContextManager[Explorer[Any]]:
     """Return what explores worlds of one host, or of several."""
-    if not hosts:
-        return nullcontext(ONE_HOST)
-    from tests.worlds.hosts_oracle import several_hosts  # needs psycopg and a server
-
-    return several_hosts()
+    return several_hosts() if hosts else nullcontext(ONE_HOST)
 
 
 def main() -> int:
@@ -62,11 +61,7 @@ def main() -> int:
 
 
 def _search(explorer: Explorer[Any], names: Sequence[str], seconds: float, *, hosts: bool) -> int:
-    from tests.worlds.known import KNOWN, search
-
-    known, missed = KNOWN, 0
-    if hosts:
-        from tests.worlds.hosts_known import HOSTS_KNOWN as known
+    known, missed = HOSTS_KNOWN if hosts else KNOWN, 0
     for name in names or known:
         fault = known[name]()
         worlds, took_s, found = search(explorer, fault, seconds)

@@ -201,7 +201,7 @@ class HostsRun:
         one = _Host(
             f"{self.base.seed}/{process.number}", outside, self.ca, None, client,  # type: ignore[arg-type]
             start.strikes, self.base.timers_first,
-            number=number, process=process, database=self.database,
+            number=number, process=process, database=self.database, woke_at=process.woke_at,
         )  # fmt: skip
         clock = WorldClock(outside, f"boot of {number}", EPOCH_S + start.clock_skew_s)
         try:

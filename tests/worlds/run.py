@@ -62,6 +62,7 @@ class Process:
     struck: tuple[str, ...] = ()
     interrupted_at: float | None = None
     cancelled_at: float | None = None
+    woke_at: list[float] = field(default_factory=list)  # when it had stood still
     is_second: bool = False  # began while another one stood still
     shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
     shares_at: float = 0.0  # when it had sent

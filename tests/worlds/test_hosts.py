@@ -1,6 +1,7 @@
 """Several hosts with PostgreSQL in simulated worlds: what always holds, holds in each of them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.worlds.hosts_run import run_hosts
 from tests.worlds.known import search
 from tests.worlds.server import PreparedServer, prepared
 
+FOUND = sorted((Path(__file__).parent / "found" / "hosts").glob("*.json"))
 # Ten seconds of a processor, the server's with it; `make worlds HOSTS=1` runs as many as you like.
 WORLDS = range(12)
 
@@ -34,6 +36,14 @@ def test_in_worlds_of_several_hosts_every_invariant_holds(
     for seed in WORLDS[part::2]:
         found = explorer_at(server).violations(draw_hosts(str(seed)))
         assert found == [], f"make worlds HOSTS=1 SEED={seed}"
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: str(path.stem))
+def test_what_a_world_of_several_hosts_once_found_is_not_there_again(
+    server: PreparedServer, path: Path
+) -> None:
+    """A world that once broke an invariant breaks none."""
+    assert explorer_at(server).violations(HostsWorld.from_json(path.read_bytes())) == []
 
 
 def test_a_world_with_several_hosts_is_the_same_when_it_is_run_again(
