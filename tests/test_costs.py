@@ -199,7 +199,7 @@ async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
     await costs(100)
     few, many = await costs(100), await costs(600)
     calls, turns = ((b - a) / 500 for a, b in zip(few, many, strict=True))
-    assert 0 < calls <= 190
+    assert 0 < calls <= 196  # of which seven are for the last look, directly before it leaves
     assert 0 < turns <= 2.6
 
 

@@ -310,13 +310,15 @@ class Channel:
 
     async def _request(self, attempts: Attempts, slot: Slot, shield: anyio.CancelScope) -> Verdict:
         """Make one request, which is on disk before it leaves, and count it."""
-        now = self.clock()
+        now, has_left = self.clock(), False
 
         def leave() -> None:
-            self.breaker.raise_stopped()
+            nonlocal has_left
+            if self.breaker.stopped is not None:
+                self.breaker.raise_stopped()
             if self.clock() - now >= LEAVES_WITHIN_S:
                 raise TimeoutError
-            shield.shield = True
+            shield.shield = has_left = True
 
         try:
             await attempts.begin(now)
@@ -332,14 +334,15 @@ class Channel:
         try:
             verdict = self.ca.judge(await attempts.request(self.ca, leave))
         except (asyncio.CancelledError, KeyStopped):
-            if not shield.shield:  # it has not left, and is given up at once
+            if not has_left:
                 shield.shield = True
                 slot.end(Fate.UNUSED)
                 await attempts.end(self.ca.judge(STOPPED), self.clock())
             raise
         finally:
-            shield.shield = True
             progress.in_flight -= 1
+        if not has_left:
+            shield.shield = True
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         if verdict.ruling not in SETTLING:

@@ -44,7 +44,12 @@ from batch_resend.windows import Window
 HOUR_S = 3600.0
 JITTER = random.Random()
 LONG_S = 1e9
-FOLLOWS = {"begin": (None, "end"), "call": ("begin",), "answer": ("call",), "end": ("answer",)}
+FOLLOWS = {
+    "begin": (None, "end"),
+    "call": ("begin",),
+    "answer": ("call",),
+    "end": ("answer", "begin"),  # stopped before it left
+}
 
 _FAULTS = {
     "nohost": FaultKind.NO_SUCH_HOST,
@@ -384,7 +389,7 @@ def check_the_books(rig: Rig) -> None:
     progress = rig.progress
     assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in RequestStatus}
     assert progress.done == len(settled)
-    assert (progress.attempts, progress.in_flight) == (len(rig.noted("call")), 0)
+    assert (progress.attempts, progress.in_flight) == (len(rig.noted("begin")), 0)
     limited = [line for line in rig.noted("end") if line.said is Ruling.RATE_LIMITED]
     assert progress.rate_limited == len(limited)
     assert rig.ca.most_in_flight <= rig.sender.concurrency

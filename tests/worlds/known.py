@@ -50,7 +50,7 @@ from batch_resend.windows import Fate
 from tests.worlds.explore import ONE_HOST, Explorer
 
 judge = import_module("batch_resend.certcentral.judge")  # the package has a function of that name
-MOST_TO_REACH = 40  # worlds, within which each fault's code is met
+MOST_TO_REACH = 300  # worlds, within which each fault's code is met
 
 
 @dataclass(eq=False)

@@ -238,19 +238,18 @@ def _windows(chance: random.Random, orders: int) -> tuple[str, ...]:
         return ("none",)
     limit = max(1, round(orders * chance.choice((0.15, 0.3, 0.6, 1.5))))
     period_s = chance.choice((1, 3, 10, 60))
-    windows = (f"{limit}/{period_s}s",)
+    window = f"{limit}/{period_s}s"
     if limit > 2 and chance.random() < 0.4:
-        windows += (f"{limit // 2}/{period_s / 5:g}s",)
-    return windows
+        return window, f"{limit // 2}/{period_s / 5:g}s"
+    return (window,)
 
 
 def _starts(
     chance: random.Random, orders: int, timeout_s: float, *, calm: bool
 ) -> tuple[Start, ...]:
     blows = [chance.choice(BLOWS) for _ in range(chance.choice((1, 2)))]
-    clocks = (0.0, chance.choice((-3600.0, 3600.0, -5.0, 90_000.0)))
-    if calm or chance.random() < 0.4:
-        clocks = (0.0,)
+    is_set = not calm and chance.random() < 0.6
+    clocks = (0.0, chance.choice((-3600.0, 3600.0, -5.0, 90_000.0)) if is_set else 0.0)
     starts = []
     for number in range(1 if calm else chance.choice((1, 1, 1, 2, 2, 3, 4))):
         first = number == 0
