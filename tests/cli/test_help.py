@@ -318,7 +318,7 @@ def test_the_list_of_commands_fits_a_narrow_terminal_word_for_word() -> None:
 OF_THE_CA = {"aiohttp", "tenacity", "batch_resend.certcentral", "batch_resend.sending"}
 OF_LISTS = {"batch_resend.intake.sources", "batch_resend.intake.workbook"}
 OF_REPORTS = {"jinja2", "pygal", "batch_resend.report.charts", "batch_resend.report.lists"}
-OF_THE_JOURNAL = {"anyio", "asyncio", "pydantic", "rich", "sqlalchemy", "structlog"}
+OF_THE_JOURNAL = {"anyio", "asyncio", "pydantic", "rich", "sqlite3", "structlog"}
 NOT_TO_LOOK = OF_THE_CA | OF_LISTS | OF_REPORTS
 
 
