@@ -24,7 +24,7 @@ from batch_resend.errors import JournalError
 from batch_resend.folders import Database, Place
 from batch_resend.journal.statements import Dialect, Record, Values, sql, statement
 
-PAGE = 5_000  # records read at once, where there may be any number of them
+PAGE = 1_000  # records read at once, where there may be any number of them
 
 Made = TypeVar("Made")
 
@@ -159,14 +159,13 @@ class AsyncConnection:
 
         return await self.run(whole)
 
-    async def stream(self, name: str, **values: object) -> AsyncGenerator[Record, None]:
-        """Yield what a statement finds, a record at a time, however many there are."""
+    async def pages(self, name: str, **values: object) -> AsyncGenerator[Iterable[Record], None]:
+        """Yield what a statement finds, PAGE records at a time, however many there are."""
         text, names = statement(name, self.connection.dialect)
         pages = self.connection.pages(text, [values[each] for each in names], PAGE)
         try:
             while page := await self.run(lambda _: next(pages, None)):
-                for record in page:
-                    yield record
+                yield page
         finally:
             await self.run(lambda _: pages.close())
 

@@ -183,9 +183,10 @@ class Reader:
         if if_any is not None and not await self.fetch(if_any, **values):
             return
         with journal_errors(self.place):
-            async with aclosing(self.connection.stream(name, **values)) as records:
-                async for record in records:
-                    yield make(record)
+            async with aclosing(self.connection.pages(name, **values)) as pages:
+                async for page in pages:
+                    for record in page:
+                        yield make(record)
 
 
 @asynccontextmanager
