@@ -1,4 +1,7 @@
-"""How a command ended, to a webhook, a watchdog and Prometheus."""
+"""How a command ended, to a webhook, a watchdog and Prometheus.
+
+A failure here never changes what a run comes to.
+"""
 
 import json
 import logging
