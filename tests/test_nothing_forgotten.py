@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from batch_resend.calls import CALLS, body_of
-from batch_resend.cli.output.requests import request_for_programs
+from batch_resend.cli.commands.check import request_for_programs
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
