@@ -20,10 +20,9 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import first_requests, for_programs
-from batch_resend.cli.commands.watch import follow_others
 from batch_resend.cli.lifecycle import Interruption, beside
 from batch_resend.cli.logs import run_log, with_run_id
-from batch_resend.cli.output.progress import follow, while_asking
+from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     REASONS_READ,
