@@ -82,7 +82,7 @@ def test_what_check_writes_of_every_call_is_read_again_with_all_its_addresses(
     order: Request,
 ) -> None:
     line = json.dumps(request_for_programs(order))
-    (raw,) = JsonRecords({}, Call.DV_RESEND).of_lines([line])
+    (raw,) = JsonRecords(Reading()).of_lines([line])
     row = check_record(raw, Reading()) if isinstance(raw, RawRecord) else raw
     assert isinstance(row, Row), row
     assert (row.order_id, row.call, row.locale) == (order.subject, order.call, order.locale)

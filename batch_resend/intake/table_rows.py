@@ -23,7 +23,6 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.headings import (
     Columns,
-    HeadingRules,
     find_columns,
     find_positions,
     require_width,
@@ -135,10 +134,7 @@ class TableRows:
         without = Field.ORDER_ID not in known_fields(seen) | set(reading.mapping)
         if (sheets := self._table.unseen.sheets) and without:
             where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
-        rules = HeadingRules(
-            tuple(reading.mapping.items()), reading.call, reading.all_domains, given=reading.flags
-        )
-        columns = find_columns(seen, rules, where, sample)
+        columns = find_columns(seen, reading, where, sample)
         by_word = reading.all_domains or Field.ALL_DOMAINS in columns.places
         by_order = Field.ORDER_ID in columns.places
         if by_order and not (by_word or columns.orders_only or columns.has_addresses):
