@@ -33,6 +33,7 @@ import anyio
 from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import InputError, JournalError, UnknownRun
+from batch_resend.inquiries import ask_beforehand, look_whether_waiting, verify
 from batch_resend.intake import NAMES_NOBODY, Given, RecordSource, Source, batches, refuse_ignored
 from batch_resend.journal import (
     Checked,
@@ -46,7 +47,6 @@ from batch_resend.journal import (
 )
 from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
 from batch_resend.order_reader import OrderReader
-from batch_resend.preflight import ask_beforehand
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -59,7 +59,6 @@ from batch_resend.report import (
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
 from batch_resend.sweep import SweepResult
-from batch_resend.verification import look_whether_waiting, verify
 from batch_resend.windows import dictated_time, joint
 
 log = logging.getLogger(__name__)
