@@ -13,7 +13,7 @@ from batch_resend.intake.cells import (
     trimmed,
 )
 from batch_resend.intake.fields import COLUMNS, Field, RawEntry, RawRecord
-from batch_resend.intake.looks import is_constructed, is_parent
+from batch_resend.intake.looks import is_at, is_constructed, is_parent
 from batch_resend.model import Entry, Note, Problem
 
 Pairs = Sequence[tuple[RawEntry, Sequence[Entry]]]  # the cells, and what they come to
@@ -114,7 +114,7 @@ def _refuse_broken_name(names: Sequence[str], address: str, cell: str) -> None:
     stands there it has to be at both: few write one between domains.
     """
     mail = address.rpartition("@")[2]
-    at_it = [mail == name.removeprefix("*.") or is_parent(mail, name) for name in names]
+    at_it = [is_at(mail, name) for name in names]
     if not any(at_it):
         raise UnusableError(
             Problem.DOMAIN,

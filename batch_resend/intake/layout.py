@@ -15,7 +15,7 @@ from batch_resend.intake.cells import Malformed, domain_name, shown, trimmed
 from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields, plain
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
 from batch_resend.intake.lengths import digits_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number, is_parent
+from batch_resend.intake.looks import has_address, is_at, is_domain, is_order_number
 from batch_resend.intake.signs import may_narrow
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
@@ -328,10 +328,7 @@ def why_elsewhere(columns: Columns, cells: Sequence[str]) -> str:
     domains = [_domain(text) for text in _split(columns.cell(cells, Field.DOMAIN))]
     emails = _split(columns.cell(cells, Field.EMAIL))
     mails = [_domain(text.rpartition("@")[2]) for text in emails]
-    apart = any(
-        mail != domain and not is_parent(mail, domain) for mail in mails for domain in domains
-    )
-    if apart:
+    if not all(is_at(mail, domain) for mail in mails for domain in domains):
         return "its address is not at its domain"
     named = columns.cell(cells, Field.EMAIL_DOMAIN)
     if named and _domain(named) not in mails:

@@ -25,6 +25,11 @@ def is_parent(parent: str, domain: str) -> bool:
     return domain.removeprefix("*.").endswith(f".{parent}")
 
 
+def is_at(mail_domain: str, domain: str) -> bool:
+    """Whether an address lives at a domain, or at a parent of it. Wildcards don't count."""
+    return mail_domain == domain.removeprefix("*.") or is_parent(mail_domain, domain)
+
+
 def is_constructed(local_part: str, mail_domain: str, domain: str) -> bool:
     """Whether an address is one of the five at `domain` or at a parent that can be registered.
 
@@ -154,7 +159,7 @@ def _are_pairs(rows: Sequence[Sequence[str]], domain: int, email: int) -> bool:
         if max(domain, email) < len(row) and row[domain].strip() and row[email].strip()
     ]
     return bool(both) and all(
-        name == mail or is_parent(mail, name) or name == f"*.{mail}"
+        is_at(mail, name)
         for names, mails in both
         for name in re.split(r"[;,\s]+", names)
         for mail in mails
