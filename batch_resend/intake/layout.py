@@ -120,12 +120,12 @@ def with_footers_apart(rows: Iterable[Numbered], footers: list[Numbered]) -> Ite
         yield row
 
 
-def count_titles(rows: Sequence[Numbered], mapped: Collection[str]) -> int:
+def count_titles(rows: Sequence[Sequence[str]], mapped: Collection[str]) -> int:
     """Return how many rows stand above one that is plainly the heading; 0 where data are there.
 
     `mapped`: headings that were named.
     """
-    for at, (_, cells) in enumerate(rows[: _MAX_TITLE_ROWS + 1]):
+    for at, cells in enumerate(rows[: _MAX_TITLE_ROWS + 1]):
         names = {in_one_line(cell) for cell in cells if cell.strip()}
         is_plain = at == 0 or len(names) == 1 or any(map(names_orders, names))
         enough = 1 if is_plain else 2

@@ -106,7 +106,7 @@ class TableRows:
             columns = find_positions(reading.mapping, self._name, reading.call)
             self._kept = kept_places((), columns.places)
             return columns
-        if titles := count_titles(first, set(reading.mapping.values())):
+        if titles := count_titles([cells for _, cells in first], set(reading.mapping.values())):
             refuse_narrowing(first[:titles], self._name)
             self.remarks[Remark.TITLE_ROWS] += titles
             del first[:titles]
