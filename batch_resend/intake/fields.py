@@ -297,8 +297,13 @@ def second_fields(headings: Iterable[str]) -> dict[int, Field]:
 @lru_cache(maxsize=1024)
 def may_be_for(field: Field, heading: str) -> bool:
     """Whether a heading does not say that its column is another thing than a field."""
-    words = map(plain, _ONE_WORD.findall(_CAMEL.sub(" ", heading)))
+    words = map(plain, words_of(heading))
     return known_field(heading) is field or not any(map(_OTHERWISE[field].fullmatch, words))
+
+
+def words_of(heading: str) -> list[str]:
+    """Return the words of a heading, in camelCase too, and its numbers."""
+    return _ONE_WORD.findall(_CAMEL.sub(" ", heading))
 
 
 def is_any_order(heading: str) -> bool:

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import Malformed, domain_name, shown, trimmed
+from batch_resend.intake.cells import (
+    Malformed,
+    domain_name,
+    is_nothing,
+    several,
+    shown,
+    trimmed,
+)
 from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields, plain
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
 from batch_resend.intake.lengths import digits_of
@@ -224,7 +231,7 @@ def _is_word(text: str) -> bool:
         text[:1].isalpha()
         and not any(sign.isdigit() or sign in "@" for sign in text)
         and not is_domain(text)
-        and text.lower() not in ("n/a", "null", "none", "nan")
+        and not is_nothing(text)
     )
 
 
@@ -325,8 +332,8 @@ class RowsBefore:
 
 def why_elsewhere(columns: Columns, cells: Sequence[str]) -> str:
     """Return why an address may have been cut off; empty where it is at its domain."""
-    domains = [_domain(text) for text in _split(columns.cell(cells, Field.DOMAIN))]
-    emails = _split(columns.cell(cells, Field.EMAIL))
+    domains = [_domain(text) for text in several(columns.cell(cells, Field.DOMAIN))]
+    emails = several(columns.cell(cells, Field.EMAIL))
     mails = [_domain(text.rpartition("@")[2]) for text in emails]
     if not all(is_at(mail, domain) for mail in mails for domain in domains):
         return "its address is not at its domain"
@@ -350,7 +357,3 @@ def _domain(text: str) -> str:
         return domain_name(text)
     except Malformed:
         return text
-
-
-def _split(text: str) -> list[str]:
-    return [one for one in re.split(r"[;,\s]+", text) if one]

@@ -13,6 +13,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from batch_resend.intake.cells import several
 from batch_resend.intake.fields import Field, may_be_for
 from batch_resend.model import USUAL_LOCAL_PARTS
 
@@ -159,10 +160,7 @@ def _are_pairs(rows: Sequence[Sequence[str]], domain: int, email: int) -> bool:
         if max(domain, email) < len(row) and row[domain].strip() and row[email].strip()
     ]
     return bool(both) and all(
-        is_at(mail, name)
-        for names, mails in both
-        for name in re.split(r"[;,\s]+", names)
-        for mail in mails
+        is_at(mail, name) for names, mails in both for name in several(names) for mail in mails
     )
 
 
