@@ -18,8 +18,8 @@ from batch_resend.intake.fields import (
     plain,
     second_fields,
 )
+from batch_resend.intake.languages import is_language
 from batch_resend.intake.looks import filled, has_address, looked_for
-from batch_resend.intake.repairs import is_language
 from batch_resend.intake.signs import (
     holds_domain,
     is_live,

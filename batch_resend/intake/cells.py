@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import idna
 
-from batch_resend.intake.languages import code_of_language, codes_in_question, is_no_language
 from batch_resend.model import Call
 from batch_resend.visible import FORMULA_SIGNS
 
@@ -64,10 +63,6 @@ def _named(sign: str) -> str:
     return f"{sign!r} (U+{ord(sign):04X}, {name})"
 
 
-KNOWN_LOCALES = frozenset(
-    ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
-)  # the languages the CA's own documentation is published in
-
 _GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
 _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
@@ -81,10 +76,6 @@ PLAIN_ADDRESS = re.compile(
 _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
-# A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
-_LOCALE = re.compile(
-    r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-](?:[A-Za-z]{2}|[A-Za-z]{4}))?"
-)
 _NOTHING = frozenset(
     ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "n/v", "n.v.", "k.a.", "k. a.", "-",
      "--", "\u2013", "\u2014", "?", "(null)", "(none)", "\\n", "undefined")
@@ -360,24 +351,3 @@ def call_name(text: str) -> str:
         raise Malformed(
             f"the call {shown(trimmed(text))} is none: write {', '.join(Call)}, or leave it empty"
         ) from None
-
-
-@lru_cache(maxsize=1024)
-def locale_code(text: str) -> str:
-    """Return a locale code such as `en` or `zh_CN`, in the CA's spelling; of a language's name too.
-
-    Codes the CA's documentation does not name pass: a newer one must not be blocked.
-    """
-    word = trimmed(text)
-    if codes := codes_in_question(word):
-        raise Malformed(f"the locale {shown(word)} could be {codes}: write which")
-    code = code_of_language(word, KNOWN_LOCALES) or word
-    if is_no_language(code):
-        perhaps = ", but perhaps a country" if len(code) == 2 else ""
-        raise Malformed(
-            f"the locale {shown(word)} is no language{perhaps}: write the language, such as en or "
-            "zh_CN, or nothing"
-        )
-    if not _LOCALE.fullmatch(code):
-        raise Malformed(f"the locale {shown(word)} is not a code such as en or zh_CN")
-    return code.lower() if len(code) == 2 else code

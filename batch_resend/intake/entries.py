@@ -5,7 +5,6 @@ from operator import attrgetter
 
 from batch_resend.calls import Addresses, Description
 from batch_resend.intake.cells import (
-    KNOWN_LOCALES,
     Malformed,
     failed_formula,
     several,
@@ -13,6 +12,7 @@ from batch_resend.intake.cells import (
     trimmed,
 )
 from batch_resend.intake.fields import COLUMNS, Field, RawEntry, RawRecord
+from batch_resend.intake.languages import KNOWN_LOCALES
 from batch_resend.intake.looks import is_at, is_constructed, is_parent
 from batch_resend.model import Entry, Note, Problem
 

@@ -16,11 +16,11 @@ from batch_resend.intake.cells import (
     domain_name,
     domain_number,
     email_address,
-    locale_code,
     order_number,
     trimmed,
     yes_or_nothing,
 )
+from batch_resend.intake.languages import locale_code
 from batch_resend.model import Problem
 
 

@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
-from batch_resend.intake.cells import Malformed, locale_code
+from batch_resend.intake.cells import Malformed
 from batch_resend.intake.fields import Field, in_one_line
+from batch_resend.intake.languages import locale_code
 from batch_resend.intake.suggestions import flags_of
 from batch_resend.intake.text import known_encoding
 from batch_resend.model import Call
