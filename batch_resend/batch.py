@@ -178,7 +178,7 @@ class Batch:
         """Ask the CA what has come of the orders that a run has sent; keep that for its report.
 
         `with_names`: also which of their names are approved (None: where few orders wait); see
-        `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
+        `inquiries`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
         run = await self.reader.run(run_id)

@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 import anyio
 
 from batch_resend.calls import CALLS, domain_and_scope
+from batch_resend.certcentral.judge import is_of_subject
 from batch_resend.channels import Channels
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import Checked, Journal, JournalReader, OrderCheck, Purpose
 from batch_resend.listed import WAITING, WAITS, ListedOrder
 from batch_resend.model import PlannedRequest, Request, Run
-from batch_resend.order_reader import MANY, OrderReader, is_of_subject, nothing_to_mail
+from batch_resend.order_reader import MANY, OrderReader, nothing_to_mail
 from batch_resend.sending import ask_each
 from batch_resend.settings import Key
 

@@ -9,6 +9,7 @@ import anyio
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
+from batch_resend.certcentral.judge import is_of_subject
 from batch_resend.certcentral.orders import (
     LONGEST_CHANGES_S,
     REPORT_PATH,
@@ -294,9 +295,3 @@ def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[Lis
         else replace(order, dcv_method=methods.get(order.order_id))
         for order in orders
     ]
-
-
-def is_of_subject(code: str | None) -> bool:
-    """Whether a code says that an order, or a domain, is not there, and not that a call is not."""
-    kind, _, what = (code or "").partition("|")
-    return kind == "not_found" and bool(what) and "route" not in what

@@ -4,8 +4,6 @@ from batch_resend.certcentral.client import (
     CertCentral,
     Route,
     open_certcentral,
-    request_body,
-    request_path,
 )
 from batch_resend.certcentral.judge import judge
 from batch_resend.certcentral.probe import Failure, Probe, Step, probe
@@ -19,6 +17,4 @@ __all__ = [
     "judge",
     "open_certcentral",
     "probe",
-    "request_body",
-    "request_path",
 ]

@@ -18,8 +18,7 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
-from batch_resend.calls import list_fields
-from batch_resend.certcentral import request_body, request_path
+from batch_resend.calls import body_of, list_fields, path_of
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
@@ -216,6 +215,6 @@ def request_for_programs(order: Request) -> dict[str, object]:
         # Read again it stands beside requests that name addresses: there it needs the word.
         **({} if order.entries else {"all_domains": True}),
         "method": "PUT",
-        "path": request_path(order),
-        "body": json.loads(request_body(order)),
+        "path": path_of(order),
+        "body": body_of(order),
     }
