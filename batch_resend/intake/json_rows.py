@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import refuse_other_trade
@@ -74,8 +74,6 @@ def _together(value: object) -> object:
 class JsonEntry(BaseModel):
     """One entry of the nested form."""
 
-    model_config = ConfigDict(extra="ignore")
-
     domain: str
     email: str
     email_domain: str | None = None
@@ -84,8 +82,6 @@ class JsonEntry(BaseModel):
 
 class _Record(BaseModel):
     """A record of any form, its keys already brought to the fields' names."""
-
-    model_config = ConfigDict(extra="ignore")
 
     domain_approval_emails: list[JsonEntry] | None = None
 
