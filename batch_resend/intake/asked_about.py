@@ -264,10 +264,7 @@ _COUNTRIES = frozenset(
 
 
 def ask_for_language(
-    heading: Sequence[str],
-    read: Collection[int],
-    sample: Sequence[Sequence[str]],
-    where: str,
+    heading: Sequence[str], read: Collection[int], sample: Sequence[Sequence[str]], where: str
 ) -> None:
     """Raise InputError where a column seems to hold the languages; `read`: those not to look at."""
     for at, name in enumerate(map(in_one_line, heading)):

@@ -297,10 +297,7 @@ def _left_over(address: str) -> str:
 
 def _odd_local_part(local: str, domain: str) -> str:
     """Return what stands before the @, in other letters than ASCII's perhaps, in one spelling."""
-    from email_validator import (  # noqa: PLC0415 - slow to load, and few addresses are so odd
-        EmailNotValidError,
-        validate_email,
-    )
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow to load, and few addresses are so odd
 
     address = f"{local}@{domain}"
     try:

@@ -45,11 +45,7 @@ _STATES = re.compile(
 )
 _BETWEEN_WORDS = re.compile(r"[\s\-]+")
 _MAX_WORDS = 10_000  # that are remembered, with those beside them
-_NAMES = {
-    Field.STATUS: "status",
-    Field.DCV_METHOD: "validation method",
-    Field.PRODUCT: "product",
-}
+_NAMES = {Field.STATUS: "status", Field.DCV_METHOD: "validation method", Field.PRODUCT: "product"}
 
 
 def plain_word(text: str) -> str:
@@ -242,10 +238,7 @@ _KEYS = frozenset(
 
 
 # What an order of the CA's has below a key of these, and other shops' orders have not.
-_BELOW = {
-    "certificate": ("dns_names", "common_name"),
-    "product": ("name_id",),
-}
+_BELOW = {"certificate": ("dns_names", "common_name"), "product": ("name_id",)}
 
 
 # Columns of the CA's order report, of its list of orders, and of our `export`.

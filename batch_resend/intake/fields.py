@@ -94,11 +94,7 @@ COLUMNS: Mapping[Field, Column] = {
         takes_more_than_text=True,
     ),
     Field.DOMAIN_ID: Column(
-        "domain id",
-        Role.SUBJECT,
-        domain_number,
-        Problem.DOMAIN,
-        takes_more_than_text=True,
+        "domain id", Role.SUBJECT, domain_number, Problem.DOMAIN, takes_more_than_text=True
     ),
     Field.DOMAIN: Column(
         "domain, domains, domain name, domain names, common name, common names, fqdn, fqdns, "
@@ -145,12 +141,7 @@ COLUMNS: Mapping[Field, Column] = {
             r"|lieferant\w*|employee|manager|agent|private?\w*|personal|home|user\w*"
         ),
     ),
-    Field.EMAIL_DOMAIN: Column(
-        "email domain",
-        Role.ADDRESS,
-        domain_name,
-        Problem.EMAIL_DOMAIN,
-    ),
+    Field.EMAIL_DOMAIN: Column("email domain", Role.ADDRESS, domain_name, Problem.EMAIL_DOMAIN),
     Field.LOCALE: Column(
         "locale, language, lang, mail language, Sprache, langue, lingua, língua, idioma, lenguaje, "
         "taal, språk, sprog, język, jazyk, kieli, nyelv, dil, язык, 言語, 语言, 語言, 언어",
@@ -159,36 +150,17 @@ COLUMNS: Mapping[Field, Column] = {
         Problem.LOCALE,
     ),
     Field.ALL_DOMAINS: Column(
-        "all domains",
-        Role.REQUEST,
-        yes_or_nothing,
-        Problem.NO_ADDRESS,
-        takes_more_than_text=True,
+        "all domains", Role.REQUEST, yes_or_nothing, Problem.NO_ADDRESS, takes_more_than_text=True
     ),
-    Field.STATUS: Column(
-        "status, order status",
-        Role.OF_EXPORTS,
-    ),
-    Field.DCV_METHOD: Column(
-        "dcv method",
-        Role.OF_EXPORTS,
-    ),
+    Field.STATUS: Column("status, order status", Role.OF_EXPORTS),
+    Field.DCV_METHOD: Column("dcv method", Role.OF_EXPORTS),
     Field.PRODUCT: Column(
         "product, product name, product name id, product type",
         Role.OF_EXPORTS,
         takes_more_than_text=True,
     ),
-    Field.CALL: Column(
-        "call",
-        Role.REQUEST,
-        call_name,
-        Problem.CALL,
-    ),
-    Field.ACCOUNT: Column(
-        "account",
-        Role.REQUEST,
-        problem=Problem.ACCOUNT,
-    ),
+    Field.CALL: Column("call", Role.REQUEST, call_name, Problem.CALL),
+    Field.ACCOUNT: Column("account", Role.REQUEST, problem=Problem.ACCOUNT),
 }
 
 

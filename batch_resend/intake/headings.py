@@ -142,10 +142,7 @@ def _one_each(
 
 
 def _is_of_orders_only(
-    head: Head,
-    known: Mapping[Field, Sequence[int]],
-    mapped: Mapping[Field, str],
-    reading: Reading,
+    head: Head, known: Mapping[Field, Sequence[int]], mapped: Mapping[Field, str], reading: Reading
 ) -> bool:
     """Whether a list is an export of the CA, whose domains and addresses are not for us.
 

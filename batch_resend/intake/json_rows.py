@@ -28,13 +28,7 @@ from batch_resend.intake.fields import (
     known_field,
     of_role,
 )
-from batch_resend.intake.headings import (
-    Columns,
-    Headed,
-    find_columns,
-    mapped_in,
-    require_subject,
-)
+from batch_resend.intake.headings import Columns, Headed, find_columns, mapped_in, require_subject
 from batch_resend.intake.json_shapes import (
     NESTED,
     refuse_numbers,

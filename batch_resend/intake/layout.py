@@ -11,14 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import (
-    Malformed,
-    domain_name,
-    is_nothing,
-    several,
-    shown,
-    trimmed,
-)
+from batch_resend.intake.cells import Malformed, domain_name, is_nothing, several, shown, trimmed
 from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields, plain
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
 from batch_resend.intake.lengths import digits_of

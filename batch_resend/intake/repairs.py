@@ -15,11 +15,7 @@ import unicodedata
 from collections import Counter
 from urllib.parse import unquote
 
-from batch_resend.intake.cells import (
-    PLAIN_ADDRESS,
-    is_nothing,
-    trimmed,
-)
+from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, trimmed
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.intake.languages import KNOWN_LOCALES, code_of
 from batch_resend.model import Remark

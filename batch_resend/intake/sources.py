@@ -155,10 +155,7 @@ class ListSource:
         self.columns = rows.names or by_place
         self.not_there -= {*rows.names, *by_place}
         self.form = replace(
-            form,
-            columns=rows.heading,
-            fields=self._fields,
-            orders_only=rows.orders_only,
+            form, columns=rows.heading, fields=self._fields, orders_only=rows.orders_only
         )
         self.form = _with_remarks(self.form, rows.remarks)
 

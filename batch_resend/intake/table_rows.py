@@ -21,12 +21,7 @@ from batch_resend.intake.fields import (
     known_field,
     known_fields,
 )
-from batch_resend.intake.headings import (
-    Columns,
-    find_columns,
-    find_positions,
-    require_width,
-)
+from batch_resend.intake.headings import Columns, find_columns, find_positions, require_width
 from batch_resend.intake.layout import (
     STRAY_CR,
     HeadingsAgain,

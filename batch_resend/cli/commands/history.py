@@ -27,14 +27,7 @@ from batch_resend.cli.values import DURATION
 from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import (
-    Event,
-    Pruned,
-    Reason,
-    prune_journal,
-    read_journal,
-    size_of_journal,
-)
+from batch_resend.journal import Event, Pruned, Reason, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (

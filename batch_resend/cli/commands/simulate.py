@@ -155,9 +155,7 @@ def _with_its_place(answer: Provenance) -> str:
     "--seed", type=int, default=0, help="With the same seed, the same requests fail."
 )
 @option_of_its_own(
-    "--books",
-    type=FILE,
-    help="File to write at the end: what it received, as GET / shows it.",
+    "--books", type=FILE, help="File to write at the end: what it received, as GET / shows it."
 )
 @click.argument(
     "command",

@@ -5,14 +5,7 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -27,13 +20,7 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import console_of, is_screen, say
-from batch_resend.cli.output.view import (
-    View,
-    as_json,
-    live_lines,
-    plain_line,
-    together,
-)
+from batch_resend.cli.output.view import View, as_json, live_lines, plain_line, together
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
