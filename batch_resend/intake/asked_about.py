@@ -37,20 +37,16 @@ _NUMBERED = re.compile(
     r"([^\W\d]+)\d{1,2}|(?:2nd|3rd|second|secondary|third|another|zweite[rs]?|weitere[rs]?"
     r"|deuxieme|second[ao]|autre)(.+)"
 )
-_IN_WORDS = {
-    Field.ORDER_ID: "order number",
-    Field.DOMAIN: "domain",
-    Field.EMAIL: "address",
-    Field.EMAIL_DOMAIN: "e-mail domain",
-    Field.LOCALE: "language",
-}
 _ROW_OF_ITS_OWN = "Give each domain and address a row of their own, with the order's number"
-_HOW_ONE_MORE = {
-    Field.ORDER_ID: "Give each order a row of its own",
-    Field.DOMAIN: _ROW_OF_ITS_OWN,
-    Field.EMAIL: f"{_ROW_OF_ITS_OWN}, or write several addresses into one cell (a; b)",
-    Field.EMAIL_DOMAIN: _ROW_OF_ITS_OWN,
-    Field.LOCALE: "Give each language a row of its own",
+_ONE_MORE = {  # of a row: what it is, and where to write it
+    Field.ORDER_ID: ("order number", "Give each order a row of its own"),
+    Field.DOMAIN: ("domain", _ROW_OF_ITS_OWN),
+    Field.EMAIL: (
+        "address",
+        f"{_ROW_OF_ITS_OWN}, or write several addresses into one cell (a; b)",
+    ),
+    Field.EMAIL_DOMAIN: ("e-mail domain", _ROW_OF_ITS_OWN),
+    Field.LOCALE: ("language", "Give each language a row of its own"),
 }
 
 
@@ -99,9 +95,10 @@ def _refuse_one_more(
             for field, indexes in more.items()
             for flag in _for_one(field, indexes, places, names, sample)
         ]
+        what, how = _ONE_MORE[which]
         raise InputError(
-            f"{where}: {names[at]!r} seems to hold one more {_IN_WORDS[which]} of a row, and is "
-            f"not read. {_HOW_ONE_MORE[which]}. To have one alone read: {' '.join(flags)}"
+            f"{where}: {names[at]!r} seems to hold one more {what} of a row, and is not read. "
+            f"{how}. To have one alone read: {' '.join(flags)}"
         )
 
 
@@ -143,7 +140,7 @@ def one_more_of(name: str) -> Field | None:
     if found is None or found[1] == "id" or found[2] == "id":
         return None
     which = known_field(found[1] or found[2])
-    return which if which in _IN_WORDS else None
+    return which if which in _ONE_MORE else None
 
 
 def _why_asked(name: str, added: Sequence[str]) -> str:

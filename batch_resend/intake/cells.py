@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import idna
 
-from batch_resend.model import Call
+from batch_resend.model import USUAL_LOCAL_PARTS, Call
 from batch_resend.visible import FORMULA_SIGNS
 
 # Letters of which a word looks like one in Latin letters: of Cyrillic and of Greek, as far as they
@@ -97,7 +97,7 @@ _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _LEFT_OVER = re.compile(
     r"(?:_?x00[0-9a-f]{2}_|nbsp|mailto|u00(?:[0-2][0-9a-f]|3[a-f]|40|5[b-f]|60|[7-9a-f][0-9a-f])(?=[a-z])"
     r"|(?:amp|quot|apos|lt|gt|u20[0-6][0-9a-f]|0[9ad]|2[0267f]|3[acde]|(?:c2)?a0)"
-    r"(?=(?:admin|administrator|webmaster|hostmaster|postmaster)@))"
+    rf"(?=(?:{'|'.join(USUAL_LOCAL_PARTS)})@))"
     r"|(?<=[a-z])u00[c-f][0-9a-f](?=[a-z])",
     re.IGNORECASE,
 )

@@ -170,6 +170,7 @@ def of_role(*roles: Role) -> tuple[Field, ...]:
 
 
 REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
+SUBJECTS = of_role(Role.SUBJECT)
 ADDRESSES = frozenset(of_role(Role.ADDRESS))
 OF_EXPORTS = of_role(Role.OF_EXPORTS)
 # Words for an order of any kind: alone among columns that are not known they mean none of the CA's.

@@ -20,13 +20,13 @@ from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_o
 from batch_resend.intake.fields import (
     ADDRESSES,
     COLUMNS,
+    SUBJECTS,
     Field,
     RawEntry,
     RawRecord,
     Role,
     kept_places,
     known_field,
-    of_role,
 )
 from batch_resend.intake.headings import Columns, Headed, find_columns, mapped_in, require_subject
 from batch_resend.intake.json_shapes import (
@@ -49,7 +49,7 @@ from batch_resend.model import Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
-_OF_BROKEN = (*of_role(Role.SUBJECT), Field.CALL, Field.ACCOUNT)
+_OF_BROKEN = (*SUBJECTS, Field.CALL, Field.ACCOUNT)
 _OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _IN_WORDS = {
     "string_type": "a text is expected",

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import Malformed, domain_name, is_nothing, several, shown, trimmed
-from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields, plain
+from batch_resend.intake.fields import (
+    SUBJECTS,
+    Field,
+    Role,
+    in_one_line,
+    known_field,
+    known_fields,
+    of_role,
+    plain,
+)
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_at, is_domain, is_order_number
@@ -24,12 +33,8 @@ STRAY_CR = "\udc0d"
 _MAX_TITLE_ROWS = 5
 
 LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
-NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
 # Of few values: the last of a list that is cut off has one that no row before has.
-_OF_FEW_VALUES = (
-    Field.LOCALE, Field.CALL, Field.ACCOUNT, Field.ALL_DOMAINS, Field.STATUS, Field.DCV_METHOD,
-    Field.PRODUCT,
-)  # fmt: skip
+_OF_FEW_VALUES = of_role(Role.REQUEST, Role.OF_EXPORTS)
 _MAX_VALUES = 1_000
 
 # By the words of programs alone: what a person writes there may say what is not to be sent.
@@ -246,7 +251,7 @@ class RowsBefore:
         """Look up once what each row is asked for."""
         places = self.columns.places
         self.has_domain_alone = Field.DOMAIN in places and not self.has_email
-        self.numbers = tuple((which, places[which][0]) for which in NUMBERS if which in places)
+        self.numbers = tuple((which, places[which][0]) for which in SUBJECTS if which in places)
         self.longest = {which: 0 for which, _ in self.numbers}
         self.values = {which: set() for which in _OF_FEW_VALUES if which in places}
 

@@ -13,6 +13,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
 from batch_resend.intake.fields import (
     REQUEST_FIELDS,
+    SUBJECTS,
     Field,
     RawEntry,
     RawRecord,
@@ -41,7 +42,6 @@ from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
 _END: Numbered = 0, []  # behind the last row
-_SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)  # struck out, the row is
 
 
 class Table(Protocol):
@@ -212,7 +212,7 @@ class TableRows:
 
     def _struck_out(self, columns: Columns) -> set[int]:
         """Return the lines of rows in which what they are about is struck out."""
-        subject = {at for field in _SUBJECTS for at in columns.places.get(field, ())}
+        subject = {at for field in SUBJECTS for at in columns.places.get(field, ())}
         struck = self._table.unseen.struck.items()
         return {line for line, places in struck if not subject.isdisjoint(places)}
 
