@@ -28,7 +28,7 @@ from batch_resend.certcentral.orders import (
     validation_path,
 )
 from batch_resend.errors import CallError, CallRefused
-from batch_resend.intake import is_dv, skip_reason
+from batch_resend.intake import is_dv, skip_cause
 from batch_resend.listed import WAITING, ListedOrder, names_in_words
 from batch_resend.model import Call, Reply
 from batch_resend.sending import Reader, ask_each
@@ -51,8 +51,8 @@ def nothing_to_mail(
     # The type says it of every product (public clients go by it), the name of most.
     product = "" if is_dv(order.product_type or "") else order.product or ""
     status, method = order.status or "", order.dcv_method or ""
-    if reason := skip_reason(status, method, product, call, any_product=any_product):
-        return reason
+    if cause := skip_cause(status, method, product, call, any_product=any_product):
+        return cause[1]
     if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
         return names_in_words(order.approved, len(order.names))
     return None

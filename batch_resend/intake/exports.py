@@ -167,27 +167,14 @@ class WordsSeen:
         )
 
 
-def skip_reason(
-    status: str,
-    dcv_method: str,
-    product: str,
-    call: Call = Call.DV_RESEND,
-    *,
-    any_product: bool = False,
-) -> str | None:
-    """Return why an order has nothing to resend by a call, as far as its list says.
+def skip_cause(
+    status: str, dcv_method: str, product: str, call: Call, *, any_product: bool
+) -> tuple[Field, str] | None:
+    """Return why an order has nothing to resend by a call, and which field of its list says so.
 
     An empty text says nothing. `any_product`: whatever the product is, the call is made. A word
     that is not known is a reason: what it means is not known either, and the narrower is sent.
     """
-    cause = skip_cause(status, dcv_method, product, call, any_product=any_product)
-    return None if cause is None else cause[1]
-
-
-def skip_cause(
-    status: str, dcv_method: str, product: str, call: Call, *, any_product: bool
-) -> tuple[Field, str] | None:
-    """Return what of an order's words is the reason of `skip_reason`, and that reason."""
     if status and (word := plain_word(status)) not in WAITING:
         if not is_known_status(status):
             why = f"its status is {shown(status.strip())}, which is not one that we know"

@@ -118,7 +118,7 @@ def find_columns(
     if is_table and (missing := _missing(places, reading.call)):
         raise InputError(what_is_missing(head, missing, places))
     require_subject(places, reading.call, f"{where}: {_without_order(names)}", where)
-    ask_about(names, places, sample, where, orders_only=orders_only)
+    ask_about(head, places, orders_only=orders_only)
     added = (at for at, name in enumerate(names) if name and not exports.is_own_heading(name))
     return Columns(
         places,
