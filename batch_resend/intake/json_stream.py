@@ -112,7 +112,7 @@ class JsonStream:
     def _pass_over(self) -> object:
         """Take a value that is not read, and return it: a key that stands twice does no harm."""
         with suppress(_KeyTwiceError):
-            return self._value()[0]
+            return self._value()
         return None
 
     def _refuse_beside(self) -> None:
@@ -196,7 +196,7 @@ class JsonStream:
                 self._take(",")
             elif sign != '"':
                 raise self._error("a key is expected", self._at)
-            key = str(self._value()[0])
+            key = str(self._value())
             keys.append(key)
             self._take(":")
             inside = (*path, key)
@@ -245,13 +245,13 @@ class JsonStream:
             raise self._error(f"{sign!r} is expected", self._at)
         self._move(self._at + 1)
 
-    def _value(self) -> tuple[object, str]:
-        """Return the value that begins here, and its text. Raises _KeyTwiceError, InputError."""
+    def _value(self) -> object:
+        """Take the value that begins here. Raises _KeyTwiceError, InputError."""
         value, end = self._complete()
-        raw = self._passed(end)
+        self._move(end)
         if isinstance(value, _KeyTwiceError):
             raise value
-        return value, raw
+        return value
 
     def _complete(self) -> tuple[object, int]:
         """Return the value that begins here and where it ends, without taking it.
