@@ -1,4 +1,4 @@
-"""What the CA has: orders as its lists have them, and how far each name is."""
+"""What the CA has: orders as its lists have them, how far each name is, and its words for both."""
 
 from dataclasses import dataclass
 

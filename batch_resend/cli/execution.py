@@ -20,7 +20,7 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import first_requests, for_programs
-from batch_resend.cli.lifecycle import Interruption, beside
+from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import run_log, with_run_id
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
@@ -226,7 +226,7 @@ class _Execution:
         with (
             suppress(CannotAskError, click.Abort),
             anyio.CancelScope() as asking,
-            self.interruption.leads_to(lambda _: _cancel(asking)),
+            self.interruption.leads_to(cancelling(asking, "Stopping")),
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
@@ -355,11 +355,6 @@ async def _confirmed(terminal: Terminal, question: str) -> bool:
     """Return whether the answer is yes. Raises CannotAskError, click.Abort."""
     ask = partial(terminal.confirm, question)
     return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-
-
-def _cancel(asking: anyio.CancelScope) -> str:
-    asking.cancel()
-    return "Stopping"
 
 
 def _stop(sending: RunHandle, signal_name: str) -> str:
