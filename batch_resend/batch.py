@@ -16,14 +16,7 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Sequence,
-    Set,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from inspect import isawaitable
 from pathlib import Path
@@ -33,6 +26,7 @@ import anyio
 from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import InputError, JournalError, UnknownRun
+from batch_resend.inquiries import ask_beforehand, look_whether_waiting, verify
 from batch_resend.intake import NAMES_NOBODY, Given, RecordSource, Source, batches, refuse_ignored
 from batch_resend.journal import (
     Checked,
@@ -46,7 +40,6 @@ from batch_resend.journal import (
 )
 from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
 from batch_resend.order_reader import OrderReader
-from batch_resend.preflight import ask_beforehand
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -59,7 +52,6 @@ from batch_resend.report import (
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
 from batch_resend.sweep import SweepResult
-from batch_resend.verification import look_whether_waiting, verify
 from batch_resend.windows import dictated_time, joint
 
 log = logging.getLogger(__name__)
@@ -179,7 +171,7 @@ class Batch:
         """Ask the CA what has come of the orders that a run has sent; keep that for its report.
 
         `with_names`: also which of their names are approved (None: where few orders wait); see
-        `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
+        `inquiries`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
         run = await self.reader.run(run_id)

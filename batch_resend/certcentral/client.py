@@ -150,7 +150,7 @@ class CertCentral:
 
     async def resend(self, order: Request) -> Reply | Fault:
         """Ask the CA to mail an order again: one request, whatever happens to it."""
-        return await self._call("PUT", request_path(order), request_body(order), MAX_BODY_BYTES)
+        return await self._call("PUT", path_of(order), request_body(order), MAX_BODY_BYTES)
 
     async def get(self, path: str) -> Reply | Fault:
         """Read something of the CA's. `path` is below the base URL, quoted, with its query."""
@@ -190,11 +190,6 @@ class CertCentral:
                 return classify(error, connected=exchange.connected)
             return reply
         return replace(head, body=_without_mark(content)) if content else head
-
-
-def request_path(order: Request) -> str:
-    """Return where the call goes, below the base URL."""
-    return path_of(order)
 
 
 def request_body(order: Request) -> bytes:

@@ -19,22 +19,19 @@ from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
-from batch_resend.cli.commands.watch import follow_others
-from batch_resend.cli.lifecycle import Interruption, beside
+from batch_resend.cli.commands.check import first_requests, for_programs
+from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import run_log, with_run_id
-from batch_resend.cli.output.progress import follow, while_asking
-from batch_resend.cli.output.requests import first_requests, for_programs
+from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
-    REASONS_READ,
-    STUCK_SHOWN,
     sending_in_words,
     show_counts,
     show_left,
     show_plan,
     show_summary,
+    show_why_not_sent,
     stopping,
-    why_not_sent,
 )
 from batch_resend.cli.output.terminal import (
     CannotAskError,
@@ -225,16 +222,15 @@ class _Execution:
         summary = await make_summary(reader, await reader.run(run.id))
         # It has not ended: the answer says whether it does.
         summary = summary.model_copy(update={"state": "running", "stop_reason": None})
-        reasons = await reader.reasons(run, REASONS_READ)
         confirmed = False
         with (
             suppress(CannotAskError, click.Abort),
             anyio.CancelScope() as asking,
-            self.interruption.leads_to(lambda _: _cancel(asking)),
+            self.interruption.leads_to(cancelling(asking, "Stopping")),
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
-            show_lines(list(why_not_sent(reasons)), terminal.shows)
+            await show_why_not_sent(reader, run, terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             confirmed = await _confirmed(terminal, question)
         return confirmed
@@ -347,9 +343,7 @@ class _Execution:
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         with suppress(OSError):
-            reasons = await batch.reader.reasons(run, REASONS_READ)
-            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
-            show_summary(summary, reasons, stuck, folder, presentation.flags)
+            await show_summary(batch.reader, run, summary, folder, presentation.flags)
         if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
@@ -361,11 +355,6 @@ async def _confirmed(terminal: Terminal, question: str) -> bool:
     """Return whether the answer is yes. Raises CannotAskError, click.Abort."""
     ask = partial(terminal.confirm, question)
     return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-
-
-def _cancel(asking: anyio.CancelScope) -> str:
-    asking.cancel()
-    return "Stopping"
 
 
 def _stop(sending: RunHandle, signal_name: str) -> str:

@@ -141,11 +141,7 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
 
 
 def option_words(
-    context: click.Context,
-    names: Sequence[str | None],
-    then: str = "",
-    *,
-    absolute: bool = False,
+    context: click.Context, names: Sequence[str | None], then: str = "", *, absolute: bool = False
 ) -> list[str]:
     """Return the words by which a command is given some options, wherever it had them from.
 

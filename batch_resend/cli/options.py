@@ -359,9 +359,7 @@ progress_option = option(
     "elsewhere, nothing with -q. json: an object a line, every second.",
 )
 log_file_option = option(
-    "--log-file",
-    type=FILE,
-    help="Append the log here, whatever -q and -v say.",
+    "--log-file", type=FILE, help="Append the log here, whatever -q and -v say."
 )
 log_level_option = option(
     "--log-level",

@@ -6,13 +6,7 @@ from operator import itemgetter
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.cells import is_nothing, several, shown, trimmed
-from batch_resend.intake.entries import (
-    Pairs,
-    UnusableError,
-    notes_of,
-    pairs_of,
-    parsed,
-)
+from batch_resend.intake.entries import Pairs, UnusableError, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
 from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.reading import Reading

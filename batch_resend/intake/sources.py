@@ -98,17 +98,13 @@ class ListSource:
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
             self.form = form
-            how = self._reading
-            of = JsonRecords(
-                how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
-            )
-            stream = None
-            if is_document(begin, how.mapping, how.call):
+            all_domains, of, stream = self._reading.all_domains, JsonRecords(self._reading), None
+            if is_document(begin, self._reading):
                 stream = JsonStream(self.name, text, of)
                 records = iter(stream)
             else:
                 records = of.of_lines(text.lines())
-            checked = with_usual_numbers(records, self.name, all_domains=how.all_domains)
+            checked = with_usual_numbers(records, self.name, all_domains=all_domains)
             yield from self._with_all_mapped(checked)
             if stream is not None:
                 self.form = replace(self.form, under=stream.under)
@@ -159,10 +155,7 @@ class ListSource:
         self.columns = rows.names or by_place
         self.not_there -= {*rows.names, *by_place}
         self.form = replace(
-            form,
-            columns=rows.heading,
-            fields=self._fields,
-            orders_only=rows.orders_only,
+            form, columns=rows.heading, fields=self._fields, orders_only=rows.orders_only
         )
         self.form = _with_remarks(self.form, rows.remarks)
 
@@ -202,7 +195,7 @@ class RecordSource:
             locale=locale, call=call, accounts=accounts or {}, all_domains=all_domains
         )
         self._maker = _RowMaker(self._reading)
-        self._json = JsonRecords({}, call, all_domains=all_domains)
+        self._json = JsonRecords(self._reading)
 
     @property
     def form(self) -> ListForm:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from batch_resend.listed import REPORT_COLUMNS
 from batch_resend.simulator import World, WorldOrder
-from batch_resend.simulator.shapes import REPORT_COLUMNS
 from batch_resend.windows import Window
 from tests.simulator.simulated import (
     ENTRY,
