@@ -58,3 +58,15 @@ async def test_postgresql_understands_every_statement(database: Database) -> Non
             values = {name: 1.0 if name in TIMES else None for name in VALUE.findall(text)}
             driver_text = VALUE.sub(r"%(\1)s", text.replace("%", "%%"))
             assert connection.execute(driver_text.encode(), values).fetchall()
+
+
+async def test_the_orders_of_an_account_are_found_without_a_look_at_those_of_others(
+    path: Path,
+) -> None:
+    async with open_journal(path):
+        pass
+    text = sql("pending_of_account", "sqlite")
+    with closing(sqlite3.connect(path)) as database:
+        asked = f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(VALUE.findall(text))
+        first, *_ = (detail for _, _, _, detail in database.execute(*asked))
+    assert "requests_of_account (run=? AND account=? AND position>?" in first
