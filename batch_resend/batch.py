@@ -20,13 +20,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Se
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from inspect import isawaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import InputError, JournalError, UnknownRun
-from batch_resend.inquiries import ask_beforehand, look_whether_waiting, verify
 from batch_resend.intake import NAMES_NOBODY, Given, RecordSource, Source, batches, refuse_ignored
 from batch_resend.journal import (
     Checked,
@@ -39,7 +39,6 @@ from batch_resend.journal import (
     open_journal,
 )
 from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
-from batch_resend.order_reader import OrderReader
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -51,8 +50,11 @@ from batch_resend.report import (
 )
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
-from batch_resend.sweep import SweepResult
 from batch_resend.windows import dictated_time, joint
+
+if TYPE_CHECKING:
+    from batch_resend.order_reader import OrderReader
+    from batch_resend.sweep import SweepResult
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ class Batch:
             raise
         return await self._settled(planned, taken_up=planned.number != run.number)
 
-    async def plan_sweep(self, swept: SweepResult, locale: str | None = None) -> Plan:
+    async def plan_sweep(self, swept: "SweepResult", locale: str | None = None) -> Plan:
         """Plan to send what a sweep has found due, perhaps nothing; keep its findings for reports.
 
         Raises JournalError.
@@ -149,6 +151,8 @@ class Batch:
         up. An account whose key is refused sends nothing then (`stopped_keys`), nor does one of
         several that cannot be read. Raises CallError where the CA cannot be read, JournalError.
         """
+        from batch_resend.inquiries import ask_beforehand  # noqa: PLC0415 - slow; most runs send only
+
         try:
             self.stopped_keys |= await ask_beforehand(
                 self.channels, plan.run, any_product=any_product
@@ -174,6 +178,8 @@ class Batch:
         `inquiries`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
+        from batch_resend.inquiries import verify  # noqa: PLC0415 - as above
+
         run = await self.reader.run(run_id)
         return await verify(self.channels, run, with_names=with_names)
 
@@ -187,6 +193,8 @@ class Batch:
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         """
+        from batch_resend.inquiries import look_whether_waiting  # noqa: PLC0415 - as above
+
         await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 
     async def discard(self, plan: Plan) -> None:
@@ -242,7 +250,7 @@ class Batch:
 
     def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
-    ) -> AbstractAsyncContextManager[OrderReader]:
+    ) -> "AbstractAsyncContextManager[OrderReader]":
         """Open a way to read which orders an account has; see `Channels.order_reader`."""
         return self.channels.order_reader(name, purpose)
 

@@ -140,7 +140,7 @@ def test_a_row_that_is_staged_costs_few_calls() -> None:
         assert {len(one) for one in values} == {16}
         return counter.calls
 
-    assert 0 < more_by(calls, 100, 600) <= 5
+    assert 0 < more_by(calls, 100, 600) <= 5.1
 
 
 @pytest.mark.asyncio

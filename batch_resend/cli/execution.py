@@ -21,7 +21,7 @@ from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import first_requests, for_programs
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
-from batch_resend.cli.logs import run_log, with_run_id
+from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
@@ -244,7 +244,7 @@ class _Execution:
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)
             async with (
                 self.batch.send(plan, most) as sending,
-                beside(partial(live.keep, lambda: sending.progress)),
+                beside(partial(live.keep, lambda: sending.progress), prepare_logs),
             ):
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:

@@ -15,8 +15,6 @@ from batch_resend.errors import InputError, NoRows, UnknownColumn
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
-from batch_resend.intake.json_rows import JsonRecords
-from batch_resend.intake.json_stream import JsonStream, is_document
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
@@ -97,6 +95,10 @@ class ListSource:
         begin = text.sample.lstrip()
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
+            # As slow to load: most lists are tables.
+            from batch_resend.intake.json_rows import JsonRecords  # noqa: PLC0415
+            from batch_resend.intake.json_stream import JsonStream, is_document  # noqa: PLC0415
+
             self.form = form
             all_domains, of, stream = self._reading.all_domains, JsonRecords(self._reading), None
             if is_document(begin, self._reading):
@@ -187,6 +189,8 @@ class RecordSource:
         `all_domains`: mappings without addresses mail all domains, though others have some. A
         `Row` without entries says so by itself.
         """
+        from batch_resend.intake.json_rows import JsonRecords  # noqa: PLC0415 - as for a list
+
         self.name = name
         self._has_addresses = self._has_checked_rows = False
         self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, all_domains=all_domains)

@@ -168,21 +168,28 @@ class JournalReader(ResultReader, StatisticsReader):
     ) -> AsyncIterator[PlannedRequest]:
         """Yield the orders of a run that have no outcome yet, in the list's order.
 
-        `accounts` has those whose orders they are to be; without it, they are all accounts'. Their
-        positions are `first` to `last`. Read page by page: one long reading transaction would keep
-        the journal's log growing.
+        `accounts` has those whose orders they are to be, one account after another; without it,
+        they are all accounts'. Their positions are `first` to `last`. Read page by page: one long
+        reading transaction would keep the journal's log growing.
         """
-        name, of = "pending", dict[str, object](run=run.number, last=last)
+        of_each: list[tuple[str, dict[str, object]]] = [("pending", {})]
         if accounts is not None:
-            name, of["accounts"] = "pending_of_accounts", [name or "" for name in accounts]
-        after = first - 1
-        while page := await self.fetch(name, **of, after=after):
-            for r in page:
-                doubts = r.doubts + r.doubted_before
-                yield PlannedRequest(
-                    r.number, r.position, request_of(r), r.digest, r.attempts, doubts
-                )
-            after = page[-1].position
+            of_each = [
+                ("pending_of_account", {"account": name}) if name
+                else ("pending_without_account", {})
+                for name in accounts
+            ]  # fmt: skip
+        for statement, values in of_each:
+            after = first - 1
+            while page := await self.fetch(
+                statement, **values, run=run.number, after=after, last=last
+            ):
+                for r in page:
+                    doubts = r.doubts + r.doubted_before
+                    yield PlannedRequest(
+                        r.number, r.position, request_of(r), r.digest, r.attempts, doubts
+                    )
+                after = page[-1].position
 
     async def recent_ends(
         self,

@@ -235,16 +235,17 @@ class Channel:
             has_failed = attempts.history.has_failed
             permit = await self.breaker.permit(attempts.made, has_failed=has_failed)
             try:
-                async with places, self.limiter.slot() as slot:
-                    if not self.breaker.leaves(permit):
-                        slot.end(Fate.UNUSED)
-                        continue
-                    if attempts.began is None:
-                        attempts.began = self.breaker.flowing_time
-                    with anyio.CancelScope(shield=True):
-                        if not permit.is_canary:
-                            return await self._attempt(attempts, permit, slot)
-                        await self._ask_canary(attempts, permit, slot)
+                async with places:
+                    with await self.limiter.slot() as slot:
+                        if not self.breaker.leaves(permit):
+                            slot.end(Fate.UNUSED)
+                            continue
+                        if attempts.began is None:
+                            attempts.began = self.breaker.flowing_time
+                        with anyio.CancelScope(shield=True):
+                            if not permit.is_canary:
+                                return await self._attempt(attempts, permit, slot)
+                            await self._ask_canary(attempts, permit, slot)
             finally:
                 self.breaker.give_back(permit)
 

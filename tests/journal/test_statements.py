@@ -57,3 +57,15 @@ async def test_postgresql_understands_every_statement(database: Database) -> Non
         for text, names in asked.values():
             values = [1.0 if name in TIMES else None for name in names]
             assert connection.execute(f"EXPLAIN {text}".encode(), values).fetchall()
+
+
+async def test_the_orders_of_an_account_are_found_without_a_look_at_those_of_others(
+    path: Path,
+) -> None:
+    async with open_journal(path):
+        pass
+    text, names = statement("pending_of_account", "sqlite")
+    with closing(sqlite3.connect(path)) as database:
+        asked = f"EXPLAIN QUERY PLAN {text}", [None] * len(names)
+        first, *_ = (detail for _, _, _, detail in database.execute(*asked))
+    assert "requests_of_account (run=? AND account=? AND position>?" in first
