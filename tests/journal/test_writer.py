@@ -223,14 +223,16 @@ async def test_one_bad_change_takes_back_all_that_was_committed_with_it(path: Pa
         assert on_disk(path, "SELECT count(*) FROM attempts") == [(1,)]
 
 
-async def test_everyone_who_waits_has_an_error_with_a_traceback_of_a_sane_length(
+async def test_everyone_who_waits_has_an_error_of_its_own_with_one_cause_and_a_short_traceback(
     path: Path,
 ) -> None:
     async with running(path, 400) as (journal, _, recorder, planned):
         await no_more_room(journal)
-        for error in await begun_at_once(recorder, planned):
-            assert error is not None
-            assert len(traceback.extract_tb(error.__traceback__)) < 50
+        errors = [error for error in await begun_at_once(recorder, planned) if error is not None]
+        assert len({id(error) for error in errors}) == 400
+        assert max(len(traceback.extract_tb(error.__traceback__)) for error in errors) < 50
+        (cause,) = {error.__cause__ for error in errors}
+        assert isinstance(cause, JournalError)
 
 
 async def test_bulk_work_that_fails_is_a_journal_error_and_leaves_no_half(

@@ -382,6 +382,7 @@ def check_the_books(rig: Rig) -> None:
     assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in RequestStatus}
     assert progress.done == len(settled)
     assert (progress.attempts, progress.in_flight) == (len(rig.noted("call")), 0)
+    assert progress.retries == len([line for line in rig.noted("begin") if line.attempt > 1])
     limited = [line for line in rig.noted("end") if line.said is Ruling.RATE_LIMITED]
     assert progress.rate_limited == len(limited)
     assert rig.ca.most_in_flight <= rig.sender.concurrency
