@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from heapq import nlargest
 from pathlib import Path
+from statistics import median
 from urllib.parse import quote
 
 from batch_resend.errors import ReportError
@@ -19,6 +20,7 @@ from batch_resend.report.summary import Banner, Summary, percentage_sent
 MOST_RUNS = 400
 MOST_DAYS = 60  # of the chart: the last ones
 _OURS = '<meta name="generator" content="batch-resend">'
+_MOST_ABOVE = 4  # times the usual
 _LOOKED_AT = 2_000  # characters, for that
 
 
@@ -61,10 +63,15 @@ def write_index(folder: Path) -> None:
             raise ReportError(f"{place}: is not of batch-resend, and stays as it is")
     nights = nlargest(MOST_RUNS, _nights(folder), key=lambda one: one.at)
     days = list(_days(nights))
-    most = nice(max((day.orders for day in days), default=0) or 1)
-    values: dict[str, object] = {"nights": nights, "days": days, "most": most}
+    values: dict[str, object] = {"nights": nights, "days": days, "top": _top(days)}
     with whole_file(place) as file:
         file.write(render("index.html", values))
+
+
+def _top(days: Sequence[Day]) -> float:
+    """Return how many orders a day the chart has room for: what is far beyond the usual is cut."""
+    orders = [day.orders for day in days if day.orders] or [1]
+    return nice(min(max(orders), _MOST_ABOVE * median(orders)))
 
 
 def _nights(folder: Path) -> Iterator[Night]:
