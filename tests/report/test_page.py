@@ -35,7 +35,7 @@ MOST_BYTES = 5_000_000
 
 def text_of(page: str) -> str:
     """Return what a page says, without its markup, styles and script."""
-    body = page[page.index("<body>") : page.index("<script>")]
+    body = page[page.index("<body>") : page.index("<script>")].replace("<wbr>", "")
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)))
 
 
