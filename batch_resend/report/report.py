@@ -151,7 +151,7 @@ async def write_report(
 
 
 def _without_zip(page: str) -> str:
-    """Return a page as it stands in the zip, beside which there is none: without its line for it."""
+    """Return a page as it stands in the zip, beside which there is none."""
     lines = page.splitlines(keepends=True)
     return "".join(line for line in lines if 'href="report.zip"' not in line)
 
