@@ -64,6 +64,8 @@ async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path)
     assert "1e9,=1+1,x.example,admin@x.example," in text
     assert "refused 1 400 bad_request_format no such field The CA could not read" in text
     assert "failed 1 503 maintenance The CA is not available" in text
+    assert "<code>check " in page, "what is to be typed stands out"
+    assert "`" not in text
 
 
 def text_of_row(row: str) -> str:
