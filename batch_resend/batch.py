@@ -143,11 +143,14 @@ class Batch:
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
 
-    async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
+    async def preflight(
+        self, plan: Plan, most: int | None = None, *, any_product: bool = False
+    ) -> Plan:
         """Ask the CA about what is to be sent: leave out what waits for no mail.
 
-        What would mail others than it asks for is refused. `any_product`: what is not DV is sent
-        by the order call, too. Whatever ends it, what was learned is kept, and the run can be taken
+        What would mail others than it asks for is refused. `most`: so many are to be sent now, and
+        no more are asked about than it takes to find them. `any_product`: what is not DV is sent by
+        the order call, too. Whatever ends it, what was learned is kept, and the run can be taken
         up. An account whose key is refused sends nothing then (`stopped_keys`), nor does one of
         several that cannot be read. Raises CallError where the CA cannot be read, JournalError.
         """
@@ -155,11 +158,12 @@ class Batch:
 
         try:
             self.stopped_keys |= await ask_beforehand(
-                self.channels, plan.run, any_product=any_product
+                self.channels, plan.run, most, any_product=any_product
             )
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self.decline(plan, "ended before anything was sent", RunState.INTERRUPTED)
+                why = "ended while the CA was asked what to send"
+                await self.decline(plan, why, RunState.INTERRUPTED)
             raise
         return await self._plan_of(plan.run, taken_up=plan.taken_up)
 

@@ -40,7 +40,7 @@ from batch_resend.cli.output.terminal import (
     say,
     show_lines,
 )
-from batch_resend.errors import BatchResendError, JournalError, ReportError
+from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -67,7 +67,7 @@ async def execute(
     plan = await planning
     reason = _hold_back_reason(plan, options)
     if options.preflight and not reason:
-        plan = await _preflighted(batch, plan, options)
+        plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
         return await execution.show_only()
@@ -86,14 +86,16 @@ async def execute(
     return await execution.send_and_report()
 
 
-async def _preflighted(batch: Batch, plan: Plan, options: RunOptions) -> Plan:
-    """Return a plan without what the CA says is better not sent."""
+async def _preflighted(
+    batch: Batch, plan: Plan, options: RunOptions, most: int | None = None
+) -> Plan:
+    """Return a plan without what the CA says is better not sent, of the first `most` to be sent."""
     if not plan.to_send:
         return plan
     if not options.quiet:
-        what = counted(plan.to_send, "request")
+        what = counted(min(plan.to_send, most or plan.to_send), "request")
         say(f"Asking the CA about {what} first, which takes one or two reads each")
-    asking = batch.preflight(plan, any_product=options.any_product)
+    asking = batch.preflight(plan, most, any_product=options.any_product)
     return await while_asking(asking, batch, options.style)
 
 
@@ -205,7 +207,7 @@ class _Execution:
             else:
                 ended = await self._send(self.options.first_orders)
                 if ended.held_back and self.options.asks and await self._wants_the_rest(ended):
-                    ended = await self._send()
+                    ended = await self._send_the_rest(ended)
             if ended.state is RunState.STOPPED and ended.why is not None:
                 with suppress(OSError):
                     say(f"batch-resend: stopped: {ended.why}")
@@ -234,6 +236,23 @@ class _Execution:
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             confirmed = await _confirmed(terminal, question)
         return confirmed
+
+    async def _send_the_rest(self, ended: "_Ended") -> "_Ended":
+        """Send what was held back, once the CA was asked about that, too; return how that ended."""
+        if self.options.preflight:
+            rest = replace(self.plan, to_send=ended.held_back)
+            with (
+                anyio.CancelScope() as asking,
+                self.interruption.leads_to(lambda _: _cancel(asking)),
+            ):
+                try:
+                    await _preflighted(self.batch, rest, self.options)
+                except CallError as error:
+                    await self.batch.decline(self.plan, str(error))
+                    return _Ended(RunState.STOPPED, str(error))
+            if asking.cancelled_caught:
+                return _Ended(RunState.INTERRUPTED, None)
+        return await self._send()
 
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""

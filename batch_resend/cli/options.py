@@ -292,6 +292,7 @@ asking_options = together(
         "--preflight",
         "Ask the CA about each request first: skip what waits for no mail, refuse what would mail "
         "others than it asks for.",
+        carried_to=(RESUME,),
     ),
     flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
     flag("--dry-run", "Show what would be sent, and send nothing."),

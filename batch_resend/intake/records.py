@@ -70,7 +70,7 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     """
     described = CALLS[asked.call]
     unfit = None
-    if record.kept and not record.complaint:
+    if (record.kept or record.texts.get(Field.PRODUCT)) and not record.complaint:
         asked.kept, unfit = _kept(record)
     if described.is_about_domain:
         asked.subject = _domain(record)
@@ -97,6 +97,8 @@ def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError
                 kept.append((which, parsed(record, which, text)))
         except UnusableError as unusable:
             unfit = unfit or unusable
+    if product := record.text(Field.PRODUCT):
+        kept.append((Field.PRODUCT, product))
     return tuple(kept), unfit
 
 

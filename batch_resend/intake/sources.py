@@ -14,7 +14,7 @@ import anyio.to_thread
 from batch_resend.errors import InputError, NoRows, UnknownColumn
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
-from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
+from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
@@ -222,6 +222,8 @@ class RecordSource:
     def _raw(self, line: int, record: Given) -> Row | RawRecord | RejectedRow:
         if isinstance(record, Row):
             self._has_checked_rows = True
+            if record.kept:
+                self._maker.note_kept(which for which, _ in record.kept)
             return record
         fields = dict(record)
         try:
@@ -251,7 +253,7 @@ class _RowMaker:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._kept: dict[str, None] = {}  # fields that only stay with their rows
+        self._kept: dict[str, None] = {}  # fields that stay with their rows, for the report
         self._repairs: Counter[Remark] = Counter()
 
     def row(self, record: RawRecord | RejectedRow) -> Row | RejectedRow:
@@ -259,8 +261,14 @@ class _RowMaker:
         if isinstance(record, RejectedRow):
             return replace(record, call=self._reading.call)
         if record.kept:
-            self._kept |= dict.fromkeys(record.kept)
+            self.note_kept(record.kept)
+        if Field.PRODUCT in record.texts:
+            self.note_kept((Field.PRODUCT,))
         return check_record(repaired(record, self._repairs), self._reading)
+
+    def note_kept(self, fields: Iterable[str]) -> None:
+        """Take note of fields that a list has for the report."""
+        self._kept |= dict.fromkeys(fields)
 
     def completed(self, form: ListForm) -> ListForm:
         """Return a form with what was noted."""

@@ -21,7 +21,16 @@ from batch_resend.journal.statements import (
     decode_request,
 )
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
-from batch_resend.results import InputNote, RequestResult, Result, RowResult, Source, Tally
+from batch_resend.results import (
+    InputNote,
+    PartCount,
+    ProductCount,
+    RequestResult,
+    Result,
+    RowResult,
+    Source,
+    Tally,
+)
 
 # By place, a third of the time of by name: the columns of a row come before those of its result;
 # those of its source and of its request do so where a request is looked for.
@@ -102,16 +111,6 @@ class Reason:
     error_code: str | None
     message: str | None
     messages: int  # different ones; that one is the first in the alphabet
-    orders: int
-
-
-class PartCount(NamedTuple):
-    """How many orders of a run that have these in common came to this."""
-
-    locale: str | None
-    call: Call
-    account: str | None
-    status: RequestStatus
     orders: int
 
 
@@ -306,6 +305,11 @@ class StatisticsReader(Reader):
                 "count_parts", run=run.number
             )
         ]
+
+    async def products(self, run: Run, limit: int) -> list[ProductCount]:
+        """Count a run by product, the most frequent first."""
+        found = await self.fetch("count_products", run=run.number, most=limit)
+        return [ProductCount(*record) for record in found]
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""

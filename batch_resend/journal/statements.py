@@ -36,6 +36,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "each_entry": "json_each(nullif(requests.entries, '')) AS entry",
         "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
         "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
+        "product": "json_extract(rows.kept, '$.product')",
     },
     "postgresql": {
         "text": 'TEXT COLLATE "C"',
@@ -48,6 +49,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "each_entry": "json_array_elements(CAST(nullif(requests.entries, '') AS json)) AS entry",
         "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
         'COLLATE "C"',
+        "product": "(CAST(rows.kept AS json) ->> 'product') COLLATE \"C\"",
     },
 }
 _BEGINNING = re.compile(r"^-- (?:name|part): (\w+)\n", re.MULTILINE)
@@ -114,7 +116,10 @@ def decode_entries(text: str | None) -> tuple[Entry, ...]:
 
 def encode_kept(kept: Sequence[tuple[str, str]]) -> str | None:
     """Return what stays with a row as a JSON object; None for nothing."""
-    return to_json(dict(kept)).decode() if kept else None
+    if not kept:
+        return None
+    # Of an object with a NUL, PostgreSQL tells no value.
+    return to_json({which: text.replace("\0", "") for which, text in kept}).decode()
 
 
 def decode_kept(text: str | None) -> Mapping[str, str]:

@@ -311,7 +311,7 @@ class Rig:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         with anyio.fail_after(100 * HOUR_S):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.sender.run, _one_by_one(pending), deliver)
+                tasks.start_soon(self.sender.run, one_by_one(pending), deliver)
                 async with outcomes:
                     while hear_at_most is None or len(self.heard) < hear_at_most:
                         try:
@@ -348,7 +348,7 @@ class Rig:
         return told
 
 
-async def _one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
+async def one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
     for order in pending:
         yield order
 
