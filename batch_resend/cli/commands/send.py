@@ -13,7 +13,7 @@ from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import taken_over
+from batch_resend.cli.next_flags import resume_as_begun
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -24,7 +24,6 @@ from batch_resend.cli.options import (
 )
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
-from batch_resend.model import Run
 from batch_resend.notify import CommandResult
 
 
@@ -110,8 +109,9 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     async def work(interruption: Interruption) -> CommandResult:
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
-            had = _terms_of(run, await reader.accounts(run)) if run else {}
-        wanted = options | taken_over(context, had)
+            if run is not None:
+                resume_as_begun(context, run, await reader.accounts(run))
+        wanted = {**options, "in_doubt": context.params["in_doubt"]}
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
@@ -120,12 +120,3 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
 
     return run_with_notifier(work, options)
 
-
-def _terms_of(run: Run, accounts: Sequence[str | None]) -> dict[str, object]:
-    """Return by which options a run was begun: those of which another value could do harm."""
-    policy = run.settings.get("in_doubt")
-    terms: dict[str, object] = {"in_doubt": policy} if policy else {}
-    # As an option it would go for every account; each keeps to its own without it, too.
-    if set(accounts) <= {None} and (limits := run.windows_of(None)) is not None:
-        terms["limit"] = limits or ("none",)
-    return terms
