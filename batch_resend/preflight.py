@@ -167,5 +167,5 @@ async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
         return None
     return (
         f"the CA does not know {' and '.join(unknown)} as an address for {domain}: it would mail "
-        "all the addresses that it has for it"
+        "all the addresses it has for the domain"
     )

@@ -52,7 +52,7 @@ def test_where_accounts_have_keys_there_need_be_no_other_and_then_none_is_made_u
     assert made.names == ("shop",)
     assert [key.title for key in made.keys(made.names)] == ["shop"]
     assert made.key("shop").names == ("shop",)
-    with pytest.raises(SettingsError, match="no API key for what names no account"):
+    with pytest.raises(SettingsError, match="no API key for rows that name no account"):
         made.account(None)
 
 

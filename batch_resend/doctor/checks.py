@@ -90,13 +90,14 @@ _TLS_REMEDIES = (  # by words of the reason; the first that has one
     ),
     (
         ("not valid for", "mismatch"),
-        "The certificate is another host's: check --base-url, and what stands in between.",
+        "The certificate is another host's: check --base-url, and the proxy or firewall in "
+        "between.",
     ),
     (
         ("issuer", "self-signed", "self signed"),
-        "Something in between may show a certificate of its own, as a company's proxy does: name "
-        "the authority that issued it with --ca-file. `openssl s_client -connect {tls} </dev/null` "
-        "shows who that is.",
+        "Something in between, such as a company's proxy, may show a certificate of its own: name "
+        "the authority that issued it with --ca-file. `openssl s_client -connect {tls} "
+        "</dev/null` shows who that is.",
     ),
     (
         ("",),
@@ -235,7 +236,7 @@ def check_permission(user: Any, keys: Any) -> Finding:
         return found(
             Result.WARNING,
             f"role {names}: the key reaches the orders that its own user has placed",
-            "For all orders of the account take a key of a manager or an administrator.",
+            "To reach all orders of the account, use the key of a manager or an administrator.",
         )
     if not roles and not restrictions:
         return found(Result.NOT_CHECKED, "the CA does not say")
@@ -272,13 +273,13 @@ def check_clock(answer: Answer) -> Finding:
     off = (answer.sent_at + reply.received_at) / 2 - theirs
     unsure = (reply.received_at - answer.sent_at) / 2 + 0.5
     if abs(off) - unsure <= CLOCK_OFF_S:
-        return found(Result.OK, f"as the CA's, within {CLOCK_OFF_S:g} s")
+        return found(Result.OK, f"the same as the CA's, within {CLOCK_OFF_S:g} s")
     return found(
         Result.WARNING,
         f"this machine's is {format_duration(abs(off))} {'ahead of' if off > 0 else 'behind'} the "
         "CA's",
-        "Have NTP set it (`timedatectl`): pauses that the CA asks for, and the age of orders, are "
-        "read off it.",
+        "Have NTP set it (`timedatectl`): pauses that the CA asks for, and the age of orders, "
+        "depend on it.",
     )
 
 
@@ -290,7 +291,7 @@ def check_orders(lists: Mapping[str, Any]) -> Finding:
     for status, content in lists.items():
         if isinstance(content, Failed):
             detail = f"the list of orders that are {status}: {content.detail}"
-            remedy = f"{content.remedy} `send` does without; sweep, export and verify do not."
+            remedy = f"{content.remedy} `send` works without it; sweep, export and verify do not."
             return Finding(Check.ORDERS, content.result, detail, remedy)
     counts = {status: _count(content) for status, content in lists.items()}
     waiting = ", ".join(f"{count} {status}" for status, count in counts.items() if count)

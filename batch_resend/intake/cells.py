@@ -139,8 +139,8 @@ def failed_formula(text: str) -> str:
     word = trimmed(text).upper()
     if word == NOT_COMPUTED or _FORMULA.match(word):
         return (
-            "holds a formula that was never computed: open the list in a spreadsheet program, save "
-            "it there, and give that"
+            "holds a formula that was never computed: open the list in a spreadsheet program, "
+            "save it there, and use that file"
         )
     if _FAILED_FORMULA.fullmatch(word):
         return f"is {shown(trimmed(text))}, a formula that failed: correct it in the spreadsheet"
@@ -183,7 +183,7 @@ def domain_number(value: object) -> str:
 
 
 def _no_order(digits: str) -> str:
-    raise Malformed(f"the order number is {shown(digits)}: no order has that")
+    raise Malformed(f"the order number is {shown(digits)}: no order has that number")
 
 
 def _plain_digits(text: str) -> str:
@@ -237,7 +237,7 @@ def _domain_name(text: str) -> str:
         try:
             base = idna.encode(base, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
-            raise Malformed(f"the domain {shown(text)} is not a name: {error}") from None
+            raise Malformed(f"the domain {shown(text)} is not valid: {error}") from None
     if len(base) > 253 or _NAME.fullmatch(base) is None:
         raise Malformed(f"the domain {shown(text)} {_why_no_name(base)}")
     return wildcard + base
@@ -264,8 +264,8 @@ def email_address(text: str) -> str:
         raise Malformed(f"the e-mail address {shown(address)} holds a blank or control character")
     if left := _left_over(address):
         raise Malformed(
-            f"the e-mail address {shown(address)} has {left!r} in it, which may be left of an "
-            "encoding: write the address as it is"
+            f"the e-mail address {shown(address)} has {left!r} in it, which may be left over from "
+            "an encoding: write the plain address"
         )
     try:
         name = domain_name("" if domain.startswith("*") else domain)
@@ -282,7 +282,7 @@ def _refuse_odd_signs(address: str) -> None:
     """Raise Malformed where an address has signs that something else than its owner put there."""
     if address[:1] in _NO_BEGINNING:
         raise Malformed(
-            f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
+            f"the e-mail address {shown(address)} begins with {address[0]!r}: is that right?"
         )
     if not address.isascii() and (sign := lookalike(address)):
         raise Malformed(
@@ -291,7 +291,7 @@ def _refuse_odd_signs(address: str) -> None:
         )
     if "%" in address and _PERCENT.search(address):
         raise Malformed(
-            f"the e-mail address {shown(address)} is encoded as in a link: write it as it is"
+            f"the e-mail address {shown(address)} is encoded as in a link: write the plain address"
         )
     if not address.isascii() and (meant := _misread(address)):
         raise Malformed(
@@ -358,7 +358,8 @@ def call_name(text: str) -> str:
         return Call(trimmed(text).lower().replace("_", "-"))
     except ValueError:
         raise Malformed(
-            f"the call {shown(trimmed(text))} is none: write {', '.join(Call)}, or leave it empty"
+            f"the call {shown(trimmed(text))} does not exist: write {', '.join(Call)}, or leave "
+            "it empty"
         ) from None
 
 
@@ -375,8 +376,8 @@ def locale_code(text: str) -> str:
     if is_no_language(code):
         perhaps = ", but perhaps a country" if len(code) == 2 else ""
         raise Malformed(
-            f"the locale {shown(word)} is no language{perhaps}: write the language, such as en or "
-            "zh_CN, or nothing"
+            f"the locale {shown(word)} is not a language{perhaps}: write the language, such as en "
+            "or zh_CN, or nothing"
         )
     if not _LOCALE.fullmatch(code):
         raise Malformed(f"the locale {shown(word)} is not a code such as en or zh_CN")

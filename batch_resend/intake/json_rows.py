@@ -103,7 +103,7 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice")
+        raise ValueError(f"the key {twice!r} appears twice")
     return fields
 
 
@@ -352,7 +352,8 @@ def _entries(
     if any(beside):
         raise ValueError(f"both {NESTED} and a domain or e-mail beside it: give one of them")
     if not nested:
-        raise ValueError(f"{NESTED} is empty: leave it out to have the CA mail all waiting domains")
+        raise ValueError(f"{NESTED} is empty: leave it out to have the CA mail every pending "
+                         "domain")
     for entry in nested:
         if not entry.domain.strip() or not entry.email.strip():
             raise ValueError(f"an entry of {NESTED} lacks its domain or its email")

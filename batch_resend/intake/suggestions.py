@@ -109,8 +109,8 @@ def what_is_missing(
     )
     unnamed = [at for field, at in found.items() if field in wanted and not names[at]]
     return (
-        f"{head.where}: {message}; the columns are {listed(names)}. Say which it is: {said}"
-        f"{_beside_flags(names, missing, unnamed)}"
+        f"{head.where}: {message}; the columns are {listed(names)}. Name it: "
+        f"{said}{_beside_flags(names, missing, unnamed)}"
     )
 
 
@@ -134,15 +134,15 @@ def _beside_flags(names: Sequence[str], missing: Sequence[Field], unnamed: Itera
     more = ""
     if missing == [Field.EMAIL]:
         more = (
-            "; without that column, --all-domains has the CA mail all domains of each order that "
-            "wait"
+            "; without that column, --all-domains has the CA mail every pending domain of each "
+            "order"
         )
     if Field.ORDER_ID in missing:
         if (bare := bare_id(names)) is not None:
-            more = f"; {bare!r} alone may number anything"
+            more = f"; {bare!r} could number anything"
         more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
     return more + "".join(
-        f"; column {at + 1} has no heading: write what it holds above it" for at in unnamed
+        f"; column {at + 1} has no heading: give it one" for at in unnamed
     )
 
 
@@ -160,9 +160,9 @@ def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
     is_plain = Field.EMAIL in looked_for(head.sample, names, among=there)
     flags = pair_flags(next(iter(domains), None), email if is_plain else None)
     return (
-        f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
-        "the certificate. If here it is who approves the domain, say so: "
-        f"{flags}; if the CA is to mail all domains of each order that wait: --all-domains"
+        f"{where}: has the columns of the CA's order report, where {email!r} is the person who "
+        f"requested the certificate. If here it is who approves the domain: {flags}; if the CA is "
+        "to mail every pending domain of each order: --all-domains"
     )
 
 
@@ -181,7 +181,7 @@ def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> 
     aside = [COLUMN] if at is None else [name for name in names if name != right]
     return (
         f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
-        f"{map_flag(field, right)}, or leave aside what is not to be read: "
+        f"{map_flag(field, right)}, or leave the others unread: "
         f"{' '.join(map(ignore_flag, aside))}"
     )
 
@@ -209,13 +209,13 @@ def _is_no_heading(head: Head) -> str:
     names = head.names
     if any(map(is_data, names)):
         return (
-            "there is no heading row, but a row of data; say which column is which by its "
-            f"position: {by_position(head)}"
+            "there is no heading row, but a row of data; say by position which column is which: "
+            f"{by_position(head)}"
         )
     if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
         return (
-            "no column holds the order number, and the first line is one long word, as of a key: "
-            "--api-key-file FILE names that"
+            "no column holds the order number, and the first line is one long word, like a key: "
+            "if it is one, use --api-key-file FILE"
         )
     return ""
 
@@ -235,8 +235,8 @@ def _is_split(head: Head) -> str:
     for between in _IN_QUOTES:
         if _has_several(text.split(between)):
             return (
-                f"{text!r} is one cell, as each line stands between quotation marks: take these "
-                "away at the beginning and the end of each line"
+                f"{text!r} is one cell, because each line is in quotation marks: remove those at "
+                "the beginning and the end of each line"
             )
     if "::" in text or _has_several(text.split()):
         return (
@@ -253,7 +253,7 @@ def _has_several(parts: Sequence[str]) -> bool:
 def if_a_title(names: Sequence[str]) -> str:
     """Return a word for a line that has a single text, which may stand above the headings."""
     has_one = sum(bool(name.strip()) for name in names) == 1
-    return "; if that line is a title, delete what stands above the headings" if has_one else ""
+    return "; if that line is a title, delete what is above the headings" if has_one else ""
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

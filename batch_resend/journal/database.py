@@ -275,7 +275,7 @@ async def _in_thread(thread: Executor, work: Callable[[], Made]) -> Made:
 
 
 def _no_journal(place: Place) -> JournalError:
-    return JournalError(f"{place}: there is no journal here yet; `send` makes one")
+    return JournalError(f"{place}: there is no journal here yet; `send` creates it")
 
 
 def _create_tables(connection: Connection, backend: Backend) -> None:
@@ -293,7 +293,7 @@ def _version(connection: Connection, place: Place) -> int | None:
     if not tables:
         return None
     if _VERSIONED not in tables:
-        raise JournalError(f"{place}: is not a journal of batch-resend; name another")
+        raise JournalError(f"{place} is not a journal of batch-resend; name another with --journal")
     version: int = execute(connection, "version").scalar_one()
     if version > SCHEMA_VERSION:
         raise JournalError(

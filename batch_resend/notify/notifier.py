@@ -86,7 +86,7 @@ class Notifier:
         """Raise SettingsError where a URL is none, without the URL: it is a secret."""
         for option, url in (("--notify-url", self.notify_url), ("--ping-url", self.ping_url)):
             if url is not None and not is_url(url):
-                raise SettingsError(f"{option}: is not a URL such as https://host/path")
+                raise SettingsError(f"{option} is not a URL such as https://host/path")
 
     async def started(self) -> None:
         """Tell that a command has begun."""

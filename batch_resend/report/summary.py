@@ -196,10 +196,10 @@ def summarize(
 REHEARSED = "the simulator acknowledged it; nobody was mailed"
 STATUS_MEANINGS = {
     RequestStatus.SENT: "the CA acknowledged it: the mails are on their way",
-    RequestStatus.REFUSED: "the CA said no, for good",
-    RequestStatus.FAILED: "attempts or time used up; surely not mailed",
+    RequestStatus.REFUSED: "the CA refused it for good",
+    RequestStatus.FAILED: "attempts or time used up; certainly not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
-    RequestStatus.NOT_ATTEMPTED: "the run stopped before it was done",
+    RequestStatus.NOT_ATTEMPTED: "the run stopped before it was sent",
     RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
 }
 
@@ -347,10 +347,11 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         yield NextStep("If this page is no longer updated, the run was cut off. To resume:", resume)
     elif summary.finished_at is None:
         watch = _to_watch(summary, flags)
-        yield NextStep("To see how it goes, if it is under way:", watch)
+        yield NextStep("To follow it, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
-        yield NextStep("This rehearsal cannot be resumed, for its journal is gone: run it again.")
+        yield NextStep("This rehearsal cannot be resumed, because its journal is gone: run it "
+                       "again.")
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
         yield NextStep("To resume, once what stopped it is fixed:", resume)

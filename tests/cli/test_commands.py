@@ -99,7 +99,7 @@ async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(tmp_p
         assert ca.books.mails == 1
         desk.write("settings.toml", 'format = "json"\n')
         refused = await desk.run("--config", "settings.toml", "runs")
-        assert "format means something else from command to command" in refused.err
+        assert "format has another meaning in each command" in refused.err
         refused = await desk.run("runs", BATCH_RESEND_FORMAT="json")
         assert "there is no variable BATCH_RESEND_FORMAT" in refused.err
 

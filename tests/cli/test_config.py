@@ -44,7 +44,7 @@ REFUSED = {
     "a dotted key": ("yes = true\nsweep.max-order = 3", 2, "sweep has no option max-order"),
     "a table within a table": ("[sweep.sweep]\nmax-orders = 3", 1, "sweep has no option sweep"),
     "what only a command's table may say": (
-        'format = "json"', 1, "format means something else from command to command",
+        'format = "json"', 1, "format has another meaning in each command",
     ),
     "an argument": ('[send]\ninputs = "a.csv"', 2, "send has no option inputs"),
     "a profile, misspelled": (
@@ -69,14 +69,14 @@ REFUSED = {
     "a list as text": ('locale = ["en"]', 1, "locale: write a text"),
     "a table as text": ('[locale]\nde = "x"', 1, "locale: write a text"),
     "a number in a list of texts": ('limit = ["7/1m", 5]', 1, "limit: write a text, or a list of"),
-    "a list of a list": ('limit = [["7/1m"]]', 1, "limit: write a text, or a list of texts"),
+    "a list of a list": ('limit = [["7/1m"]]', 1, "limit: write a string, or a list of strings"),
     "a table for what takes a list": ('limit = { a = "b" }', 1, "limit: write a text, or a list"),
     "a word that is none of the choices": ('region = "mars"', 1, "region: 'mars' is not one of"),
     "no limit": ('limit = "many"', 1, "limit: 'many' is not a limit: write 1000/3m"),
     "a share as a fraction": ("max-rejected = 0.2", 1, "max-rejected: write a text"),
     "a time of day as a length": ("cooldown = 20:00:00", 1, "cooldown: write a length of time"),
     "a field there is none of": ('[map]\ncolour = "Farbe"', 1, "FIELD is one of order_id"),
-    "truth as a column": ("map = { order_id = true }", 1, "map: write a table of texts"),
+    "truth as a column": ("map = { order_id = true }", 1, "map: write a table of strings"),
     # said twice
     "an option in both its spellings": (
         "max-orders = 3\nmax_orders = 5", 2, "max-orders is given twice",
@@ -353,7 +353,7 @@ async def test_config_init_overwrites_nothing_and_takes_the_name_of_config(desk:
     desk.write("new/batch.toml", "mine")
     refused = await desk.run(*words)
     assert (refused.code, refused.out) == (1, "")
-    assert "new/batch.toml is there already, and is left as it is" in refused.err
+    assert "new/batch.toml exists already, and was left as it is" in refused.err
     assert (desk.folder / "new/batch.toml").read_text() == "mine"
 
 

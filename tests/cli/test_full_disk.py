@@ -125,7 +125,7 @@ async def test_a_disk_too_small_for_the_plan_or_its_temporary_files_sends_nothin
             assert refused.code == 1
             (said,) = refused.err.splitlines()
             assert said.startswith(f"batch-resend: {journal}: the journal cannot be used: ")
-            assert said.endswith("is the disk full, or that of temporary files (TMPDIR)?")
+            assert said.endswith("is the disk full, or the one for temporary files (TMPDIR)?")
             assert ca.books.requests == 0
             assert not (tmp_path / "reports").exists()
 

@@ -125,7 +125,7 @@ async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobo
     monkeypatch.setattr(os, "geteuid", lambda: user)
     sent = await at_desk.run("send", "orders.csv", "--api-key-file", "key.txt")
     assert sent.code == 0, sent.err
-    said = f"key.txt can be read by others than its owner: {remedy}"
+    said = f"key.txt can be read by other users: {remedy}"
     assert said in sent.err if remedy else "can be read by others" not in sent.err
     assert keys_of(ca) == {IN_FILE}
 
@@ -154,7 +154,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "two bytes a character": (KEY.encode("utf-16"), "is not a text file"),
     "an escape code": (f"{KEY}\x1b[2J".encode(), "other characters no key has"),
     "binary": (bytes(range(256)) + KEY.encode(), "is not a text file"),
-    "a list by mistake": (b"1\n" * 40_000 + KEY.encode(), "is too large to be a key"),
+    "a list by mistake": (b"1\n" * 40_000 + KEY.encode(), "too large to be a key"),
 }
 
 
@@ -175,7 +175,7 @@ async def test_a_file_that_holds_no_key_ends_in_one_line_that_does_not_show_it(
     [
         ("gone.txt", "--api-key-file gone.txt: No such file or directory"),
         (".", "--api-key-file .: Is a directory"),
-        ("/dev/zero", "--api-key-file /dev/zero: is too large to be a key"),
+        ("/dev/zero", "--api-key-file /dev/zero: too large to be a key"),
         ("/dev/null", "the API key is empty"),
         ("orders.csv/key", "--api-key-file orders.csv/key: Not a directory"),
     ],

@@ -262,7 +262,7 @@ async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path:
         run, _ = await stopped_run(at, "orders.csv", "--api-key-file", "bank.key")
         refused = await at.desk.run("resume", run)
         assert (refused.code, at.shop.books.mails) == (1, 0)
-        assert "no API key for what names no account" in refused.err
+        assert "no API key for rows that name no account" in refused.err
         assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
         assert at.bank.books.mails_per_order == {"100200302": 1, "100200303": 1}
 

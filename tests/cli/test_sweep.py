@@ -91,7 +91,7 @@ async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_pa
             swept = await desk.run(*STUCK, *notified, "--metrics-file", "night.prom", *more)
             assert swept.code == code, swept.err
             words = (
-                "\nStuck: mailed as often as allowed, and still waiting\n  1, 1 mail, the last on "
+                "\nStuck: at the limit of mails, and still waiting\n  1, 1 mail, the last on "
             )
             assert words in swept.out
             summary = read_summary(tmp_path / "night")
@@ -175,7 +175,7 @@ async def test_a_list_of_exclusions_that_cannot_be_read_mails_nobody(
         swept = await desk.run("sweep", "--exclude", "hopeless.csv")
         assert (swept.code, ca.books.requests) == (1, 0)
         assert said in swept.err
-        assert "\nThis list names the orders that are not to be mailed." in swept.err
+        assert "\nThis list names the orders to leave out." in swept.err
         help_text = (await desk.run("sweep", "--help")).out
         for option in re.findall(r"--[a-z-]+", swept.err):
             assert option in help_text, "what a message advises, the command has"
@@ -204,7 +204,7 @@ async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_pat
         assert (dry.code, ca.books.mails) == (0, 1)
         assert re.search(r"^ +4 +3 +\S+ +b.example$", dry.out, re.MULTILINE)
         assert "\n  1, 1 mail, the last on " in dry.out
-        assert "2 for 2 orders (one an order and language), 2 to send" in dry.out
+        assert "2 for 2 orders (one per order and language), 2 to send" in dry.out
         assert dry.out.endswith("Nothing was sent: --dry-run.\n")
         for_programs = await desk.run(*STUCK, "--dry-run", "--json")
         said = json.loads(for_programs.out)

@@ -149,7 +149,7 @@ def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
     ]
     found, reason = problem(rows[4])
     assert found is Problem.CALL
-    assert "'telephone' is none: write dv-resend, domain-dcv, order-approval" in reason
+    assert "'telephone' does not exist: write dv-resend, domain-dcv, order-approval" in reason
 
 
 def test_json_may_have_the_calls_own_words(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_an_empty_list_is_refused(content: str) -> None:
 def test_a_heading_without_rows_is_refused(content: str) -> None:
     assert (
         refusal(content)
-        == "standard input: has a heading, but no rows: there is nothing to send in it"
+        == "standard input: has a heading, but no rows: there is nothing to send"
     )
 
 

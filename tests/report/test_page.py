@@ -53,7 +53,7 @@ async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path)
         "12": ("refused", "400", "bad_request_format", "no such field",
                "a.example: admin@a.example"),
         "13": ("b.example: admin@b.example", "first.csv, line 6", "second.csv, line 3"),
-        "14": ("all that wait",),
+        "14": ("every pending domain",),
         "15": ("not attempted",),
     }.items():  # fmt: skip
         assert [part for part in parts if part not in of_order[order]] == []
@@ -91,7 +91,7 @@ async def test_an_order_that_was_attempted_is_not_called_not_attempted(tmp_path:
     assert rows[2].startswith("3 not attempted all that wait")
     reasons = text_of(page[: page.index('id="orders"')] + "<script>")
     assert "attempted, not done 1 503 Down for maintenance" in reasons
-    assert "not attempted 1 the run stopped before it was done" in reasons
+    assert "not attempted 1 the run stopped before it was sent" in reasons
 
 
 async def test_a_page_says_who_sent_it_where_and_how_much_of_it(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ from batch_resend.notify import CommandResult
 
 @command(
     examples={
-        "Send a list, the key being in a file": "batch-resend send --api-key-file key.txt "
+        "Send a list, with the key in a file": "batch-resend send --api-key-file key.txt "
         "orders.csv",
-        "Send an export whose headings are its own": "batch-resend send --map order_id=Number "
+        "Send an export with headings of its own": "batch-resend send --map order_id=Number "
         '--map email="Approver address" export.csv',
-        "Send what an earlier run has left": "batch-resend send reports/RUN_ID/unsent.csv",
-        "Send five, look at what came back, then the rest": "batch-resend send --max-orders 5 "
+        "Send what an earlier run left": "batch-resend send reports/RUN_ID/unsent.csv",
+        "Send five, look at the answers, then send the rest": "batch-resend send --max-orders 5 "
         "orders.csv",
         "In a nightly job": "batch-resend send --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID orders.csv",
@@ -52,8 +52,8 @@ from batch_resend.notify import CommandResult
         "first_orders",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Send N first, and show what came back. On a terminal you are asked whether to send "
-        "the rest; otherwise the run ends there, and `resume` sends the rest.",
+        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
+             "send the rest; otherwise the run ends there, and `resume` sends the rest.",
     ),
 )
 @hold_back_options
@@ -62,18 +62,18 @@ from batch_resend.notify import CommandResult
 def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> int:
     """Read lists, send every order's mails once, and report on every row.
 
-    INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
-    within the cooldown are skipped; a run of the same requests that did not finish is resumed.
+    INPUT is a list in any form, or - for standard input. Orders that the CA acknowledged within the
+    cooldown are skipped. If a run of the same requests did not finish, it is resumed.
     """
     if options["dry_run"]:
         set_up_logs(options)
         code = check_lists(inputs, options)
         first = options["first_orders"]
-        few = f" Without it the first {first:,} would be sent (--max-orders)." if first else ""
-        click.echo(f"Nothing was sent: --dry-run, which does as `check` does.{few}")
+        few = f" Without it, the first {first:,} would be sent (--max-orders)." if first else ""
+        click.echo(f"Nothing was sent (--dry-run, the same as `check`).{few}")
         return code
     if options["distribute"] and options["first_orders"]:
-        raise click.UsageError("--max-orders is for a run that this command sends itself")
+        raise click.UsageError("--max-orders cannot be combined with --distribute")
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
@@ -88,8 +88,8 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @command(
     examples={
         "Resume the newest run that did not finish": "batch-resend resume",
-        "Resume one of them, by the beginning of its name": "batch-resend resume 20261123",
-        "And leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
+        "Resume another run, by the beginning of its name": "batch-resend resume 20261123",
+        "Resume it, and leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
         "See what is left of it": "batch-resend resume --dry-run",
     },
     exit_codes=OF_SENDING,
@@ -100,10 +100,10 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
-    """Resume a run that did not finish (the newest, unless named), from the journal alone.
+    """Resume a run that did not finish (default: the newest), from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. The limits and the --in-doubt that it
-    had are kept, unless you give others.
+    RUN is the name of a run, the beginning of it, or latest. The run keeps its limits and its
+    --in-doubt, unless you give others.
     """
 
     async def work(interruption: Interruption) -> CommandResult:
