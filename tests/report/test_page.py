@@ -88,7 +88,7 @@ async def test_an_order_that_was_attempted_is_not_called_not_attempted(tmp_path:
     listed = page[page.index('id="not-sent"') :]
     rows = [text_of_row(row) for row in re.findall(r"<tr>(.*?)</tr>", listed, re.DOTALL)]
     assert rows[1].startswith("2 attempted, not done 503 Down for maintenance")
-    assert rows[2].startswith("3 not attempted all that wait")
+    assert rows[2].startswith("3 not attempted every pending domain")
     reasons = text_of(page[: page.index('id="orders"')] + "<script>")
     assert "attempted, not done 1 503 Down for maintenance" in reasons
     assert "not attempted 1 the run stopped before it was sent" in reasons
