@@ -137,8 +137,9 @@ def checked_key(key: SecretStr) -> SecretStr:
     if not text:
         raise ValueError("the API key is empty")
     if not _KEY.fullmatch(text):
-        raise ValueError("the API key contains blanks, line breaks or other characters that no "
-                         "key has")
+        raise ValueError(
+            "the API key contains blanks, line breaks or other characters that no key has"
+        )
     return SecretStr(text)
 
 
@@ -241,14 +242,17 @@ class Settings(Account):
         "--ca-file", Part.CA, "Trusted certificates (PEM), instead of the system's.", carried=True,
     )] = None
     trust_env: Annotated[bool, Option(
-        "--trust-env", Part.CA, "Use the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name.", carried=True,
+        "--trust-env", Part.CA, "Use the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name.",
+        carried=True,
     )] = False
-    timeout_s: Annotated[PositiveFloat, Option("--timeout", Part.CA, "For one request.")] = 30.0
+    timeout_s: Annotated[PositiveFloat, Option(
+        "--timeout", Part.CA, "Time limit of one request.",
+    )] = 30.0
     max_attempts: Annotated[int, Field(ge=1), Option(
-        "--max-attempts", Part.RETRIES, "For one order.",
+        "--max-attempts", Part.RETRIES, "Attempts at one order.",
     )] = 6
     max_elapsed_s: Annotated[PositiveFloat, Option(
-        "--max-elapsed", Part.RETRIES, "For one order.",
+        "--max-elapsed", Part.RETRIES, "Time limit of one order.",
     )] = 3600.0
     patience_s: Annotated[NonNegativeFloat, Option(
         "--patience", Part.RETRIES, "How long to wait for a CA that is down or asks for a pause.",

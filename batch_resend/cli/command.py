@@ -44,7 +44,7 @@ MEANINGS = {
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
     "report could not be written",
     ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending: wrong URL, "
-                      "CA down for too long, journal not writable, or --max-orders reached",
+    "CA down for too long, journal not writable, or --max-orders reached",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing
@@ -57,7 +57,7 @@ OF_DOCTOR = {  # of a command that looks whether a run could send
     ExitCode.NOT_STARTED: "could not start: bad settings",
     ExitCode.STOPPED: "a problem would keep a run from sending; its line says what to do",
     ExitCode.JOURNAL_BUSY: "another run holds the journal, so the CA was not asked; no other "
-                           "problem was found",
+    "problem was found",
 }
 SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
 

@@ -112,16 +112,15 @@ class _TomlFile:
             with path.open("rb") as file:
                 content = file.read(_LARGEST + 1)
             if len(content) > _LARGEST:
-                raise SettingsError(f"--config {path}: is larger than 1 MiB, so it is no file of "
-                                    "options")
+                raise SettingsError(
+                    f"--config {path}: is larger than 1 MiB, so it is no file of options"
+                )
             self._text = content.decode("utf-8-sig")
             self.values = tomllib.loads(f"{self._text}\n")  # by which it names the last line, too
         except OSError as error:
             raise SettingsError(f"--config {path}: {error.strerror}") from None
         except RecursionError:
-            raise SettingsError(
-                f"--config {path}: lists or tables are nested too deeply"
-            ) from None
+            raise SettingsError(f"--config {path}: lists or tables are nested too deeply") from None
         except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
             raise SettingsError(f"--config {path}: {error}") from None
 

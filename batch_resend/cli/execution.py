@@ -182,8 +182,9 @@ class _Execution:
                 show_lines([(0, f"{sending_in_words(self.plan, preview)}.")], terminal.shows)
                 confirmed = await _confirmed(terminal, await self._question())
         except CannotAskError as error:
-            say(f"batch-resend: cannot ask you whether to send: {error}; --yes sends without "
-                "asking")
+            say(
+                f"batch-resend: cannot ask you whether to send: {error}; --yes sends without asking"
+            )
             return f"nobody could be asked: {error}"
         return None if confirmed else "a person said no"
 

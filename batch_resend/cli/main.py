@@ -122,7 +122,7 @@ class CommandsOnDemand(click.Group, ManualCommand):
     type=click.Path(path_type=Path),
     envvar="BATCH_RESEND_CONFIG",
     help="TOML file with options. Default: config.toml in your configuration folder (on Linux "
-         "~/.config/batch-resend/config.toml). Goes before the command. `config init` writes one.",
+    "~/.config/batch-resend/config.toml). Goes before the command. `config init` writes one.",
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:

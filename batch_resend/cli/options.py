@@ -159,7 +159,7 @@ report_url_option = option(
     type=Parsed("url", url_of),
     callback=_checked_pattern,
     help="URL of that folder on your web server, with {run} and {date} as above: pings and "
-         "notifications link to the page.",
+    "notifications link to the page.",
 )
 order_url_option = option(
     "--order-url",
@@ -167,7 +167,7 @@ order_url_option = option(
     type=ORDER_URL,
     metavar="URL",
     help="URL of an order in the CA's console, with {order} for its number: order numbers in "
-         "report.html become links.",
+    "report.html become links.",
 )
 redact_option = flag(
     "--redact",
@@ -252,7 +252,7 @@ ca_options = together(
         carried_to=(SEND, RESUME),
         type=PATH,
         help=f"File with the API key. Without it: the variable {KEY_VARIABLE}, or systemd's "
-             f"credential {CREDENTIAL}.",
+        f"credential {CREDENTIAL}.",
     ),
     option(
         "--region",
@@ -268,7 +268,9 @@ retry_options = together("Trying again", *settings_options(Part.RETRIES))
 again_options = together(
     "Trying again",
     *settings_options(Part.REPEATS),
-    flag("--again", "Send acknowledged requests again: a cooldown of 0.", carried_to=(SEND, RESUME)),
+    flag(
+        "--again", "Send acknowledged requests again: a cooldown of 0.", carried_to=(SEND, RESUME)
+    ),
 )
 report_options = together(
     "Journal and report",
@@ -313,7 +315,7 @@ notify_options = together(
         metavar="URL",
         is_eager=True,
         help="URL of a watchdog, such as healthchecks.io: requests URL/start, then URL or "
-             "URL/fail.",
+        "URL/fail.",
     ),
     option(
         "--metrics-file",
@@ -357,7 +359,7 @@ progress_option = option(
     type=click.Choice([style.value for style in Style]),
     default=Style.AUTO.value,
     help="Progress, on standard error. auto: a live view on a terminal, otherwise a line every "
-         "ten seconds, nothing with -q. json: a JSON object per line, every second.",
+    "ten seconds, nothing with -q. json: a JSON object per line, every second.",
 )
 log_file_option = option(
     "--log-file",
@@ -377,8 +379,10 @@ check_log_options = make_log_options("List every row and order with a remark.")
 
 _distribute_option = together(
     "Who sends",
-    flag("--distribute", "Let workers on any host send the run: see `worker`. Needs a journal in "
-                         "PostgreSQL."),
+    flag(
+        "--distribute",
+        "Let workers on any host send the run: see `worker`. Needs a journal in PostgreSQL.",
+    ),
 )
 
 send_options = together(

@@ -169,8 +169,9 @@ class Worker:
         key, *others = settings.keys(chunk.accounts)
         if others:
             names = ", ".join(name or "the command's own" for name in chunk.accounts)
-            raise SettingsError(f"the accounts {names} use one key in the run, and several keys "
-                                "here")
+            raise SettingsError(
+                f"the accounts {names} use one key in the run, and several keys here"
+            )
         self._channels.refuse_elsewhere(run, chunk.accounts)
         channels = Channels(settings, self._channels.journal, self._channels.clock)
         async with self._turn:

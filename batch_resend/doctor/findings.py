@@ -164,7 +164,7 @@ _WORDS = {
 }
 _REMEDIES = {  # where it is not that of the CA's code
     Trouble.TOO_MANY: "Others use this key, or its limit is lower than --limit: wait a few "
-                      "minutes.",
+    "minutes.",
     Trouble.UNAVAILABLE: "Run this again later; a run would wait for --patience.",
 }
 _LOOK_BETWEEN = (
@@ -187,8 +187,9 @@ def content_of(answer: Answer, base_url: str) -> Any:
         content = from_json(reply.body)
     except ValueError:
         detail = f"HTTP {reply.status}, and what came is not JSON"
-        return Failed(Trouble.UNREADABLE, detail, "Check --base-url, and the proxy or firewall in "
-                                                  "between.")
+        return Failed(
+            Trouble.UNREADABLE, detail, "Check --base-url, and the proxy or firewall in between."
+        )
     return content
 
 

@@ -352,8 +352,9 @@ def _entries(
     if any(beside):
         raise ValueError(f"both {NESTED} and a domain or e-mail beside it: give one of them")
     if not nested:
-        raise ValueError(f"{NESTED} is empty: leave it out to have the CA mail every pending "
-                         "domain")
+        raise ValueError(
+            f"{NESTED} is empty: leave it out to have the CA mail every pending domain"
+        )
     for entry in nested:
         if not entry.domain.strip() or not entry.email.strip():
             raise ValueError(f"an entry of {NESTED} lacks its domain or its email")

@@ -189,8 +189,9 @@ class OrderNumbers:
         of_the_cas = "are these orders of the CA? If they are: --all-domains"
         if self._rows and self._are_dates:
             _, number = self._first or (0, "")
-            raise InputError(f"{self._name}: every number looks like a date, such as {number}: "
-                             f"{of_the_cas}")
+            raise InputError(
+                f"{self._name}: every number looks like a date, such as {number}: {of_the_cas}"
+            )
         if self._first and self._rows > 2 and int(self._first[1]) * 2 == self._total:
             raise InputError(
                 f"{self._name}, line {self._first[0]}: its number is the sum of those below, as "

@@ -236,9 +236,7 @@ class Shape:
             if not text.startswith("#") or failed_formula(text):
                 continue
             if at not in self.hashed or (at == self.order_at and text[1:2].isspace()):
-                return (
-                    f"begins with #, as a comment does: {text[:40]!r}; remove the # to send it"
-                )
+                return f"begins with #, as a comment does: {text[:40]!r}; remove the # to send it"
         return ""
 
     def _names_somebody(self, cells: Sequence[str]) -> bool:

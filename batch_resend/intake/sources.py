@@ -75,9 +75,7 @@ class ListSource:
             words.refuse(self.name)
         if empty:
             if self.form.columns:
-                raise NoRows(
-                    f"{self.name} has a heading, but no rows: there is nothing to send"
-                )
+                raise NoRows(f"{self.name} has a heading, but no rows: there is nothing to send")
             raise InputError(f"{self.name} is empty")
 
     def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:

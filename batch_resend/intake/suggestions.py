@@ -141,9 +141,7 @@ def _beside_flags(names: Sequence[str], missing: Sequence[Field], unnamed: Itera
         if (bare := bare_id(names)) is not None:
             more = f"; {bare!r} could number anything"
         more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
-    return more + "".join(
-        f"; column {at + 1} has no heading: give it one" for at in unnamed
-    )
+    return more + "".join(f"; column {at + 1} has no heading: give it one" for at in unnamed)
 
 
 def bare_id(names: Iterable[str]) -> str | None:

@@ -152,7 +152,7 @@ def _complaints_of(look: SheetLook) -> dict[int, str]:
     """Return, by row, what a person marked in it that may say not to send it."""
     remarked = {
         row: f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not "
-             "matter, delete it"
+        "matter, delete it"
         for row, (cell, text) in look.comments.items()
     }
     why = "some of its cells are struck out: what of it is meant?"

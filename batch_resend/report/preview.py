@@ -37,12 +37,12 @@ _NOTE_IN_WORDS = {
     "them for the domain, it mails ALL addresses of the domain instead; --preflight asks the CA "
     "beforehand",
     Note.UNKNOWN_STATUS: "an unknown order status, and therefore skipped: the CA may have added "
-                         "it, or the column is about something else. --all-statuses sends these "
-                         "too",
+    "it, or the column is about something else. --all-statuses sends these "
+    "too",
     Note.UNKNOWN_METHOD: "an unknown way of validation, and therefore skipped: --all-statuses "
-                         "sends these too",
+    "sends these too",
     Note.UNKNOWN_PRODUCT: "a product that is not known to be the CA's, and therefore skipped: "
-                          "--any-product sends these too",
+    "--any-product sends these too",
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
@@ -271,14 +271,14 @@ def _form_in_words(form: ListForm) -> str:
 # is nothing to say.
 _ROUTE_IN_WORDS = {
     "no_such_domain": "an address at a domain that does not exist, according to the resolver: "
-                      "nobody gets its mail. A company's own resolver may not know it: name "
-                      "another with --dns-server",
+    "nobody gets its mail. A company's own resolver may not know it: name "
+    "another with --dns-server",
     "null_mx": "an address at a domain that accepts no mail, according to its DNS (a null MX)",
     "no_mail_records": "an address at a domain that has neither an MX record nor an address in "
     "DNS: nobody gets its mail",
     "no_mx": "an address at a domain without an MX record: mail may still arrive, at the address "
-             "that the domain has in DNS (RFC 5321), but DigiCert looks for an MX record before "
-             "it mails",
+    "that the domain has in DNS (RFC 5321), but DigiCert looks for an MX record before "
+    "it mails",
 }
 
 

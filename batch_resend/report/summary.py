@@ -350,8 +350,9 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         yield NextStep("To follow it, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
-        yield NextStep("This rehearsal cannot be resumed, because its journal is gone: run it "
-                       "again.")
+        yield NextStep(
+            "This rehearsal cannot be resumed, because its journal is gone: run it again."
+        )
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
         yield NextStep("To resume, once what stopped it is fixed:", resume)

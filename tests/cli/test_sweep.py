@@ -90,9 +90,7 @@ async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_pa
         ):
             swept = await desk.run(*STUCK, *notified, "--metrics-file", "night.prom", *more)
             assert swept.code == code, swept.err
-            words = (
-                "\nStuck: at the limit of mails, and still waiting\n  1, 1 mail, the last on "
-            )
+            words = "\nStuck: at the limit of mails, and still waiting\n  1, 1 mail, the last on "
             assert words in swept.out
             summary = read_summary(tmp_path / "night")
             assert (summary["sweep"]["stuck"], summary["sweep"]["waiting"]) == (stuck, 4)

@@ -70,8 +70,7 @@ def test_an_empty_list_is_refused(content: str) -> None:
 @pytest.mark.parametrize("content", ["order_id", "order_id,note\n", "\ufefforder_id\r\n\n,\n"])
 def test_a_heading_without_rows_is_refused(content: str) -> None:
     assert (
-        refusal(content)
-        == "standard input: has a heading, but no rows: there is nothing to send"
+        refusal(content) == "standard input: has a heading, but no rows: there is nothing to send"
     )
 
 

@@ -97,7 +97,7 @@ def _dns_server(text: str) -> tuple[str, int]:
         metavar="ADDRESS",
         show_default="this machine's",
         help="With --mx: the DNS server to ask, such as a public one if yours only knows your "
-             "company's network.",
+        "company's network.",
     ),
 )
 @check_log_options

@@ -26,9 +26,8 @@ from batch_resend.folders import followed, make_private
 @command(
     context_settings={"ignore_unknown_options": True},
     examples={
-        "Show the value of each option of `send`, and where it comes from": "batch-resend config show",
-        "The same for `sweep`, with an option on the command line": "batch-resend config show sweep "
-        "--max-orders 50",
+        "See the value of each option of `send`, and its source": "batch-resend config show",
+        "The same of `sweep`, with an option": "batch-resend config show sweep --max-orders 50",
         "Write a file of options in the default place": "batch-resend config init",
     },
     see_also=("help reference",),
@@ -52,8 +51,9 @@ def config(context: click.Context, action: str, words: Sequence[str], is_json: b
     named = bool(words) and not words[0].startswith("-")
     name, *options = words if named else ("send", *words)
     if name not in _commands(context):
-        raise click.UsageError(f"show: there is no command {name}; `batch-resend --help` lists "
-                               "them")
+        raise click.UsageError(
+            f"show: there is no command {name}; `batch-resend --help` lists them"
+        )
     return _show(context, name, options, is_json=is_json)
 
 
@@ -183,8 +183,9 @@ _WIDTH = 98
 def _init(context: click.Context, *, is_json: bool) -> int:
     path: Path | None = context.find_root().params["config"] or usual_config()
     if path is None:
-        raise SettingsError("there is no home folder to write the file in: name a file with "
-                            "--config FILE")
+        raise SettingsError(
+            "there is no home folder to write the file in: name a file with --config FILE"
+        )
     content = _template(_commands(context))
     try:
         make_private(path.parent)

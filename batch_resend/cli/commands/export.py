@@ -83,8 +83,7 @@ filter_options = together(
 )
 @format_option("csv", "jsonl", help="Format of the list.")
 @option_of_its_own(
-    "--out", type=FILE, help="File to write, as a whole or not at all; without it, standard "
-                             "output."
+    "--out", type=FILE, help="File to write, as a whole or not at all; without it, standard output."
 )
 @export_options
 def export(**options: Any) -> int:
@@ -162,8 +161,9 @@ def _keep_part(file: TextIO, path: Path, orders: int) -> None:
         content = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
         with os.fdopen(os.open(part, _NEW_PART, 0o600), "wb") as kept:
             kept.write(content)
-        say(f"Interrupted: the first {counted(orders, 'order')} are in {part}; {path} is as it "
-            "was.")
+        say(
+            f"Interrupted: the first {counted(orders, 'order')} are in {part}; {path} is as it was."
+        )
 
 
 async def _chosen(

@@ -296,8 +296,8 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @command(
     examples={
         "Of the newest run": "batch-resend report",
-        "With addresses masked in report.html (the tables keep them)": "batch-resend report --redact "
-        "20261123-211952-753e",
+        "Mask the addresses in report.html (the tables keep them)": "batch-resend report "
+        "--redact 20261123-211952-753e",
     },
     see_also=("show",),
 )
@@ -369,8 +369,9 @@ def prune(
     summary.json names the run.
     """
     if older_than < LEAST_S:
-        raise click.UsageError("--older-than: at least 2d, because the cooldown needs the runs "
-                               "since then")
+        raise click.UsageError(
+            "--older-than: at least 2d, because the cooldown needs the runs since then"
+        )
     before = size_of_journal(journal)
     none = Pruned((), 0)
     forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)

@@ -53,7 +53,7 @@ from batch_resend.notify import CommandResult
         type=click.IntRange(min=1),
         metavar="N",
         help="Send N orders first, and show the answers. On a terminal you are asked whether to "
-             "send the rest; otherwise the run ends there, and `resume` sends the rest.",
+        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
     ),
 )
 @hold_back_options
@@ -119,4 +119,3 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             return await execute(batch, planning, run_options, interruption)
 
     return run_with_notifier(work, options)
-

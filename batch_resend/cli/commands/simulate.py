@@ -91,9 +91,7 @@ def _with_its_place(answer: Provenance) -> str:
     show_default="a free port",
     help="The port it listens on.",
 )
-@option_of_its_own(
-    "--key", is_secret=True, help="The only API key that is accepted. Default: any."
-)
+@option_of_its_own("--key", is_secret=True, help="The only API key that is accepted. Default: any.")
 @option_of_its_own(
     "--revoke-after",
     metavar="N",
@@ -116,7 +114,7 @@ def _with_its_place(answer: Provenance) -> str:
     metavar="NAME=SHARE",
     multiple=True,
     help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable. The names are at the "
-         "end of this help. Those that mail before they fail reset the connection of a read.",
+    "end of this help. Those that mail before they fail reset the connection of a read.",
 )
 @option_of_its_own(
     "--orders",
@@ -129,14 +127,14 @@ def _with_its_place(answer: Provenance) -> str:
     type=click.IntRange(min=0),
     default=0,
     help="How many odd orders wait there as well; each is odd in one way, such as a date_created "
-         "of zeros.",
+    "of zeros.",
 )
 @option_of_its_own(
     "--days",
     type=click.IntRange(min=1),
     default=1,
     help="Run COMMAND N times, a day apart by its clock and the simulator's: orders age, some are "
-         "approved, and each day a tenth as many new ones come.",
+    "approved, and each day a tenth as many new ones come.",
 )
 @option_of_its_own(
     "--approve",

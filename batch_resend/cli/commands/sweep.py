@@ -70,7 +70,7 @@ sweep_options = together(
         type=FILE,
         multiple=True,
         help="A list of orders to leave out, such as hopeless ones: they are not mailed, and not "
-             "counted as stuck; repeatable.",
+        "counted as stuck; repeatable.",
     ),
     option(
         "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
@@ -82,7 +82,7 @@ fail_option = together(
         "--fail-on",
         type=click.Choice([_STUCK]),
         help="Exit with code 3 also if orders are stuck, which means that they have reached "
-             "--max-mails-per-order and still wait.",
+        "--max-mails-per-order and still wait.",
     ),
 )
 

@@ -50,7 +50,7 @@ _SHOWN = 10
     "--names/--no-names",
     default=None,
     help="Ask which names of the waiting orders are approved, one request per order; done anyway "
-         "if only a few wait.",
+    "if only a few wait.",
 )
 @export_options
 def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) -> int:

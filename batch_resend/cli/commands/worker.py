@@ -59,7 +59,7 @@ worker_options = together(
         metavar="CRON",
         multiple=True,
         help="Sweep at these times (UTC), such as '0 2 * * *': once, however many workers have "
-             "this option. Other options of `sweep` come from the environment.",
+        "this option. Other options of `sweep` come from the environment.",
     ),
 )
 
