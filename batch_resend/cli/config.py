@@ -268,7 +268,7 @@ class _Reader:
 
 
 _PAIRS = ("FIELD=COLUMN", "KEY=VALUE")  # metavars of options that a table may stand for
-_TEXT = ((str,), "a text")  # the types of TOML that an option takes, and what they are called
+_TEXT = ((str,), "a string")  # the types of TOML that an option takes, and what they are called
 
 
 def option_value(option: click.Option, value: object) -> Any:

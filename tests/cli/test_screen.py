@@ -49,9 +49,7 @@ async def test_a_run_is_seen_from_its_plan_to_its_end(tmp_path: Path, columns: i
         async with on_screen(desk, "send", "orders.csv", *LIMITS, columns=columns) as screen:
             plan = await screen.shows(has("Send 120 requests to 127.0.0.1 now? [y/N]"))
             assert any(line.startswith("╭") for line in plan), "a table"
-            assert any(
-                re.match(r"│ time +│ 2s at the least, within 40/1s +│", line) for line in plan
-            )
+            assert any(re.match(r"│ time +│ at least 2s, within 40/1s +│", line) for line in plan)
             assert ca.books.requests == 0
             screen.type(b"y\n")
             await screen.shows(

@@ -245,7 +245,7 @@ async def test_a_hundred_thousand_orders_not_sent_fit_a_page_of_five_megabytes(
         page = await page_of(journal, await journal.reader.run(run.id))
     assert len(page.encode()) < MOST_BYTES
     assert f"The first {MOST_ORDERS:,} of 100,000 orders" in text_of(page)
-    assert "results.csv beside this page has them all." in text_of(page)
+    assert "results.csv in the same folder has all of them." in text_of(page)
     assert page.count(">not attempted</td>") == MOST_ORDERS
 
 
