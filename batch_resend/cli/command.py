@@ -198,7 +198,7 @@ class Parsed(click.ParamType[Any]):
         self,
         name: str,
         parse: Callable[[Any], Any],
-        in_toml: tuple[tuple[type, ...], str] = ((str,), "a text"),
+        in_toml: tuple[tuple[type, ...], str] = ((str,), "a string"),
     ) -> None:
         """Take the types too that it may have in a TOML file, and how they are called."""
         self.name = name

@@ -51,7 +51,7 @@ _PRODUCT_KEYS = ("name", "name_id", "type")
 _OF_BROKEN = (*of_role(Role.SUBJECT), Field.CALL, Field.ACCOUNT)
 _OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _IN_WORDS = {
-    "string_type": "a text is expected",
+    "string_type": "a string is expected",
     "list_type": "a list is expected",
     "model_type": "an object is expected",
     "missing": "is missing",
