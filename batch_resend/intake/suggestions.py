@@ -5,7 +5,15 @@ import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_resend.intake.fields import ADDRESSES, Field, known_field, may_be_for, plain
+from batch_resend.intake.fields import (
+    ADDRESSES,
+    Field,
+    in_one_line,
+    known_field,
+    known_fields,
+    may_be_for,
+    plain,
+)
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 
 COLUMN = "COLUMN"  # in the place of a heading that only a person can name
@@ -66,6 +74,7 @@ def flags_of(mapping: Mapping[Field, str], ignored: Sequence[str], **others: obj
     return flags
 
 
+_TITLES_LOOKED_BELOW = 3  # rows that may be the headings, where titles stand above
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
 _OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")
 _IN_QUOTES = (",", ";", "|", "\t")
@@ -101,6 +110,11 @@ def what_is_missing(
     said = " ".join(map_flag(field, plainly.get(field, COLUMN)) for field in wanted)
     if plainly.keys() >= set(wanted):
         said = check_command(head.where, (head.given, said))
+    if (better := _headings_below(head, len(places))) is not None:
+        return (
+            f"{head.where}: a row below has more of the headings ({listed(better)}): if it is the "
+            "heading row, delete what is above it"
+        )
     there = " and ".join(filter(ADDRESSES.__contains__, places))
     message = (
         f"no column holds {' or '.join(map(_IN_WORDS.__getitem__, wanted))}"
@@ -108,10 +122,15 @@ def what_is_missing(
         else f"there is a column for the {there}, but none for the {' or '.join(missing)}"
     )
     unnamed = [at for field, at in found.items() if field in wanted and not names[at]]
-    return (
-        f"{head.where}: {message}; the columns are {listed(names)}. Name it: "
-        f"{said}{_beside_flags(names, missing, unnamed)}"
-    )
+    it = "it" if len(wanted) == 1 else "them"
+    more = _beside_flags(names, missing, unnamed, places)
+    return f"{head.where}: {message}; the columns are {listed(names)}. Name {it}: {said}{more}"
+
+
+def _headings_below(head: Head, known: int) -> Sequence[str] | None:
+    """Return a row below a heading row, such as one of merged titles, that has more headings."""
+    rows = ([in_one_line(cell) for cell in row] for row in head.sample[:_TITLES_LOOKED_BELOW])
+    return next((row for row in rows if len(known_fields(row)) > known), None)
 
 
 def _called_by_one(names: Sequence[str], found: Mapping[Field, int]) -> dict[Field, str]:
@@ -129,14 +148,17 @@ def _wanted(head: Head, missing: Sequence[Field], places: Container[Field]) -> l
     return [*missing, *pair]
 
 
-def _beside_flags(names: Sequence[str], missing: Sequence[Field], unnamed: Iterable[int]) -> str:
+def _beside_flags(
+    names: Sequence[str],
+    missing: Sequence[Field],
+    unnamed: Iterable[int],
+    places: Mapping[Field, tuple[int, ...]],
+) -> str:
     """Return what else may be done about missing columns; `unnamed`: places without a heading."""
     more = ""
-    if missing == [Field.EMAIL]:
-        more = (
-            "; without that column, --all-domains has the CA mail every pending domain of each "
-            "order"
-        )
+    if missing == [Field.EMAIL] and Field.DOMAIN in places:
+        flags = (*(ignore_flag(names[at]) for at in places[Field.DOMAIN]), "--all-domains")
+        more = f"; to have the CA mail every pending domain of each order: {' '.join(flags)}"
     if Field.ORDER_ID in missing:
         if (bare := bare_id(names)) is not None:
             more = f"; {bare!r} could number anything"
@@ -158,9 +180,9 @@ def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
     is_plain = Field.EMAIL in looked_for(head.sample, names, among=there)
     flags = pair_flags(next(iter(domains), None), email if is_plain else None)
     return (
-        f"{where}: has the columns of the CA's order report, where {email!r} is the person who "
-        f"requested the certificate. If here it is who approves the domain: {flags}; if the CA is "
-        "to mail every pending domain of each order: --all-domains"
+        f"{where}: this list has the columns of the CA's order report, where {email!r} is the "
+        "person who requested the certificate. If here it is who approves the domain: "
+        f"{flags}; if the CA is to mail every pending domain of each order: --all-domains"
     )
 
 

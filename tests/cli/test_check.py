@@ -282,7 +282,7 @@ async def test_out_is_in_the_order_of_the_list_and_its_owners_alone(desk: Desk) 
     [
         ("none/plan.jsonl", 1, "cannot be written: No such file or directory"),
         ("orders.csv/plan.jsonl", 1, "cannot be written: Not a directory"),
-        ("pipe", 1, "is there, and is not a file"),
+        ("pipe", 1, "exists, and is not a file"),
         ("orders.csv", 2, "is one of the lists"),
     ],
 )

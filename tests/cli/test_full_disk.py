@@ -220,7 +220,7 @@ async def test_with_few_files_every_order_is_sent_at_its_first_attempt_without_a
         summary = desk.summary()
         assert_adds_up(summary)
         assert summary["requests"]["retries"] == summary["back_pressure"]["pauses"] == 0
-        fewer = f"requests are in flight, in place of {wanted}: this process may have"
+        fewer = f"requests will be in flight instead of {wanted}: this process may have"
         assert (fewer in sent.err) == (limit[1] < 100)
 
 

@@ -92,7 +92,7 @@ async def test_the_file_goes_before_the_variable_and_that_before_the_credential(
     sent = await at_desk.run("send", "orders.csv", *flags, stdin=f"{IN_FILE}\n".encode())
     assert sent.code == 0, sent.err
     assert keys_of(ca) == {taken}
-    assert "can be read by others" not in sent.err
+    assert "can be read by other users" not in sent.err
 
 
 @pytest.mark.parametrize("folder", ["", "gone", "credentials"])
@@ -101,7 +101,7 @@ async def test_where_systemd_gives_no_such_credential_there_is_no_key(
 ) -> None:
     (at_desk.folder / "credentials").mkdir()
     at_desk.environment["CREDENTIALS_DIRECTORY"] = folder and str(at_desk.folder / folder)
-    assert_refused(await at_desk.run("send", "orders.csv"), ca, "no API key: put it into a file")
+    assert_refused(await at_desk.run("send", "orders.csv"), ca, "no API key: put it in a file")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobo
     sent = await at_desk.run("send", "orders.csv", "--api-key-file", "key.txt")
     assert sent.code == 0, sent.err
     said = f"key.txt can be read by other users: {remedy}"
-    assert said in sent.err if remedy else "can be read by others" not in sent.err
+    assert said in sent.err if remedy else "can be read by other users" not in sent.err
     assert keys_of(ca) == {IN_FILE}
 
 
@@ -145,14 +145,14 @@ def assert_refused(refused: Ended, ca: CountingServer, said: str) -> None:
 
 
 BAD_FILES: dict[str, tuple[bytes, str]] = {
-    "a line break inside": (f"{KEY}\n{KEY}\n".encode(), "holds blanks, line breaks"),
-    "another header inside": (f"{KEY}\r\nX-Other: 1".encode(), "holds blanks, line breaks"),
-    "a blank inside": (f"{KEY} {KEY}".encode(), "holds blanks, line breaks"),
-    "a name before it": (f"DIGICERT_API_KEY = {KEY}".encode(), "holds blanks, line breaks"),
+    "a line break inside": (f"{KEY}\n{KEY}\n".encode(), "contains blanks, line breaks"),
+    "another header inside": (f"{KEY}\r\nX-Other: 1".encode(), "contains blanks, line breaks"),
+    "a blank inside": (f"{KEY} {KEY}".encode(), "contains blanks, line breaks"),
+    "a name before it": (f"DIGICERT_API_KEY = {KEY}".encode(), "contains blanks, line breaks"),
     "blanks": (b" \t\r\n\n", "the API key is empty"),
     "nothing": (b"", "the API key is empty"),
     "two bytes a character": (KEY.encode("utf-16"), "is not a text file"),
-    "an escape code": (f"{KEY}\x1b[2J".encode(), "other characters no key has"),
+    "an escape code": (f"{KEY}\x1b[2J".encode(), "other characters that no key has"),
     "binary": (bytes(range(256)) + KEY.encode(), "is not a text file"),
     "a list by mistake": (b"1\n" * 40_000 + KEY.encode(), "too large to be a key"),
 }

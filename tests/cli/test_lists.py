@@ -99,8 +99,8 @@ def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]
 @pytest.mark.parametrize(
     ("column", "words", "said"),
     [
-        ("Status", ["pending", "Held"], "an order status that we do not know"),
-        ("DCV method", ["email", "by phone"], "a way of validation that we do not know"),
+        ("Status", ["pending", "Held"], "an unknown order status"),
+        ("DCV method", ["email", "by phone"], "an unknown way of validation"),
         ("Product", ["RapidSSL", "Gadget"], "a product that is none of the CA's"),
     ],
 )

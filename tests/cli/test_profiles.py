@@ -271,7 +271,7 @@ async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         swept = await at.desk.run("sweep")
         assert swept.code == 1
-        assert "no API key: put it into a file" in swept.err
+        assert "no API key: put it in a file" in swept.err
 
 
 async def test_the_question_names_every_host_that_is_asked(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ async def test_what_is_no_proxy_ends_in_one_line_that_does_not_show_its_password
     assert refused.code == 1
     assert refused.out == ""
     line, empty = refused.err.split("\n")
-    assert line.startswith("batch-resend: the proxy that the environment names is none")
+    assert line.startswith("batch-resend: the proxy that the environment names cannot be used")
     assert "http://HOST:PORT" in line
     assert not empty
     assert not (at_desk.folder / "reports").exists()

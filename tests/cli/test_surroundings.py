@@ -42,7 +42,7 @@ LISTS = {
         (["good.csv", "--journal", "good.csv"], 1, "good.csv: the journal cannot be used"),
         (["good.csv", "--journal", "."], 2, "is a directory"),
         (["good.csv", "--report-dir", "good.csv"], 2, "'good.csv' is a file"),
-        (["good.csv", "--config", "gone.toml"], 2, "--config stands before the command"),
+        (["good.csv", "--config", "gone.toml"], 2, "--config goes before the command"),
         ([], 2, "Missing argument 'INPUT...'"),
         (["good.csv", "--cooldown", "soon"], 2, "'soon' is not a length of time"),
         (["good.csv", "--map", "colour=Farbe"], 2, "FIELD is one of order_id, domain"),

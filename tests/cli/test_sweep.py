@@ -186,7 +186,10 @@ async def test_an_excluded_number_of_no_order_that_waits_is_named(tmp_path: Path
         desk.write("hopeless.csv", "order_id\n1\n77\n")
         swept = await desk.run("sweep", "--exclude", "hopeless.csv")
         assert swept.code == 0, swept.err
-        assert "--exclude: 1 of its numbers is no order that waits (77): approved" in swept.err
+        assert (
+            "--exclude: 1 of its numbers is not among the waiting orders (77): approved"
+            in swept.err
+        )
         assert ca.books.mails_per_order == {"2": 1}
         known = await desk.run("sweep", "--exclude", "hopeless.csv", "--product", "other")
         assert "of its numbers" in known.err, "a filter of ours hides no order of the CA's list"

@@ -131,7 +131,7 @@ def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> N
     assert isinstance(good, Row)
     assert good.locale is None
     assert problem(bad)[0] is Problem.EMAIL
-    assert "needs an e-mail address: of whom to mail" in problem(bad)[1]
+    assert "needs an e-mail address: the one to mail" in problem(bad)[1]
 
 
 def test_rows_may_each_name_their_call(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ REFUSALS = {  # a list, what --map names, what the refusal says, and what it doe
         ["'c19' and 4980 more"], ["'c20'"],
     ),
     "what may be a key, which is not repeated": (
-        "ABCDEFGH01234567_ABCDEFGH01234567\n", {}, ["--api-key-file FILE names that"], ["ABCDEFGH"],
+        "ABCDEFGH01234567_ABCDEFGH01234567\n", {}, ["use --api-key-file FILE"], ["ABCDEFGH"],
     ),
 }  # fmt: skip
 

@@ -300,7 +300,7 @@ async def test_a_link_in_its_name_that_leads_elsewhere_is_a_loss_and_back_again_
             link.unlink()
             link.symlink_to(leads_to)
             lost = await journal.loss() or ""
-            assert ("a link in its name that now leads to another file" in lost) == said
+            assert ("named by a link that now leads to another file" in lost) == said
 
 
 async def test_a_journal_that_cannot_have_a_log_is_not_missing_one(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio
 
 WELL = CommandResult(0, summary(sent=3), Path("reports/RUN"))
 NOT_WELL = CommandResult(3, summary(sent=3, refused=1), Path("reports/RUN"))
-NOT_BEGUN = CommandResult(1, error="no API key: put it into a file")
+NOT_BEGUN = CommandResult(1, error="no API key: put it in a file")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_command_that_could_not_start_says_why() -> None:
     async with listening() as listener:
         await Notifier(notify_url=listener.url).ended(NOT_BEGUN)
         told = json.loads(listener.posts[0][1])
-        assert told["text"] == ("batch-resend could not start: no API key: put it into a file")
+        assert told["text"] == ("batch-resend could not start: no API key: put it in a file")
 
 
 @pytest.mark.usefixtures("unhurried")
