@@ -67,7 +67,7 @@ def _bytes(count: int) -> str:
 # In what is said: {end} is what is connected to, the proxy or else the CA, {port} its port.
 _FAILED = {
     Step.NAME: (Check.NAME, "{end} has no address"),
-    Step.CONNECTION: (Check.CONNECTION, "{end} takes no connection at port {port}"),
+    Step.CONNECTION: (Check.CONNECTION, "{end} accepts no connection at port {port}"),
     Step.PROXY_TLS: (Check.PROXY, "no TLS with the proxy {proxy}"),
     Step.TUNNEL: (Check.PROXY, "{proxy} does not connect to {ca}"),
     Step.TLS: (Check.TLS, "no trusted connection to {ca}"),
@@ -123,7 +123,7 @@ def check_network(probe: Probe, now: float, *, is_proxy_left_out: bool) -> list[
 
 def _connected(check: Check, probe: Probe, now: float) -> Finding:
     if check is Check.TLS and not probe.is_encrypted:
-        detail = "plain HTTP, which is spoken within this machine only"
+        detail = "plain HTTP, which is allowed within this machine only"
         return Finding(check, Result.NOT_CHECKED, detail)
     places = _places(probe)
     match check:
@@ -131,7 +131,7 @@ def _connected(check: Check, probe: Probe, now: float) -> Finding:
             detail = f"{places['end']} {_address(probe, places['host'])}"
         case Check.CONNECTION:
             at = probe.connected_to or places["host"]
-            detail = f"{at} takes connections at port {places['port']}"
+            detail = f"{at} accepts connections at port {places['port']}"
         case Check.PROXY:
             detail = f"{probe.proxy} connects to {places['ca']}"
         case _:
@@ -203,7 +203,7 @@ def check_account(content: Any) -> Finding:
     whose = f": account {account}" if account else ""
     user = _part(content, "username")
     user_name = f", user {user}" if user else ""
-    return Finding(Check.ACCOUNT, Result.OK, f"the CA takes the key{whose}{user_name}")
+    return Finding(Check.ACCOUNT, Result.OK, f"the CA accepts the key{whose}{user_name}")
 
 
 def check_permission(user: Any, keys: Any) -> Finding:

@@ -269,10 +269,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """Return what came of a run, in one sentence without its full stop."""
-    rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
+    """Return what came of a run, in a sentence or two without the last full stop."""
+    text = _outcome(summary)
+    if not summary.is_rehearsal:
+        return text
+    return f"Rehearsal, nobody was mailed{': ' if text[0].isdigit() else '. '}{text}"
+
+
+def _outcome(summary: Summary) -> str:
     if summary.started_at is None:
-        return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
+        return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
     left = {RequestStatus.NOT_ATTEMPTED.value: "to go"} if summary.state == "running" else {}
     others = [
         f"{count:,} {left.get(name) or in_words(name)}"
@@ -283,7 +289,7 @@ def headline(summary: Summary) -> str:
         others.append(f"{counted(rejected, 'row')} rejected")
     if stuck := summary.stuck:
         others.append(f"{stuck:,} stuck")
-    return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
+    return "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
 _HOW: dict[EndState, str] = {
@@ -301,7 +307,7 @@ def _how_many_were_sent(summary: Summary) -> str:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_known = summary.finished_at or summary.state == "running"
-    how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
+    how = _HOW[summary.state] if is_known else "Not finished: "
     elapsed_s = round(summary.elapsed_s or 0)
     took = f" in {format_duration(elapsed_s)}" if elapsed_s else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
@@ -396,6 +402,7 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
         )
     if orders.skipped:
         yield NextStep(
-            f"{orders.skipped:,} skipped: {folder}/results.csv says why. --again sends what was "
-            "acknowledged within the cooldown, --all-statuses what its list says waits for no mail."
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why. To send them anyway: "
+            "--again for what was acknowledged within the cooldown, --all-statuses for what the "
+            "list says needs no mail."
         )

@@ -73,7 +73,7 @@ async def test_the_plan_has_counts_reasons_warnings_and_the_first_bodies(offline
         "rows 12 read: 7 accepted, 1 duplicate, 4 rejected",
         "requests 5 for 4 orders (one per order and language), 5 to send",
         "mails to a.example 2, c.example 2, g.example 2 1 request has no address",
-        "time at least 0s, within 1000/3m and 100/5s",
+        "time a few seconds at best, within 1000/3m and 100/5s",
         "`send` would send nothing: more than --max-rejected 20%",
         "2 rows: no valid order number mixed.csv, line 8: the order number is 'x105'",
         "1 row: no valid domain mixed.csv, line 7: the domain 'nope' is not a full domain name",

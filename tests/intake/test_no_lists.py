@@ -279,7 +279,7 @@ def test_where_several_lists_have_orders_none_is_taken(
     path.write_text(json.dumps(value, indent=indent))
     with pytest.raises(InputError) as caught:
         list(ListSource(str(path)))
-    assert str(caught.value).startswith(f"{path}: has several lists of orders: {said}; give")
+    assert str(caught.value).startswith(f"{path}: has several lists of orders: {said}; pass")
 
 
 UNNAMED = {

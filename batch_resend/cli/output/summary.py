@@ -131,8 +131,9 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
         yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
-    limits = " and ".join(preview.limits) or "no limit"
-    yield "time", f"at least {format_duration(preview.duration_s)}, within {limits}"
+    least_s, limits = preview.duration_s, " and ".join(preview.limits)
+    time = "a few seconds at best" if least_s < _FEW_SECONDS else f"at least {format_duration(least_s)}"
+    yield "time", f"{time}, within {limits}" if limits else "without a rate limit"
 
 
 def _rows_in_words(of: Preview | Summary) -> str:
