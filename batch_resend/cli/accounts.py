@@ -104,8 +104,8 @@ def _open_to_others(status: os.stat_result, path: Path) -> str | None:
     """
     name = quote(str(path))
     if status.st_uid == os.geteuid():
-        return f"chmod 600 {name}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
-    return f"chmod o= {name}, and give it to a group" if status.st_mode & stat.S_IROTH else None
+        return f"run chmod 600 {name}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
+    return f"run chmod o= {name}, and give it to a group" if status.st_mode & stat.S_IROTH else None
 
 
 def _checked(text: str, name: str) -> str:

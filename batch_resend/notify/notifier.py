@@ -124,6 +124,8 @@ class Notifier:
     async def _try(self, url: str, body: str) -> str | None:
         import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing
 
+        from batch_resend.certcentral.wire import why_not_connected  # noqa: PLC0415 - likewise
+
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with (
@@ -136,8 +138,10 @@ class Notifier:
                 return None if response.status < _LEAST_ERROR else f"HTTP {response.status}"
         except TimeoutError:
             return f"no answer within {TIMEOUT_S:.0f} s"
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-            return f"no connection ({type(error).__name__})"
+        except aiohttp.ClientConnectorError as error:
+            return f"no connection: {why_not_connected(error)}"
+        except aiohttp.ServerDisconnectedError:
+            return "the connection was closed"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return type(error).__name__  # its text may repeat the URL
 

@@ -11,6 +11,7 @@ from batch_resend.intake import Malformed, domain_name, listed, unread
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
     ListForm,
+    ListKind,
     Note,
     Plan,
     Problem,
@@ -246,7 +247,8 @@ def _first(texts: Sequence[str]) -> str:
 
 
 def _form_in_words(form: ListForm) -> str:
-    words = [form.kind.value]
+    # What a program hands over has no form to speak of.
+    words = [] if form.kind is ListKind.RECORDS else [form.kind.value]
     if form.delimiter is not None:
         words.append(_DELIMITERS.get(form.delimiter, form.delimiter))
     if form.encoding is not None:

@@ -248,9 +248,12 @@ class NextStep:
     command: str | None = None
 
 
+_STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
+
+
 def in_words(status: str) -> str:
-    """Return a status as a person reads it."""
-    return status.replace("_", " ")
+    """Return a status as a person reads it, of a request or of an order at the CA."""
+    return _STATUS_IN_WORDS.get(status, status.replace("_", " "))
 
 
 def verdict_in_words(status: RequestStatus, answer: str) -> str:

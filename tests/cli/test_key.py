@@ -151,9 +151,9 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "a name before it": (f"DIGICERT_API_KEY = {KEY}".encode(), "contains blanks, line breaks"),
     "blanks": (b" \t\r\n\n", "the API key is empty"),
     "nothing": (b"", "the API key is empty"),
-    "two bytes a character": (KEY.encode("utf-16"), "is not a text file"),
+    "two bytes a character": (KEY.encode("utf-16"), "not a text file"),
     "an escape code": (f"{KEY}\x1b[2J".encode(), "other characters that no key has"),
-    "binary": (bytes(range(256)) + KEY.encode(), "is not a text file"),
+    "binary": (bytes(range(256)) + KEY.encode(), "not a text file"),
     "a list by mistake": (b"1\n" * 40_000 + KEY.encode(), "too large to be a key"),
 }
 

@@ -215,7 +215,7 @@ def _template(commands: Mapping[str, click.Command]) -> str:
         lines += _commented(key, one)
     for name in _OF_ONE_COMMAND:
         own = {_key_of(one): one for one in _options(commands[name])}
-        lines.append(f"\n# --- Only for `{name}` alone ---\n\n# [{name}]\n")
+        lines.append(f"\n# --- Only for `{name}` ---\n\n# [{name}]\n")
         for key, one in own.items():
             lines += _commented(key, one) if key not in shared else ()
     return "".join([*lines, _PROFILE])

@@ -96,8 +96,8 @@ def export(**options: Any) -> int:
     set_up_logs(options)
     if options["is_json"] and options["out"] is None:
         raise click.UsageError(
-            "--json writes what was found in numbers to standard output: name a file for the list, "
-            "--out FILE. --format jsonl writes the list itself as JSON"
+            "--json prints the counts to standard output: name a file for the list, --out FILE. "
+            "--format jsonl writes the list itself as JSON"
         )
     filters = filters_of(options)
 

@@ -108,7 +108,8 @@ def _time_needed(least_s: float) -> str:
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
-        yield "list", f"{read.path}: {read.form}, {counted(read.rows, 'row')}"
+        form = filter(None, (read.form, counted(read.rows, "row")))
+        yield "list", f"{read.path}: {', '.join(form)}"
     if others := preview.inputs[_LISTS_SHOWN:]:
         rows = counted(sum(read.rows for read in others), "row")
         yield "", f"and {counted(len(others), 'other list')}: {rows}"
@@ -131,9 +132,15 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
         yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
-    least_s, limits = preview.duration_s, " and ".join(preview.limits)
-    time = "a few seconds at best" if least_s < _FEW_SECONDS else f"at least {format_duration(least_s)}"
-    yield "time", f"{time}, within {limits}" if limits else "without a rate limit"
+    yield "time", _least_time(preview.duration_s, preview.limits)
+
+
+def _least_time(least_s: float, limits: Sequence[str]) -> str:
+    if not limits:
+        return "without a rate limit"
+    is_short = least_s < _FEW_SECONDS
+    time = "a few seconds at best" if is_short else f"at least {format_duration(least_s)}"
+    return f"{time}, within {' and '.join(limits)}"
 
 
 def _rows_in_words(of: Preview | Summary) -> str:
