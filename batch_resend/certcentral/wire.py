@@ -291,7 +291,9 @@ def _describe(error: Exception) -> str:
 def why_not_connected(error: aiohttp.ClientConnectorError) -> str:
     """Return why no connection came about, in the system's words."""
     code = error.os_error.errno
-    if code in errno.errorcode:  # of a name that is not found it is another kind of code
+    if (
+        code is not None and code in errno.errorcode
+    ):  # of a name that is not found it is another kind of code
         return os.strerror(code)  # the error's own text may be "Connect call failed (..)"
     # None: it was closed within the TLS handshake.
     return error.strerror or "it closed the connection"

@@ -174,7 +174,10 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ('[profiles.x]\nkey = "a"\n', "profile x: there is no key; there are api-key-file"),
+        (
+            '[profiles.x]\nkey = "a"\n',
+            "profile x: there is no option key; write one of",
+        ),
         ('[profiles.x]\nregion = "mars"\n', "profile x: 'mars' is not a valid Region"),
         ('[profiles.x]\nlimit = "many"\n', "profile x: 'many' is not a limit"),
         (
@@ -188,7 +191,7 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
             '[profiles.x]\napi-key-file = "none.key"\n',
             "profile x: --api-key-file none.key: No such",
         ),
-        ("[profiles.x]\n", "profile x: has no api-key-file"),
+        ("[profiles.x]\n", "profile x has no api-key-file"),
     ],
 )
 async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(

@@ -229,8 +229,8 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
         at.desk.write("orders.csv", "order_id\n100200301\n")
         told = await rehearsed(at, "send", "orders.csv", *profile, "--base-url", at.bank.base_url)
         assert told.code == 1
-        assert "this is a rehearsal" in told.err
-        assert f"this is a rehearsal at {at.bank.base_url}" in told.err
+        assert "this is a rehearsal at http" in told.err
+        assert f"and not at {at.bank.base_url}: leave that URL out" in told.err
         assert at.bank.books.requests == 0
 
 

@@ -107,13 +107,13 @@ async def test_where_systemd_gives_no_such_credential_there_is_no_key(
 @pytest.mark.parametrize(
     ("mode", "ours", "remedy"),
     [
-        (0o644, True, "chmod 600 key.txt"),
-        (0o640, True, "chmod 600 key.txt"),
-        (0o604, True, "chmod 600 key.txt"),
+        (0o644, True, "run chmod 600 key.txt"),
+        (0o640, True, "run chmod 600 key.txt"),
+        (0o604, True, "run chmod 600 key.txt"),
         (0o600, True, None),
         (0o400, True, None),
         (0o440, False, None),  # as a container's secret is, and what systemd hands to a user
-        (0o444, False, "chmod o= key.txt"),
+        (0o444, False, "run chmod o= key.txt"),
     ],
 )
 async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobody_out(

@@ -216,7 +216,7 @@ async def test_what_is_left_of_one_account_keeps_its_own_windows(tmp_path: Path)
         at.desk.write("config.toml", own + config)
         at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,\n100200303,\n")
         _, first = await stopped_run(at, "orders.csv", refused=("bank",))
-        assert "within no limit" in first.err, "shop has none, so all together have none"
+        assert "without a rate limit" in first.err, "shop has none, so all together have none"
         resumed = await at.desk.run("resume")
         assert resumed.code == 0, resumed.err
         assert "within 1000/3m and 100/5s" in resumed.err

@@ -31,7 +31,7 @@ LISTS = {
     [
         (["gone.csv"], 1, "gone.csv: cannot be read: No such file or directory"),
         (["."], 1, ".: cannot be read: Is a directory"),
-        (["empty.csv"], 1, "empty.csv: is empty"),
+        (["empty.csv"], 1, "empty.csv is empty"),
         (["good.csv", "gone.csv"], 1, "gone.csv: cannot be read"),
         (["foreign.csv"], 1, "foreign.csv, line 1: no column holds the order number"),
         (["good.csv", "--map", "order_id=Auftrag"], 1, "--map order_id='Auftrag' names a column"),

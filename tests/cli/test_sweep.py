@@ -50,7 +50,7 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
             again = await desk.run("sweep", "--report-dir", "quiet")
             assert again.out == (
                 "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the "
-                "last run, 1 no longer wait\nReport: quiet/report.html\n"
+                "last run, 1 no longer waits\nReport: quiet/report.html\n"
             )
         first = read_summary(tmp_path / "first")["run_id"]
         await desk.run("report", first, "--report-dir", "first")
@@ -99,7 +99,7 @@ async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_pa
             assert [row["order_id"] for row in rows] == ["1", "3", "4"][:stuck]
             assert (rows[0]["mails"], rows[0]["domains"]) == ("1", "a.example")
             page = (tmp_path / "night" / "report.html").read_text()
-            assert "Stuck: no sweep mails these again" in page
+            assert "Stuck: no sweep will mail these again" in page
             assert '<a href="stuck.csv">stuck.csv</a>' in page
             bodies = {path: json.loads(body) for path, body in watchdog.posts if body}
             for path in (f"/{SECRET}{ping}", f"/{SECRET}"):

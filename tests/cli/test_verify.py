@@ -250,7 +250,7 @@ async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None
         assert f"orders is kept; `batch-resend report {run}` shows it" in cut_off.err
         await desk.run("report", run)
         page = (desk.report() / "report.html").read_text()
-        found = re.search("Asked of the CA .*: of ([0-9]+) orders sent", page)
+        found = re.search("The CA said, .*: of ([0-9]+) orders sent", page)
         assert 8 <= int(found[1] if found else 0) < 90
 
 

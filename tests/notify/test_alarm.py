@@ -135,7 +135,7 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
 async def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Notifier(notify_url=url).check()
-    assert str(caught.value).startswith("--notify-url: ")
+    assert str(caught.value).startswith("--notify-url is not a URL")
     assert not url or url not in str(caught.value)
 
 
