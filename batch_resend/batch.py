@@ -138,7 +138,7 @@ class Batch:
         if run is None:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:
-            raise UnknownRun(f"run {run.id} is complete: nothing of it is left to send")
+            raise UnknownRun(f"run {run.id} is complete: nothing is left to send")
         self.channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
@@ -310,7 +310,7 @@ class Batch:
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
         if not sending.finished and reason is None:
-            state, reason = RunState.STOPPED, "an error in batch-resend itself"
+            state, reason = RunState.STOPPED, "internal error of batch-resend"
         if (lost := await self.journal.loss()) is not None:
             # Whatever was sent: the next run would not know of it.
             state, reason = RunState.STOPPED, lost

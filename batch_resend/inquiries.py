@@ -198,7 +198,7 @@ async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
         return None
     return (
         f"the CA does not know {' and '.join(unknown)} as an address for {domain}: it would mail "
-        "all the addresses that it has for it"
+        "all the addresses it has for the domain"
     )
 
 
@@ -295,11 +295,11 @@ async def look_up(
     many = len(order_ids) > FEW
     changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
     if changes is not None:
-        log.info("what has become of orders (%d): read from the status changes", len(order_ids))
+        log.info("what became of %d orders: read from the status changes", len(order_ids))
         for order_id in order_ids:
             learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
     else:
-        log.info("what has become of orders (%d): asked one by one", len(order_ids))
+        log.info("what became of %d orders: asked one by one", len(order_ids))
         await _check(order_reader, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
     if with_names:

@@ -94,7 +94,7 @@ async def _preflighted(
         return plan
     if not options.quiet:
         what = counted(min(plan.to_send, most or plan.to_send), "request")
-        say(f"Asking the CA about {what} first, which takes one or two reads each")
+        say(f"First asking the CA about {what}, with one or two reads each")
     asking = batch.preflight(plan, most, any_product=options.any_product)
     return await while_asking(asking, batch, options.style)
 
@@ -181,7 +181,9 @@ class _Execution:
                 show_lines([(0, f"{sending_in_words(self.plan, preview)}.")], terminal.shows)
                 confirmed = await _confirmed(terminal, await self._question())
         except CannotAskError as error:
-            say(f"batch-resend: nobody can be asked whether to send: {error}; --yes sends unasked")
+            say(
+                f"batch-resend: cannot ask you whether to send: {error}; --yes sends without asking"
+            )
             return f"nobody could be asked: {error}"
         return None if confirmed else "a person said no"
 
@@ -273,7 +275,7 @@ class _Execution:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:
             # An error of ours, not the user's: what was sent is in the journal, so in the report.
-            log.exception("an error in batch-resend itself; please report it")
+            log.exception("internal error of batch-resend; please report it")
             return _Ended(RunState.STOPPED, None)
         run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
         return _Ended(sending.state, sending.stop_reason, sending.held_back)
@@ -300,7 +302,7 @@ class _Execution:
                 await queue.add(await leases.distribute(batch, plan))
                 if not any(worker.is_alive for worker in await queue.workers()):
                     say(
-                        "No worker is alive: the run begins as soon as there is one, "
+                        "No worker is alive. The run begins as soon as there is one: start "
                         "`batch-resend worker` on any host"
                     )
                 await self._follow_workers()
@@ -333,7 +335,7 @@ class _Execution:
         try:
             return await self._report()
         except JournalError as error:
-            note = f"run {self.plan.run.id} has ended, and its results cannot be read: {error}"
+            note = f"run {self.plan.run.id} has ended, but its results cannot be read: {error}"
             say(
                 f"batch-resend: {note}\nWhen the journal can be used again, write the report with:"
                 f"\n  {self._command('report')}"

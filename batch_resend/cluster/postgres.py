@@ -182,7 +182,7 @@ def encryption_options(database: Database) -> Mapping[str, str]:
         given = _values(pq.Conninfo.parse(database.url.encode()))
         defaults = _values(pq.Conninfo.get_defaults())
     except psycopg.Error as error:
-        raise JournalError(f"{database}: is no URL of a database: {error}") from error
+        raise JournalError(f"{database} is not the URL of a database: {error}") from error
     mode = given.get("sslmode")
     if mode is not None and mode not in _FALLS_BACK:
         return {}

@@ -156,7 +156,7 @@ async def _open_journal(
         shared = await stack.enter_async_context(journal.shared_limiters())
     except JournalBusy as error:
         machine.diagnosis.is_journal_busy = True
-        remedy = "Run this again once that has ended: what is read of the CA is counted there."
+        remedy = "Run this again when that run has ended: reads are counted in its journal."
         machine.add(Finding(Check.JOURNAL, Result.NOT_CHECKED, str(error), remedy))
         return None
     except JournalError as error:
@@ -185,7 +185,7 @@ async def _look_at(
     elif subject.key is None:
         findings.skip(OF_READS, "because there is no key")
     elif opened is None:
-        findings.skip(OF_READS, "because reads are to be counted in the journal")
+        findings.skip(OF_READS, "because reads have to be counted in the journal")
     else:
         await _ask_the_ca(subject.key, findings, clock, opened)
 

@@ -73,10 +73,8 @@ class ListSource:
             words.refuse(self.name)
         if empty:
             if self.form.columns:
-                raise NoRows(
-                    f"{self.name}: has a heading, but no rows: there is nothing to send in it"
-                )
-            raise InputError(f"{self.name}: is empty")
+                raise NoRows(f"{self.name} has a heading, but no rows: there is nothing to send")
+            raise InputError(f"{self.name} is empty")
 
     def _records(self, file: Bytes) -> Iterator[RawRecord | RejectedRow]:
         """Yield the raw records, and note the form they were found in."""

@@ -203,15 +203,15 @@ def journal_errors(place: Place) -> Iterator[None]:
 _FILE_REMEDIES = (
     (
         "disk I/O|disk is full|No space left",
-        "is the disk full, or that of temporary files (TMPDIR)?",
+        "is the disk full, or the one for temporary files (TMPDIR)?",
     ),
-    ("malformed", "put back a copy of it, or name another with --journal: that knows of no run"),
+    ("malformed", "put back a copy of it, or name another with --journal, which knows of no run"),
     (
         "locked",
         "another program, such as a backup, has it open for writing: once it has ended, run the "
         "same command again",
     ),
-    ("", "name another with --journal: that knows of no run"),
+    ("", "name another with --journal, which knows of no run"),
 )
 _SERVER_REMEDIES = (
     ("password", "give it in PGPASSWORD or in a password file (PGPASSFILE, or ~/.pgpass)"),

@@ -205,7 +205,7 @@ async def _opened(
 
 
 def _no_journal(place: Place) -> JournalError:
-    return JournalError(f"{place}: there is no journal here yet; `send` makes one")
+    return JournalError(f"{place}: there is no journal here yet; `send` creates it")
 
 
 def _create_tables(connection: Connection, backend: Backend) -> None:
@@ -226,7 +226,7 @@ def _version(connection: Connection, place: Place) -> int | None:
     if _VERSIONED in tables:
         version = execute(connection, "version").value()
     if version is None:
-        raise JournalError(f"{place}: is not a journal of batch-resend; name another")
+        raise JournalError(f"{place} is not a journal of batch-resend; name another with --journal")
     if version > SCHEMA_VERSION:
         raise JournalError(
             f"{place}: was written by a newer batch-resend (schema {version}, this one knows "

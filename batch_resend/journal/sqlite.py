@@ -95,8 +95,8 @@ class SqliteBackend:
             lock.acquire()
         except Timeout:
             raise JournalBusy(
-                f"{place}: another run holds the journal{_described_by(holder)}; wait for it; "
-                "`batch-resend watch` shows how it goes, once it sends"
+                f"{place}: another run holds the journal{_described_by(holder)}; wait for it, or "
+                "follow it with `batch-resend watch` once it sends"
             ) from None
         except OSError as error:
             raise JournalError(

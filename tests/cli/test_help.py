@@ -233,7 +233,7 @@ def test_exit_codes_mean_in_help_what_the_reference_says() -> None:
 def test_the_reference_names_every_option_that_is_no_variable() -> None:
     said = (
         read_page(MANUAL / "reference.md")
-        .text.partition("These have no variable")[2]
+        .text.partition("Some options have no variable")[2]
         .partition("\n\n")[0]
     )
     without = {

@@ -172,7 +172,7 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, Terms(WINDOWS))
-        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA has problems", 1.0))
         clock.now += 20
         await recorder.flow_again(clock())
         clock.now += 100
