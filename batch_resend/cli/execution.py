@@ -245,7 +245,7 @@ class _Execution:
             rest = replace(self.plan, to_send=ended.held_back)
             with (
                 anyio.CancelScope() as asking,
-                self.interruption.leads_to(lambda _: _cancel(asking)),
+                self.interruption.leads_to(cancelling(asking, "Stopping")),
             ):
                 try:
                     await _preflighted(self.batch, rest, self.options)

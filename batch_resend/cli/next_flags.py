@@ -77,9 +77,15 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
         return NextFlags(kept["send"], kept["resume"], in_doubt, config=kept["config"])
-    # Of the library's, which keeps none. What its accounts have in common goes as a flag: that
-    # changes nothing for any of them. What sets them apart stands in the file.
-    names = accounts or (None,)
+    return _begun_by_program(run, accounts or (None,), in_doubt)
+
+
+def _begun_by_program(run: Run, names: Sequence[str | None], in_doubt: str) -> NextFlags:
+    """Return the flags of a run of the library's, which keeps none.
+
+    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
+    them apart stands in the file.
+    """
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}
     if len(urls) == 1 and urls.isdisjoint({None, Region.US.base_url}):
