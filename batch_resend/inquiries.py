@@ -12,7 +12,7 @@ waits as it did when the CA took its mail.
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -39,25 +39,30 @@ class Objection:
     would_widen: bool = False  # the CA would mail others than it asks for; else: nothing waits
 
 
-async def ask_beforehand(channels: Channels, run: Run, *, any_product: bool) -> dict[str, str]:
+async def ask_beforehand(
+    channels: Channels, run: Run, most: int | None = None, *, any_product: bool
+) -> dict[str, str]:
     """Ask the CA about each request of a run that is to be sent; settle what is better not sent.
 
-    `any_product`: those that are not DV go by the order call, too. Return, by budget, why nothing
-    by a key is to be sent. Whatever ends it, what was learned is kept. Raises CallError, where no
-    key is left, JournalError.
+    `most`: so many are to be sent now, the first ones; no more are asked about than it takes to
+    find them. `any_product`: those that are not DV go by the order call, too. Return, by budget,
+    why nothing by a key is to be sent. Whatever ends it, what was learned is kept. Raises
+    CallError, where no key is left, JournalError.
     """
     reader = channels.journal.reader
     counts = await reader.count_by_account(run)
     keys = channels.settings.keys(counts)
-    objections: list[Objection] = []
+    asking = _Asking(any_product)
     stopped: dict[str, str] = {}
+    left = sum(counts.values()) if most is None else most  # to be found that may be sent
 
     async def ask_all_of(key: Key) -> None:
+        nonlocal left
         pending = reader.pending(run, key.names)
         count = sum(counts.get(name, 0) for name in key.names)
         try:
             async with channels.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
-                await _ask(order_reader, pending, count, objections, any_product=any_product)
+                left -= await asking.about(order_reader, pending, count, left)
                 await order_reader.reader.forget()
         except CallError as error:
             if len(keys) == 1 and not isinstance(error, KeyRefused):
@@ -66,10 +71,12 @@ async def ask_beforehand(channels: Channels, run: Run, *, any_product: bool) -> 
             stopped[key.account.budget] = str(error)
 
     try:
-        await ask_each(keys, ask_all_of)
+        # Of the first ones a key has what the keys before it leave over, as when they are sent.
+        wanted = (lambda: left) if most is None else (lambda: min(left, 1))
+        await ask_each(keys, ask_all_of, wanted=wanted)
     finally:
         with anyio.CancelScope(shield=True):
-            await _leave_out(channels.journal, run, objections)
+            await _leave_out(channels.journal, run, asking.objections)
     return stopped
 
 
@@ -80,24 +87,41 @@ async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]
         await journal.leave_out(run, reasons, would_widen=would_widen)
 
 
-async def _ask(
-    order_reader: OrderReader,
-    pending: AsyncIterator[PlannedRequest],
-    count: int,
-    objections: list[Objection],
-    *,
-    any_product: bool,
-) -> None:
-    """Ask about each request, `count` in all; add the objections as they come."""
-    products = _Products(order_reader, count)
-    order_reader.progress.total += count
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Asks about requests, and keeps the objections as they come."""
 
-    async def ask(planned: PlannedRequest) -> None:
-        if objection := await _objection(order_reader, planned, products, any_product=any_product):
-            objections.append(objection)
-        order_reader.progress.done += 1
+    any_product: bool
+    objections: list[Objection] = field(default_factory=list)
 
-    await ask_each(pending, ask)
+    async def about(
+        self,
+        order_reader: OrderReader,
+        pending: AsyncIterator[PlannedRequest],
+        count: int,
+        most: int,
+    ) -> int:
+        """Ask about requests, of `count`, until so many may be sent; return how many may."""
+        progress, good = order_reader.progress, 0
+        progress.total = min(count, most)
+        products = _Products(order_reader, progress.total)
+
+        async def ask(planned: PlannedRequest) -> bool:
+            objection = await _objection(
+                order_reader, planned, products, any_product=self.any_product
+            )
+            if objection is not None:
+                self.objections.append(objection)
+                progress.total = min(count, progress.total + 1)  # the next one takes its place
+            progress.done += 1
+            return objection is None
+
+        def take(is_good: bool) -> None:
+            nonlocal good
+            good += is_good
+
+        await ask_each(pending, ask, take, wanted=lambda: most - good)
+        return good
 
 
 class _Products:
@@ -174,7 +198,7 @@ async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
         return None
     return (
         f"the CA does not know {' and '.join(unknown)} as an address for {domain}: it would mail "
-        "all the addresses that it has for it"
+        "all the addresses it has for the domain"
     )
 
 
@@ -271,11 +295,11 @@ async def look_up(
     many = len(order_ids) > FEW
     changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
     if changes is not None:
-        log.info("what has become of orders (%d): read from the status changes", len(order_ids))
+        log.info("what became of %d orders: read from the status changes", len(order_ids))
         for order_id in order_ids:
             learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
     else:
-        log.info("what has become of orders (%d): asked one by one", len(order_ids))
+        log.info("what became of %d orders: asked one by one", len(order_ids))
         await _check(order_reader, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
     if with_names:

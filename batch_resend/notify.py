@@ -89,7 +89,7 @@ class Notifier:
         """Raise SettingsError where a URL is none, without the URL: it is a secret."""
         for option, url in (("--notify-url", self.notify_url), ("--ping-url", self.ping_url)):
             if url is not None and not is_url(url):
-                raise SettingsError(f"{option}: is not a URL such as https://host/path")
+                raise SettingsError(f"{option} is not a URL such as https://host/path")
 
     async def started(self) -> None:
         """Tell that a command has begun."""
@@ -127,6 +127,8 @@ class Notifier:
     async def _try(self, url: str, body: str) -> str | None:
         import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing
 
+        from batch_resend.certcentral.wire import why_not_connected  # noqa: PLC0415 - likewise
+
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with (
@@ -139,8 +141,10 @@ class Notifier:
                 return None if response.status < _LEAST_ERROR else f"HTTP {response.status}"
         except TimeoutError:
             return f"no answer within {TIMEOUT_S:.0f} s"
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-            return f"no connection ({type(error).__name__})"
+        except aiohttp.ClientConnectorError as error:
+            return f"no connection: {why_not_connected(error)}"
+        except aiohttp.ServerDisconnectedError:
+            return "the connection was closed"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return type(error).__name__  # its text may repeat the URL
 

@@ -197,7 +197,7 @@ def _with_title(verdict: Verdict) -> str:
 def _errors(reply: Reply, key: str) -> _Errors:
     """Return what an answer says went wrong, in whichever form it came."""
     if 300 <= reply.status < 400 and reply.location:
-        return _Errors(REDIRECT, _bounded(f"to {reply.location}", key), are_there=False)
+        return _Errors(None, _bounded(f"to {reply.location}", key), are_there=False)
     text = reply.body.decode("utf-8", "replace")
     try:
         body = ErrorBody.model_validate(_json(text))

@@ -147,7 +147,7 @@ def read_info(reply: Reply, order_id: str) -> ListedOrder:
     if not isinstance(found, dict):
         raise CallError(f"the CA's answer about order {order_id} cannot be read: no JSON object")
     if str(found.get("id", order_id)) != order_id:
-        raise CallError(f"asked about order {order_id}, the CA answers with another one")
+        raise CallError(f"asked about order {order_id}, the CA answered with another one")
     return _listed(_Item.model_validate(found | {"id": order_id}))
 
 

@@ -21,7 +21,7 @@ from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import first_requests, for_programs
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
-from batch_resend.cli.logs import run_log, with_run_id
+from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
@@ -40,7 +40,7 @@ from batch_resend.cli.output.terminal import (
     say,
     show_lines,
 )
-from batch_resend.errors import BatchResendError, JournalError, ReportError
+from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -67,7 +67,7 @@ async def execute(
     plan = await planning
     reason = _hold_back_reason(plan, options)
     if options.preflight and not reason:
-        plan = await _preflighted(batch, plan, options)
+        plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
         return await execution.show_only()
@@ -86,14 +86,16 @@ async def execute(
     return await execution.send_and_report()
 
 
-async def _preflighted(batch: Batch, plan: Plan, options: RunOptions) -> Plan:
-    """Return a plan without what the CA says is better not sent."""
+async def _preflighted(
+    batch: Batch, plan: Plan, options: RunOptions, most: int | None = None
+) -> Plan:
+    """Return a plan without what the CA says is better not sent, of the first `most` to be sent."""
     if not plan.to_send:
         return plan
     if not options.quiet:
-        what = counted(plan.to_send, "request")
-        say(f"Asking the CA about {what} first, which takes one or two reads each")
-    asking = batch.preflight(plan, any_product=options.any_product)
+        what = counted(min(plan.to_send, most or plan.to_send), "request")
+        say(f"First asking the CA about {what}, with one or two reads each")
+    asking = batch.preflight(plan, most, any_product=options.any_product)
     return await while_asking(asking, batch, options.style)
 
 
@@ -179,7 +181,9 @@ class _Execution:
                 show_lines([(0, f"{sending_in_words(self.plan, preview)}.")], terminal.shows)
                 confirmed = await _confirmed(terminal, await self._question())
         except CannotAskError as error:
-            say(f"batch-resend: nobody can be asked whether to send: {error}; --yes sends unasked")
+            say(
+                f"batch-resend: cannot ask you whether to send: {error}; --yes sends without asking"
+            )
             return f"nobody could be asked: {error}"
         return None if confirmed else "a person said no"
 
@@ -205,7 +209,7 @@ class _Execution:
             else:
                 ended = await self._send(self.options.first_orders)
                 if ended.held_back and self.options.asks and await self._wants_the_rest(ended):
-                    ended = await self._send()
+                    ended = await self._send_the_rest(ended)
             if ended.state is RunState.STOPPED and ended.why is not None:
                 with suppress(OSError):
                     say(f"batch-resend: stopped: {ended.why}")
@@ -235,6 +239,23 @@ class _Execution:
             confirmed = await _confirmed(terminal, question)
         return confirmed
 
+    async def _send_the_rest(self, ended: "_Ended") -> "_Ended":
+        """Send what was held back, once the CA was asked about that, too; return how that ended."""
+        if self.options.preflight:
+            rest = replace(self.plan, to_send=ended.held_back)
+            with (
+                anyio.CancelScope() as asking,
+                self.interruption.leads_to(cancelling(asking, "Stopping")),
+            ):
+                try:
+                    await _preflighted(self.batch, rest, self.options)
+                except CallError as error:
+                    await self.batch.decline(self.plan, str(error))
+                    return _Ended(RunState.STOPPED, str(error))
+            if asking.cancelled_caught:
+                return _Ended(RunState.INTERRUPTED, None)
+        return await self._send()
+
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""
         plan, interruption = self.plan, self.interruption
@@ -244,7 +265,7 @@ class _Execution:
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)
             async with (
                 self.batch.send(plan, most) as sending,
-                beside(partial(live.keep, lambda: sending.progress)),
+                beside(partial(live.keep, lambda: sending.progress), prepare_logs),
             ):
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
@@ -254,7 +275,7 @@ class _Execution:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:
             # An error of ours, not the user's: what was sent is in the journal, so in the report.
-            log.exception("an error in batch-resend itself; please report it")
+            log.exception("internal error of batch-resend; please report it")
             return _Ended(RunState.STOPPED, None)
         run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
         return _Ended(sending.state, sending.stop_reason, sending.held_back)
@@ -281,7 +302,7 @@ class _Execution:
                 await queue.add(await leases.distribute(batch, plan))
                 if not any(worker.is_alive for worker in await queue.workers()):
                     say(
-                        "No worker is alive: the run begins as soon as there is one, "
+                        "No worker is alive. The run begins as soon as there is one: start "
                         "`batch-resend worker` on any host"
                     )
                 await self._follow_workers()
@@ -314,7 +335,7 @@ class _Execution:
         try:
             return await self._report()
         except JournalError as error:
-            note = f"run {self.plan.run.id} has ended, and its results cannot be read: {error}"
+            note = f"run {self.plan.run.id} has ended, but its results cannot be read: {error}"
             say(
                 f"batch-resend: {note}\nWhen the journal can be used again, write the report with:"
                 f"\n  {self._command('report')}"

@@ -80,7 +80,7 @@ class Interruption:
                 self.caught, again_from = number, now + SAME_SIGNAL_S
                 message = self._act(signal.Signals(number).name)
                 with suppress(OSError):  # the terminal may be what has gone
-                    say(f"{message} (once more: quit at once)")
+                    say(f"{message} (repeat it to quit at once)")
 
 
 @asynccontextmanager
@@ -203,7 +203,7 @@ def _failed(error: Exception) -> CommandResult:
         return CommandResult(code, declined="nothing was sent: nobody answered")
     if isinstance(error, BrokenPipeError):
         code = SIGNAL_BASE + signal.SIGPIPE
-        return CommandResult(code, error="the reader of the output has left")
+        return CommandResult(code, error="the reader of the output is gone")
     if isinstance(error, BatchResendError):
         return CommandResult(code_of_error(error), error=str(error))
     return CommandResult(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")

@@ -87,7 +87,7 @@ def _refuse_one_more(
         what, how = _ONE_MORE[which]
         raise InputError(
             f"{head.where}: {head.names[at]!r} seems to hold one more {what} of a row, and is not "
-            f"read. {how}. To have one alone read: {' '.join(flags)}"
+            f"read. {how}. To read only one: {' '.join(flags)}"
         )
 
 
@@ -134,20 +134,20 @@ def _why_asked(name: str, added: Sequence[str]) -> str:
         return ""
     if says_whether(name) or tells_not_to_send(name):
         return (
-            f"{name!r} may say which rows are to be sent, and is not read. Take out the rows that "
-            f"are not; then {ignore_flag(name)}"
+            f"{name!r} may say which rows are to be sent, and is not read. Remove the rows that "
+            f"are not, then add {ignore_flag(name)}"
         )
     if is_remark(name) and added:
         return (
-            f"{name!r} is no column of the CA's and is not read, and all domains of each order "
-            f"would be mailed. If nothing in it says otherwise: {ignore_flag(name)}"
+            f"{name!r} is not one of the CA's columns and is not read, so every pending domain of "
+            f"each order would be mailed. If nothing in it says otherwise: {ignore_flag(name)}"
         )
     # Of addresses it is said row by row which they are.
     if any(map(holds_domain, added)) and not any(map(has_address, added)):
         return (
-            f"{name!r} is no column of the CA's and holds domains. If these are to be mailed: "
-            f"{pair_flags(name, None)}; if the CA is to mail all domains of each order that wait: "
-            f"{ignore_flag(name)}"
+            f"{name!r} is not one of the CA's columns and holds domains. If these are to be "
+            f"mailed: {pair_flags(name, None)}; if the CA is to mail every pending domain of each "
+            f"order: {ignore_flag(name)}"
         )
     return ""
 
@@ -160,20 +160,20 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
     """
     if any(map(is_of_addresses, names)) or any(map(is_mailbox, texts)):
         why = (
-            "may say which domains or addresses are meant, and is not read: all domains of each "
-            "order would be mailed. If that is right:"
+            "may say which domains or addresses are meant, and is not read: every pending domain "
+            "of each order would be mailed. If that is right:"
         )
     elif any(map(is_state_of_another_trade, texts)):
         why = (
-            "holds a state of a shop's orders, and no address is in the list: are these orders of "
-            "the CA's? If they are:"
+            "holds a status of shop orders, and the list has no address: are these orders of the "
+            "CA? If they are:"
         )
     elif any(map(is_live, names)):
         return needs_no_mail(called, name)
     elif any(map(is_remark, names)) and any(map(may_narrow, texts)):
         why = (
-            "may say what not to mail, and is not read: all domains of each order would be mailed. "
-            "If nothing in it says otherwise:"
+            "may say what not to mail, and is not read: every pending domain of each order would "
+            "be mailed. If nothing in it says otherwise:"
         )
     else:
         return ""
@@ -183,8 +183,8 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
 def needs_no_mail(called: str, name: str) -> str:
     """Return what to ask about what may say that its record needs no mail."""
     return (
-        f"{called} may say which orders need no mail, and is not read. Take out those that need "
-        f"none; then {ignore_flag(name)}"
+        f"{called} may say which orders need no mail, and is not read. Remove those that need "
+        f"none, then add {ignore_flag(name)}"
     )
 
 
@@ -219,14 +219,14 @@ def refuse_other_trade(names: Sequence[str], read: Iterable[int], where: str) ->
     ]
     for at, field in second_fields(others).items():
         raise InputError(
-            f"{where}: {others[at]!r} may be the {field}, and no address is in the list. If it is: "
+            f"{where}: {others[at]!r} may be the {field}, and the list has no address. If it is: "
             f"{map_flag(field, others[at])}; if not: {ignore_flag(others[at])}"
         )
     if of_shop := next((name for name in others if _OF_SHOPS.search(plain(name))), None):
         raise InputError(
-            f"{where}: {of_shop!r} is a column that lists of shops have, and no address is in the "
-            "list: are these orders of the CA's? If they are, --all-domains has it mail all "
-            f"domains of each that wait{_or_ignored(others)}"
+            f"{where}: {of_shop!r} is a column that lists of shops have, and the list has no "
+            "address: are these orders of the CA? If they are, --all-domains has it mail every "
+            f"pending domain of each{_or_ignored(others)}"
         )
 
 
@@ -252,7 +252,7 @@ def ask_for_language(
         cells = filled(sample, at)
         if cells and all(map(is_language, cells)):
             raise InputError(
-                f"{where}: the column {name!r} seems to hold languages, and no column is known "
-                f"to. If it says in which to mail: {map_flag(Field.LOCALE, name)}; if not: "
-                f"{ignore_flag(name)}"
+                f"{where}: the column {name!r} seems to hold languages, and no other column is "
+                "known to. If they are the languages of the mails: "
+                f"{map_flag(Field.LOCALE, name)}; if not: {ignore_flag(name)}"
             )

@@ -130,8 +130,8 @@ def failed_formula(text: str) -> str:
     word = trimmed(text).upper()
     if word == NOT_COMPUTED or _FORMULA.match(word):
         return (
-            "holds a formula that was never computed: open the list in a spreadsheet program, save "
-            "it there, and give that"
+            "holds a formula that was never computed: open the list in a spreadsheet program, "
+            "save it there, and use that file"
         )
     if _FAILED_FORMULA.fullmatch(word):
         return f"is {shown(trimmed(text))}, a formula that failed: correct it in the spreadsheet"
@@ -174,7 +174,7 @@ def domain_number(value: object) -> str:
 
 
 def _no_order(digits: str) -> str:
-    raise Malformed(f"the order number is {shown(digits)}: no order has that")
+    raise Malformed(f"the order number is {shown(digits)}: no order has that number")
 
 
 def _plain_digits(text: str) -> str:
@@ -228,7 +228,7 @@ def _domain_name(text: str) -> str:
         try:
             base = idna.encode(base, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
-            raise Malformed(f"the domain {shown(text)} is not a name: {error}") from None
+            raise Malformed(f"the domain {shown(text)} is not valid: {error}") from None
     if len(base) > 253 or _NAME.fullmatch(base) is None:
         raise Malformed(f"the domain {shown(text)} {_why_no_name(base)}")
     return wildcard + base
@@ -255,8 +255,8 @@ def email_address(text: str) -> str:
         raise Malformed(f"the e-mail address {shown(address)} holds a blank or control character")
     if left := _left_over(address):
         raise Malformed(
-            f"the e-mail address {shown(address)} has {left!r} in it, which may be left of an "
-            "encoding: write the address as it is"
+            f"the e-mail address {shown(address)} has {left!r} in it, which may be left over from "
+            "an encoding: write the plain address"
         )
     try:
         name = domain_name("" if domain.startswith("*") else domain)
@@ -273,7 +273,7 @@ def _refuse_odd_signs(address: str) -> None:
     """Raise Malformed where an address has signs that something else than its owner put there."""
     if address[:1] in _NO_BEGINNING:
         raise Malformed(
-            f"the e-mail address {shown(address)} begins with {address[0]!r}: is it so?"
+            f"the e-mail address {shown(address)} begins with {address[0]!r}: is that right?"
         )
     if not address.isascii() and (sign := lookalike(address)):
         raise Malformed(
@@ -282,7 +282,7 @@ def _refuse_odd_signs(address: str) -> None:
         )
     if "%" in address and _PERCENT.search(address):
         raise Malformed(
-            f"the e-mail address {shown(address)} is encoded as in a link: write it as it is"
+            f"the e-mail address {shown(address)} is encoded as in a link: write the plain address"
         )
     if not address.isascii() and (meant := _misread(address)):
         raise Malformed(
@@ -346,5 +346,6 @@ def call_name(text: str) -> str:
         return Call(trimmed(text).lower().replace("_", "-"))
     except ValueError:
         raise Malformed(
-            f"the call {shown(trimmed(text))} is none: write {', '.join(Call)}, or leave it empty"
+            f"the call {shown(trimmed(text))} does not exist: write {', '.join(Call)}, or leave "
+            "it empty"
         ) from None

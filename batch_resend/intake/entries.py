@@ -89,7 +89,7 @@ def _refuse_unpaired(domains: Sequence[str], emails: Sequence[str]) -> None:
     if not emails:
         raise UnusableError(Problem.PAIR, "a domain without an e-mail address: give both")
     if not domains:
-        raise UnusableError(Problem.PAIR, "an e-mail address without the domain it shall approve")
+        raise UnusableError(Problem.PAIR, "an e-mail address without the domain to approve")
     if len(domains) > 1 and len(emails) > 1:
         raise UnusableError(
             Problem.PAIR,
@@ -115,8 +115,8 @@ def _refuse_broken_name(names: Sequence[str], address: str, cell: str) -> None:
     if not all(at_it) and set("\r\n") & set(cell):
         raise UnusableError(
             Problem.DOMAIN,
-            f"a line break stands in {shown(cell)}, and the address is not at each part: is "
-            "it a broken name? Write ; between several",
+            f"{shown(cell)} contains a line break, and the address is not at each part: is it a "
+            "broken name? Write ; between several",
         )
 
 

@@ -161,7 +161,7 @@ class WordsSeen:
         only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
         name = own_name(column.heading)
         return (
-            f"{shown(column.first)} is no {_NAMES[which]} of the CA's, and {only} one "
+            f"{shown(column.first)} is not a {_NAMES[which]} of the CA's, and {only} one "
             f"({column.heading}). If the column is about something else: {ignore_flag(name)}; if "
             f"it is the CA's: {map_flag(which, name)}"
         )
@@ -177,7 +177,7 @@ def skip_cause(
     """
     if status and (word := plain_word(status)) not in WAITING:
         if not is_known_status(status):
-            why = f"its status is {shown(status.strip())}, which is not one that we know"
+            why = f"its status is {shown(status.strip())}, which is not known"
             return Field.STATUS, why
         return Field.STATUS, f"its status is {word}, not pending"
     described = CALLS[call]
@@ -186,8 +186,9 @@ def skip_cause(
         return Field.DCV_METHOD, why
     if described.is_for_dv and not any_product and product and not is_dv(product):
         return Field.PRODUCT, (
-            f"its product, {shown(product)}, is not DV, and by the CA's older pages {call} is for "
-            "DV only: use --call domain-dcv for its domains, or --any-product to send it as it is"
+            f"its product, {shown(product)}, is not DV, and according to the CA's older pages "
+            f"{call} is for DV only: use --call domain-dcv for its domains, or --any-product to "
+            "send it as it is"
         )
     return None
 

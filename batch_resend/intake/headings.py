@@ -166,7 +166,7 @@ def _without_order(names: Sequence[str]) -> str:
     if (bare := bare_id(names)) is None:
         return without
     says = map_flag(Field.ORDER_ID, bare)
-    return f"{without}: {bare!r} alone may number anything; if it numbers orders: {says}"
+    return f"{without}: {bare!r} could number anything; if it numbers orders: {says}"
 
 
 def _known(
@@ -224,14 +224,14 @@ def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Colu
     Raises InputError.
     """
     without = (
-        f"{where}: without a heading row, say which column is which by its position: "
-        "--no-header --map order_id=1 --map domain=2 --map email=3"
+        f"{where}: without a heading row, say by position which column is which: --no-header "
+        "--map order_id=1 --map domain=2 --map email=3"
     )
     require_subject(mapping, call, without, where)
     for field, position in mapping.items():
         if not (position.isascii() and position.isdigit() and int(position) > 0):
             raise InputError(
-                f"{where}: --map {field}={position!r}: with --no-header it is the column's "
+                f"{where}: --map {field}={position!r}: with --no-header, give the column's "
                 "position, from 1"
             )
     return Columns(
@@ -321,8 +321,8 @@ def _place(names: Sequence[str], field: Field, wanted: str, where: str) -> int:
         )
     if names.count(wanted) > 1:
         raise InputError(
-            f"{where}: two columns are called {wanted!r}; give the one that holds the {field} "
-            "a name of its own"
+            f"{where}: two columns are called {wanted!r}; rename the one that does not hold the "
+            f"{field}"
         )
     return names.index(wanted)
 

@@ -52,7 +52,7 @@ _PRODUCT_KEYS = ("name", "name_id", "type")
 _OF_BROKEN = (*SUBJECTS, Field.CALL, Field.ACCOUNT)
 _OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _IN_WORDS = {
-    "string_type": "a text is expected",
+    "string_type": "a string is expected",
     "list_type": "a list is expected",
     "model_type": "an object is expected",
     "missing": "is missing",
@@ -100,7 +100,7 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice")
+        raise ValueError(f"the key {twice!r} appears twice")
     return fields
 
 
@@ -327,7 +327,9 @@ def _entries(
     if any(beside):
         raise ValueError(f"both {NESTED} and a domain or e-mail beside it: give one of them")
     if not nested:
-        raise ValueError(f"{NESTED} is empty: leave it out to have the CA mail all waiting domains")
+        raise ValueError(
+            f"{NESTED} is empty: leave it out to have the CA mail every pending domain"
+        )
     for entry in nested:
         if not entry.domain.strip() or not entry.email.strip():
             raise ValueError(f"an entry of {NESTED} lacks its domain or its email")

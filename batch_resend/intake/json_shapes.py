@@ -40,8 +40,8 @@ def request_unwrapped(value: dict[str, object], *, all_domains: bool) -> dict[st
     _refuse_other_path(value)
     if not (all_domains or value.get("all_domains") or any(map(body.get, _OF_ADDRESSES))):
         raise ValueError(
-            "a planned request without addresses, and without the word for it: add "
-            '"all_domains": true to have the CA mail all domains that wait, or the addresses'
+            "a planned request without addresses, and nothing that asks for that: add "
+            '"all_domains": true to have the CA mail every pending domain, or the addresses'
         )
     return {**named, **body}
 
@@ -130,7 +130,7 @@ def refuse_record_beneath(value: Mapping[str, object], reading: Reading) -> None
             if is_record([name for name in value if name != key], reading):
                 return
             raise ValueError(
-                f"the record stands under the key {key!r}: give what is below it, without the "
+                f"the record stands under the key {key!r}: pass what is below it, without the "
                 "object around it"
             )
 
@@ -139,7 +139,7 @@ def refuse_numbers(keys: Sequence[str]) -> None:
     """Raise InputError where the keys of an object are numbers of orders."""
     if keys and all(map(is_order_number, keys)):
         raise InputError(
-            "the orders' numbers are keys, and only what stands below them is a record: make "
+            "the order numbers are keys, and the records are below them: make "
             f'objects of them with the number in each, [{{"order_id": {keys[0][:20]}, ...}}, ...]; '
             "with jq: to_entries | map(.value + {order_id: .key})"
         )
@@ -200,14 +200,14 @@ class Wrapper:
             return False
         if self.taken is not None and (self._is_taken_here or path != self.taken):
             raise InputError(
-                f"{self.name}: holds several lists of orders: {_shown(self.taken)} and "
-                f"{_shown(path)}; give the one that is meant as a list of its own"
+                f"{self.name}: has several lists of orders: {_shown(self.taken)} and "
+                f"{_shown(path)}; pass the one that you mean as a list of its own"
             )
         if says := next(filter(_sets_aside, path), None):
             raise InputError(
-                f"{self.name}: a list of orders stands under {_shown(path)}: {says!r} may "
-                "say that these are not to be sent. If they are, give that list alone, without "
-                "the object around it"
+                f"{self.name}: there is a list of orders under {_shown(path)}: {says!r} may say "
+                "that these are not to be sent. If they are, pass that list alone, without the "
+                "object around it"
             )
         self.taken, self._is_taken_here = path, True
         return True

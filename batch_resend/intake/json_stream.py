@@ -120,9 +120,9 @@ class JsonStream:
         for key, value in self._beside:
             if narrows_the_list(key, value, names_nobody=self._names_nobody):
                 raise InputError(
-                    f"{self._name}: {key!r} stands beside the list of orders, is not read, and may "
-                    "say whom or what to mail. Write it into each record, or give the list alone, "
-                    "without the object around it"
+                    f"{self._name}: {key!r} is beside the list of orders, is not read, and may "
+                    "say whom or what to mail. Write it into each record, or pass the list "
+                    "alone, without the object around it"
                 )
         self._beside.clear()
 

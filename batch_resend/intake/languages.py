@@ -117,8 +117,8 @@ def locale_code(text: str) -> str:
     if _is_no_language(code):
         perhaps = ", but perhaps a country" if len(code) == 2 else ""
         raise Malformed(
-            f"the locale {shown(word)} is no language{perhaps}: write the language, such as en or "
-            "zh_CN, or nothing"
+            f"the locale {shown(word)} is not a language{perhaps}: write the language, such as en "
+            "or zh_CN, or nothing"
         )
     if not _LOCALE.fullmatch(code):
         raise Malformed(f"the locale {shown(word)} is not a code such as en or zh_CN")

@@ -147,8 +147,8 @@ def refuse_narrowing(titles: Iterable[Numbered], name: str) -> None:
         text = " ".join(filter(None, map(str.strip, cells)))
         if may_narrow(text):
             raise InputError(
-                f"{name}, line {line}: {shown(text)} stands above the headings, and may say that "
-                "not all of the list is to be mailed. Take out the rows that are not, and that line"
+                f"{name}, line {line}: {shown(text)} is above the headings, and may say that not "
+                "all of the list is to be mailed. Remove the rows that are not, and that line"
             )
 
 
@@ -181,7 +181,7 @@ class HeadingsAgain:
             return True
         if len(known_fields(cells)) < 2:
             return False
-        raise InputError(f"{where}: is a heading row, and --no-header says there is none")
+        raise InputError(f"{where}: this is a heading row, and --no-header says that there is none")
 
     def _is_own(self, cell: str) -> bool:
         return plain(cell) in self._own or known_field(cell) is not None
@@ -212,7 +212,7 @@ class HeadingsAgain:
             return None
         if sorted(names) != sorted(own) or len(set(own)) < len(own):
             raise InputError(
-                f"{self._name}, line {line}: is another heading row, with other columns than the "
+                f"{self._name}, line {line}: another heading row, with other columns than the "
                 "first: were two lists joined? Send them one by one"
             )
         return [names.index(name) for name in own]

@@ -86,34 +86,34 @@ def _dns_server(text: str) -> tuple[str, int]:
 @option_of_its_own(
     "--out",
     type=FILE,
-    help="Also write every request, as it would be sent, into this file: a JSON object a line.",
+    help="Also write every request to this file, as it would be sent: one JSON object per line.",
 )
 @together(
     "Whether mail can arrive",
     flag(
         "--mx",
-        "Ask DNS whether the domains of the addresses take mail: your resolver, not the CA. "
-        "Without it, no network is used.",
+        "Ask DNS whether the domains of the addresses accept mail. This asks your resolver, not "
+        "the CA. Without --mx, no network is used.",
     ),
     option(
         "--dns-server",
         type=Parsed("address", _dns_server),
         metavar="ADDRESS",
         show_default="this machine's",
-        help="With --mx: the server to ask, such as a public one where yours answers for the "
-        "inside of a company only.",
+        help="With --mx: the DNS server to ask, such as a public one if yours only knows your "
+        "company's network.",
     ),
 )
 @check_log_options
 def check(inputs: Sequence[str], **options: Any) -> int:
     """Read lists and show the plan: rows, orders, rejects, warnings, time needed. Sends nothing.
 
-    INPUT is a list of any form, or - for standard input. No network is used, unless --mx asks DNS.
+    INPUT is a list in any form, or - for standard input. Uses no network, unless --mx asks DNS.
     """
     set_up_logs(options)
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
-        raise click.UsageError("--dns-server says which server --mx asks: give both")
+        raise click.UsageError("--dns-server is for --mx: give both")
     out: Path | None = options["out"]
     named = [Path(path) for path in inputs]
     if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):

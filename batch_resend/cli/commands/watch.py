@@ -29,11 +29,11 @@ from batch_resend.report import NextFlags, Summary, make_summary
 def watch(
     context: click.Context, run_id: str | None, journal: Place, progress: str, is_json: bool
 ) -> int:
-    """Watch a run that another process sends, the one under way unless named. Disturbs nothing.
+    """Watch a run that another process sends (default: the one under way), without disturbing it.
 
-    RUN is the name of a run, the beginning of it, or latest. Where no run is under way, it shows
-    the newest, and how to resume it. Ctrl-C ends the watching, not the run. Ends with the run, and
-    with its exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
+    RUN is the name of a run, the beginning of it, or latest. If no run is under way, it shows the
+    newest, and how to resume it. Ctrl-C stops the watching, not the run. It ends with the run and
+    with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:

@@ -126,11 +126,13 @@ class _Watched:
         # What is skipped is no part of what there is to send.
         self._earlier = Counter(earlier) - Counter({RequestStatus.SKIPPED: sum(earlier.values())})
         self._watched: dict[Sender | Reader, _WatchedKey] = {}
+        self._looked_at = anyio.current_time()
 
     def view(self) -> View:
         for by_key in self._now():
             if by_key not in self._watched:
-                self._watched[by_key] = _WatchedKey(by_key)
+                self._watched[by_key] = _WatchedKey(by_key, self._looked_at)
+        self._looked_at = anyio.current_time()
         windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
         if not views:
@@ -149,12 +151,13 @@ _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
 class _WatchedKey:
     """What goes by one key."""
 
-    def __init__(self, by_key: Sender | Reader) -> None:
+    def __init__(self, by_key: Sender | Reader, since: float) -> None:
+        """Watch a key that did nothing before `since`: in a log its first view comes late."""
         self._channel = by_key.channel
         self._progress = by_key.progress
         self._is_asking = isinstance(by_key, Reader)
         self._schedule = Schedule(self._channel.windows)
-        self._began = anyio.current_time()
+        self._began = since
         self._attempts = 0
         self._last_left = self._began
         self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended

@@ -78,6 +78,8 @@ CREATE TABLE requests (
     PRIMARY KEY (run, number)
 ) {without_rowid};
 CREATE INDEX requests_in_list_order ON requests (run, position);
+-- Each key pages through its own: of many in one list, each would else pass over all others'.
+CREATE INDEX requests_of_account ON requests (run, account, position) WHERE account IS NOT NULL;
 -- A process that began to send a run, or resumed it; or to read (run 0).
 CREATE TABLE starts (
     number {serial} NOT NULL,
@@ -189,6 +191,9 @@ CREATE TABLE outcomes (
 
 -- name: note_version
 INSERT INTO batch_resend_schema (version) VALUES (:version)
+
+-- name: tables_there
+{tables}
 
 -- name: version
 SELECT version FROM batch_resend_schema

@@ -100,9 +100,11 @@ WHERE requests.run = :run AND requests.position > :after AND requests.position <
 -- name: pending
 {pending_page} ORDER BY requests.position LIMIT 1000
 
--- name: pending_of_accounts
-{pending_page} AND coalesce(requests.account, '') IN :accounts
-ORDER BY requests.position LIMIT 1000
+-- name: pending_without_account
+{pending_page} AND requests.account IS NULL ORDER BY requests.position LIMIT 1000
+
+-- name: pending_of_account
+{pending_page} AND requests.account = :account ORDER BY requests.position LIMIT 1000
 
 -- name: count_second_mails
 SELECT count(*) FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_have_arrived}
