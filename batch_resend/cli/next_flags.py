@@ -74,9 +74,16 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
         return NextFlags(kept["send"], kept["resume"], in_doubt, config=kept["config"])
-    # Of the library's, which keeps none. What its accounts have in common goes as a flag: that
-    # changes nothing for any of them. What sets them apart stands in the file.
-    names = accounts or (None,)
+    place, limits = _in_common(run, accounts or (None,))
+    return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
+
+
+def _in_common(run: Run, names: Sequence[str | None]) -> tuple[str, str]:
+    """Return as flags where all accounts of a run are, and their limits.
+
+    It is for a run of the library's, which keeps no flags. What its accounts have in common can go
+    as a flag: that changes nothing for any of them. What sets them apart is in the file.
+    """
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}
     if len(urls) == 1 and urls.isdisjoint({None, Region.US.base_url}):
@@ -84,7 +91,7 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     windows = {run.windows_of(name) for name in names}
     if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
         limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
-    return NextFlags(f"{place}{limits}", "" if set(names) == {None} else place, in_doubt)
+    return place, limits
 
 
 def _with_those_of(begun: NextFlags, given: NextFlags, context: click.Context) -> NextFlags:
