@@ -296,10 +296,22 @@ def _describe_proxy_error(error: Exception, detail: str) -> str:
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError) and error.strerror is None:
-        # Closed within the TLS handshake; its own text says "None".
-        return f"Cannot connect to host {error.host}:{error.port} [it closed the connection]"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        is_wordy = isinstance(error, aiohttp.ClientSSLError)  # it says what is wrong with TLS
+        if not is_wordy or error.strerror is None:
+            return f"no connection to {error.host}:{error.port}: {why_not_connected(error)}"
     return str(error) or type(error).__name__
+
+
+def why_not_connected(error: aiohttp.ClientConnectorError) -> str:
+    """Return why no connection came about, in the system's words."""
+    code = error.os_error.errno
+    if (
+        code is not None and code in errno.errorcode
+    ):  # of a name that is not found it is another kind of code
+        return os.strerror(code)  # the error's own text may be "Connect call failed (..)"
+    # None: it was closed within the TLS handshake.
+    return error.strerror or "it closed the connection"
 
 
 def _broken_off(error: Exception, detail: str) -> Fault:

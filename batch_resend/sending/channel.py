@@ -48,8 +48,8 @@ CANARY_PATH = "/user/me"  # there as long as the CA is
 LEAVES_WITHIN_S = 20.0
 STOPPED = Fault(FaultKind.NOT_CONNECTED, "stopped before there was a connection: not sent")
 BEFORE_THE_CA = (
-    "That answer is not the CA's. Look at what stands before it: your proxy (--trust-env), a rule "
-    "for IP addresses in CertCentral's account, the CA's CDN, which may take this host for a robot"
+    "That answer is not from the CA. Look at what is in between: your proxy (--trust-env), an IP "
+    "rule of the CertCentral account, or the CA's CDN, which may take this host for a robot"
 )
 # With which even a read that the CA may not have is waited for: they are about all requests.
 _OF_ALL = frozenset((Ruling.ACCEPTED, Ruling.RATE_LIMITED, Ruling.KEY_REFUSED))
@@ -181,7 +181,7 @@ class Mail(Attempts):
         message = verdict.error_message
         if self.doubts and verdict.ruling not in (Ruling.ACCEPTED, Ruling.IN_DOUBT):
             message = message or verdict.summary
-            message += " (an attempt before had no answer: it may have been mailed)"
+            message += " (an earlier attempt had no answer: it may have been mailed)"
         return Outcome(self.planned, status, verdict.http_status, verdict.error_code, message)
 
 
@@ -247,16 +247,17 @@ class Channel:
             has_failed = attempts.history.has_failed
             permit = await self.breaker.permit(attempts.made, has_failed=has_failed)
             try:
-                async with places, self.limiter.slot() as slot:
-                    if not self.breaker.leaves(permit):
-                        slot.end(Fate.UNUSED)
-                        continue
-                    if attempts.began is None:
-                        attempts.began = self.breaker.flowing_time
-                    with anyio.CancelScope(shield=True) as shield:
-                        if not permit.is_canary:
-                            return await self._attempt(attempts, permit, slot, shield)
-                        await self._ask_canary(attempts, permit, slot, shield)
+                async with places:
+                    with await self.limiter.slot() as slot:
+                        if not self.breaker.leaves(permit):
+                            slot.end(Fate.UNUSED)
+                            continue
+                        if attempts.began is None:
+                            attempts.began = self.breaker.flowing_time
+                        with anyio.CancelScope(shield=True) as shield:
+                            if not permit.is_canary:
+                                return await self._attempt(attempts, permit, slot, shield)
+                            await self._ask_canary(attempts, permit, slot, shield)
             finally:
                 self.breaker.give_back(permit)
 
@@ -353,8 +354,8 @@ class Channel:
         """Leave a part of the windows to others who use the key, and have them pause too."""
         if action.is_limited and (windows := self.limiter.decrease()):
             log.warning(
-                "others use this key, or its limit is lower than configured: from now on %s, and "
-                "more again as time goes by",
+                "others use this key, or its limit is lower than configured: from now on %s, "
+                "rising again over time",
                 " and ".join(map(str, windows)),
             )
         if action.change in _PAUSES:

@@ -319,7 +319,7 @@ class Rig:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         with anyio.fail_after(100 * HOUR_S):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.sender.run, _one_by_one(pending), deliver)
+                tasks.start_soon(self.sender.run, one_by_one(pending), deliver)
                 async with outcomes:
                     while hear_at_most is None or len(self.heard) < hear_at_most:
                         try:
@@ -356,7 +356,7 @@ class Rig:
         return told
 
 
-async def _one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
+async def one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
     for order in pending:
         yield order
 
@@ -390,6 +390,7 @@ def check_the_books(rig: Rig) -> None:
     assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in RequestStatus}
     assert progress.done == len(settled)
     assert (progress.attempts, progress.in_flight) == (len(rig.noted("begin")), 0)
+    assert progress.retries == len([line for line in rig.noted("begin") if line.attempt > 1])
     limited = [line for line in rig.noted("end") if line.said is Ruling.RATE_LIMITED]
     assert progress.rate_limited == len(limited)
     assert rig.ca.most_in_flight <= rig.sender.concurrency

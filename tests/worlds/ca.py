@@ -14,7 +14,7 @@ from tests.cli.raw_service import WRONG_KEY
 from tests.worlds import replies
 from tests.worlds.loop import TURN_S, Outside
 from tests.worlds.network import SECURING_S, Connection
-from tests.worlds.spec import OF_CONNECTIONS, STANDING_STILL, Kind, Trouble, World
+from tests.worlds.spec import OF_CONNECTIONS, Kind, Trouble, World
 
 FIRST_ORDER = 100_000_001
 KEYS = ("first-key-of-a-world", "second-key-of-a-world")
@@ -253,11 +253,10 @@ class ModelCA:
             return
         travels_s = self._latency_s(dice)
         if kind is Kind.ARRIVES_LATE:
-            # The program takes it to arrive within its timeout again once it was given up, which is
-            # up to a timeout after the call began: before its connection, and a freeze, if any.
-            strikes = [strike for start in self.world.starts for strike in start.strikes]
-            stood_still = any(strike.blow in STANDING_STILL for strike in strikes)
-            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if stood_still else 1.6)
+            # The program takes it to arrive within its timeout once it was given up: that is a
+            # timeout after the call began, or as soon as something strikes its process.
+            is_struck = any(start.strikes for start in self.world.starts)
+            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if is_struck else 1.6)
         self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
     def _arrive(self, line: _Line, visit: Visit, dice: random.Random) -> None:

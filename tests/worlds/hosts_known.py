@@ -11,16 +11,16 @@ from math import inf
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import Connection
-
 from batch_resend import channels
 from batch_resend.cluster import leases, postgres
 from batch_resend.cluster.limiter import SharedLimiter
+from batch_resend.cluster.postgres import PostgresConnection
 from batch_resend.cluster.slots import Bounds, DatabaseTime
-from batch_resend.journal import database, journal, statements
+from batch_resend.journal import journal, statements
+from batch_resend.journal.connection import Connection
 from batch_resend.sending import channel
 from batch_resend.windows import Fate
-from tests.worlds.known import KNOWN, Fault
+from tests.worlds.known import KNOWN, Fault, read_again
 
 # --- rate limits ----------------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def _each_host_by_itself() -> Fault:
 
 def _share_forgotten_at_a_restart() -> Fault:
     def enter(real: Any, own: Any, connection: Connection, *given: Any) -> Any:
-        connection.exec_driver_sql("UPDATE keys SET share = 1")
+        connection.driver.execute("UPDATE keys SET share = 1")
         return real(own, connection, *given)
 
     return Fault().function(postgres.PostgresBackend, "enter", enter)
@@ -82,12 +82,8 @@ def _what_died_meanwhile_is_forgotten() -> Fault:
 @contextmanager
 def _nobody_lives() -> Iterator[None]:
     words = dict(statements._WORDS["postgresql"], living="(SELECT 0)")
-    with mock.patch.dict(statements._WORDS, {"postgresql": words}):
-        for cached in (statements.statement, statements._as_the_driver_has_it):
-            cached.cache_clear()
+    with mock.patch.dict(statements._WORDS, {"postgresql": words}), read_again():
         yield
-    for cached in (statements.statement, statements._as_the_driver_has_it):
-        cached.cache_clear()
 
 
 def _others_taken_for_dead() -> Fault:
@@ -98,7 +94,7 @@ def _others_taken_for_dead() -> Fault:
 
 def _writes_without_its_session() -> Fault:
     is_lost = property(lambda _: False)
-    return Fault().value(database.WritingConnection, "is_lost", is_lost)
+    return Fault().value(PostgresConnection, "is_lost", is_lost)
 
 
 HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {

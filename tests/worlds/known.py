@@ -33,6 +33,7 @@ from batch_resend.certcentral import client, wire
 from batch_resend.errors import JournalError
 from batch_resend.intake import records
 from batch_resend.journal import (
+    connection,
     database,
     journal,
     journal_file,
@@ -99,11 +100,17 @@ class Fault:
 
 @contextmanager
 def _statement(name: str, text: str) -> Iterator[None]:
-    with mock.patch.dict(statements._texts, {name: text}):
-        for cached in (statements.statement, statements._as_the_driver_has_it):
-            cached.cache_clear()
+    with mock.patch.dict(statements._texts, {name: text}), read_again():
         yield
-    for cached in (statements.statement, statements._as_the_driver_has_it):
+
+
+@contextmanager
+def read_again() -> Iterator[None]:
+    """Have statements made of their texts again, within the block and after it."""
+    for cached in (statements.statement, connection._by_place):
+        cached.cache_clear()
+    yield
+    for cached in (statements.statement, connection._by_place):
         cached.cache_clear()
 
 
@@ -190,7 +197,7 @@ def _cut_off_is_not_in_doubt() -> Fault:
         done = real(connection, name, *words, **values)
         if name == "end_cut_off_attempts":
             of_all = f"UPDATE attempts SET ruling = 'unavailable' WHERE error_message = '{CUT_OFF}'"
-            connection.exec_driver_sql(of_all)
+            connection.driver.execute(of_all)
         return done
 
     statements.sql("end_cut_off_attempts", "sqlite")  # it has to be there
