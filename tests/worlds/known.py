@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
     ExitStack,
-    asynccontextmanager,
     contextmanager,
     suppress,
 )
@@ -25,8 +24,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
-
-import anyio
 
 from batch_resend import channels
 from batch_resend.certcentral import client, wire
@@ -118,18 +115,21 @@ def read_again() -> Iterator[None]:
 
 
 def _slot_freed_at_the_grant() -> Fault:
-    @asynccontextmanager
     async def slot(real: Any, own: Any) -> Any:
-        async with real(own) as granted:
-            granted.end(Fate.ANSWERED)
-            yield granted
+        granted = await real(own)
+        granted.end(Fate.ANSWERED)
+        return granted
 
     return Fault().function(limiter.WindowLimiter, "slot", slot)
 
 
 def _head_of_the_queue_oversleeps() -> Fault:
-    deaf = SimpleNamespace(wait=anyio.sleep_forever, set=lambda: None)
-    return Fault().function(limiter.anyio, "Event", lambda _: deaf)  # type: ignore[attr-defined]
+    def end(real: Any, own: Any, fate: Any) -> None:
+        waited_for, own._answered = own._answered, asyncio.Event()
+        real(own, fate)
+        own._answered = waited_for
+
+    return Fault().function(limiter.WindowLimiter, "_end", end)
 
 
 def _windows_forgotten_at_a_restart() -> Fault:
