@@ -175,7 +175,7 @@ class ResultReader(Reader):
             planned=await self.count_orders(run),
             orders={status: orders.get(status, 0) for status in RequestStatus},
             **{name: sum(getattr(record, name) for record in by_status) for name in counts},
-            **paused._mapping,
+            **paused._asdict(),
         )
 
     def rows_in_list_order(self, run: Run) -> AsyncGenerator[RowResult, None]:
@@ -381,7 +381,7 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 
 def _event(record: Record) -> Event:
-    values = dict(record._mapping)
+    values = record._asdict()
     accounts = json.loads(values.pop("settings")).get("accounts", {})
     return Event(
         **values

@@ -231,9 +231,9 @@ def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> Pac
     top = nice(max(highest, most if most <= highest * _MOST_ABOVE else 0.0, 1.0))
     troubled = sum(step.troubled for step in steps)
     text = (
-        f"Requests a minute over {format_duration(axis.at_work_s)} at work: {highest:,.0f} at the "
-        f"most; {troubled:,} answered with 429, 503 or not at all; {len(pauses):,} pauses, "
-        f"{len(stretches) - 1:,} resumptions"
+        f"Requests per minute over {format_duration(axis.at_work_s)} of work: at most "
+        f"{highest:,.0f}; {troubled:,} answered with 429, 503 or not at all; {len(pauses):,} "
+        f"pauses, {len(stretches) - 1:,} resumptions"
     )
     return PaceChart(
         bars=[_bar(step, axis, top) for step in steps if step.made],

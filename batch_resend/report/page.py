@@ -65,8 +65,8 @@ AT_THE_END = (
 )  # fmt: skip
 # What stands beside the page, for whom.
 FILES_IN_WORDS = {
-    "unsent.csv": "the list that a next run should send; it goes back in as it is",
-    "rejected.csv": "the rejected rows, to be corrected and sent",
+    "unsent.csv": "the list for the next run; send it as it is",
+    "rejected.csv": "the rejected rows, to correct and send",
     "stuck.csv": "the orders that reached the limit of mails, and still wait",
     "results.csv": "what became of each row, for a spreadsheet",
     "results.jsonl": "what became of each request, for a program",

@@ -62,7 +62,7 @@ def _whole(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[Any]:
     try:
         place = followed(path)  # a link stays one
         if path.exists() and not path.is_file():
-            raise ReportError(f"{path}: is there, and is not a file")
+            raise ReportError(f"{path}: exists, and is not a file")
         # Of a name that nobody foresees: in a folder of many, a link could wait there.
         prefix = f".{place.name}.{os.getpid()}."
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=place.parent)

@@ -271,7 +271,7 @@ def test_a_reader_may_stop_a_page_from_loading_itself_again(
     report = Report(tmp_path)
     (tmp_path / "report.html").write_text(page_under_way(sent=1, written_at=time.time()))
     with shown(chromium, report) as seen:
-        seen.page.get_by_role("button", name="Stop loading again").click()
+        seen.page.get_by_role("button", name="Stop reloading").click()
         expect(seen.page.locator(".age")).to_contain_text(" 2 s ago")
         assert len(seen.requests) == 1
 

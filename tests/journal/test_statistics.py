@@ -127,7 +127,7 @@ async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_b
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, recorder):
         await answer(journal.reader, run, recorder)
-        await recorder.pause(Pause(NOON + 50, NOON + 80, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(NOON + 50, NOON + 80, "the CA has problems", 1.0))
     async with opened(place, clock) as journal:
         (pause,) = await journal.reader.pauses(await journal.reader.run(run.id), 10)
         assert (pause.began_at, pause.ended_at, pause.until_at) == (NOON + 50, NOON + 50, NOON + 80)
@@ -245,7 +245,7 @@ async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_wi
     place: Place, clock: Clock
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, recorder):
-        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA has problems", 1.0))
         await recorder.prolong_pause(clock() + 15, 1.0)
         clock.now += 20
         await recorder.flow_again(clock())

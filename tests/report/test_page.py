@@ -55,7 +55,7 @@ async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path)
         "12": ("refused", "400", "bad_request_format", "no such field",
                "a.example: admin@a.example"),
         "13": ("b.example: admin@b.example", "first.csv, line 6", "second.csv, line 3"),
-        "14": ("all that wait",),
+        "14": ("every pending domain",),
         "15": ("not attempted",),
     }.items():  # fmt: skip
         assert [part for part in parts if part not in of_order[order]] == []
@@ -92,10 +92,10 @@ async def test_an_order_that_was_attempted_is_not_called_not_attempted(tmp_path:
     listed = page[page.index('id="not-sent"') :]
     rows = [text_of_row(row) for row in re.findall(r"<tr>(.*?)</tr>", listed, re.DOTALL)]
     assert rows[1].startswith("2 attempted, not done 503 Down for maintenance")
-    assert rows[2].startswith("3 not attempted all that wait")
+    assert rows[2].startswith("3 not attempted every pending domain")
     reasons = text_of(page[: page.index('id="orders"')] + "<script>")
     assert "attempted, not done 1 503 Down for maintenance" in reasons
-    assert "not attempted 1 the run stopped before it was done" in reasons
+    assert "not attempted 1 the run stopped before it was sent" in reasons
 
 
 async def test_a_page_says_who_sent_it_where_and_how_much_of_it(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ async def test_a_hundred_thousand_orders_not_sent_fit_a_page_of_five_megabytes(
         page = await page_of(journal, await journal.reader.run(run.id))
     assert len(page.encode()) < MOST_BYTES
     assert f"The first {MOST_ORDERS:,} of 100,000 orders" in text_of(page)
-    assert "results.csv beside this page has them all." in text_of(page)
+    assert "results.csv in the same folder has all of them." in text_of(page)
     assert page.count(">not attempted</td>") == MOST_ORDERS
 
 

@@ -146,7 +146,7 @@ async def test_a_journal_that_fails_midway_leaves_the_older_file(tmp_path: Path)
         await write_report(journal.reader, run, report.folder)
         before = report.texts()
         await journal._writer.transaction(
-            lambda connection: connection.exec_driver_sql("DROP TABLE outcomes")
+            lambda connection: connection.driver.execute("DROP TABLE outcomes")
         )
         with pytest.raises(JournalError):
             await write_report(journal.reader, run, report.folder)
