@@ -23,7 +23,7 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
-from batch_resend.report import Presentation, make_summary, write_report
+from batch_resend.report import NextFlags, Presentation, make_summary, write_report
 from batch_resend.report.page import MOST_ENTRIES, MOST_OPEN, MOST_ORDERS, make_page
 from batch_resend.visible import visible
 from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
@@ -138,6 +138,18 @@ async def test_where_all_is_well_a_page_has_no_lists_and_its_charts_are_folded_u
     assert "<details open>" not in page
     assert not re.search(r'href="(unsent|rejected)\.csv"', page), "they are empty"
     assert 'href="results.csv"' in page
+
+
+async def test_a_rehearsal_that_leaves_nothing_to_do_does_not_say_that_all_was_sent(
+    tmp_path: Path,
+) -> None:
+    gone = Presentation(NextFlags(none_will_do=True))
+    name = write_list(tmp_path, "list.csv", "order_id", "100200301")
+    async with carried(tmp_path, [ListSource(name)], {"100200301": "503 failed"}) as (journal, run):
+        text = text_of(await page_of(journal, run, gone))
+    assert "0 of 1 orders sent" in text
+    assert "every order was sent" not in text
+    assert "What to do next" not in text
 
 
 async def test_what_was_not_sent_is_grouped_where_there_is_something_to_see(tmp_path: Path) -> None:
