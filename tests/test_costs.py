@@ -33,6 +33,7 @@ from batch_resend.model import (
 )
 from batch_resend.report.tables import write_results_csv
 from batch_resend.results import InputNote, Result, RowResult
+from batch_resend.sending import Leave
 from batch_resend.windows import Window
 from tests.bench import prediction
 from tests.bench.processes import write_list
@@ -183,7 +184,8 @@ async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
         return call_soon(*arguments, **how)
 
     class AtOnce(prediction.SlowCA):
-        async def resend(self, _order: Request) -> Reply:
+        async def resend(self, _order: Request, leave: Leave) -> Reply:
+            leave()
             await asyncio.sleep(0)
             return Reply(204, b"", 0.0)
 
@@ -197,7 +199,7 @@ async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
     await costs(100)
     few, many = await costs(100), await costs(600)
     calls, turns = ((b - a) / 500 for a, b in zip(few, many, strict=True))
-    assert 0 < calls <= 190
+    assert 0 < calls <= 196  # of which seven are for the last look, directly before it leaves
     assert 0 < turns <= 2.6
 
 

@@ -154,9 +154,13 @@ def _is_page(reply: Reply) -> bool:
     return start == b"<" or (reply.content_type in _PAGES and start not in (b"{", b"["))
 
 
+def _leads_elsewhere(reply: Reply) -> bool:
+    return 300 <= reply.status < 400 and bool(reply.location)
+
+
 def _foreign_code(reply: Reply) -> str | None:
     """Return the code of an answer that is none of the CA's."""
-    if 300 <= reply.status < 400 and reply.location:
+    if _leads_elsewhere(reply):
         return REDIRECT
     return PAGE if _is_page(reply) else None
 
@@ -196,7 +200,7 @@ def _with_title(verdict: Verdict) -> str:
 
 def _errors(reply: Reply, key: str) -> _Errors:
     """Return what an answer says went wrong, in whichever form it came."""
-    if 300 <= reply.status < 400 and reply.location:
+    if _leads_elsewhere(reply):
         return _Errors(None, _bounded(f"to {reply.location}", key), are_there=False)
     text = reply.body.decode("utf-8", "replace")
     try:

@@ -30,9 +30,6 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     the run. Then files are named as other folders have them, and the journal is left out: where it
     is, its reader knows.
     """
-    left_out = {"journal"} if to_keep else set[str]()
-    if not context.params.get("first_orders"):
-        left_out.add("preflight")  # only what is behind the first few was not asked about
 
     def flags(names: Sequence[str | None]) -> str:
         return _quoted(option_words(context, names, absolute=to_keep))
@@ -41,7 +38,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         return [
             one.name
             for one in context.command.params
-            if to in getattr(one, "carried_to", ()) and one.name not in left_out
+            if to in getattr(one, "carried_to", ()) and not (to_keep and one.name == "journal")
         ]
 
     given = NextFlags(
@@ -77,14 +74,15 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
         return NextFlags(kept["send"], kept["resume"], in_doubt, config=kept["config"])
-    return _begun_by_program(run, accounts or (None,), in_doubt)
+    place, limits = _in_common(run, accounts or (None,))
+    return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
 
 
-def _begun_by_program(run: Run, names: Sequence[str | None], in_doubt: str) -> NextFlags:
-    """Return the flags of a run of the library's, which keeps none.
+def _in_common(run: Run, names: Sequence[str | None]) -> tuple[str, str]:
+    """Return as flags where all accounts of a run are, and their limits.
 
-    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
-    them apart stands in the file.
+    It is for a run of the library's, which keeps no flags. What its accounts have in common can go
+    as a flag: that changes nothing for any of them. What sets them apart is in the file.
     """
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}
@@ -93,7 +91,7 @@ def _begun_by_program(run: Run, names: Sequence[str | None], in_doubt: str) -> N
     windows = {run.windows_of(name) for name in names}
     if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
         limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
-    return NextFlags(f"{place}{limits}", "" if set(names) == {None} else place, in_doubt)
+    return place, limits
 
 
 def _with_those_of(begun: NextFlags, given: NextFlags, context: click.Context) -> NextFlags:
@@ -153,7 +151,11 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
 
 
 def option_words(
-    context: click.Context, names: Sequence[str | None], then: str = "", *, absolute: bool = False
+    context: click.Context,
+    names: Sequence[str | None],
+    then: str = "",
+    *,
+    absolute: bool = False,
 ) -> list[str]:
     """Return the words by which a command is given some options, wherever it had them from.
 

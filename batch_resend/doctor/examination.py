@@ -274,7 +274,7 @@ class Reads:
             is_doubtful = True  # until an answer says otherwise: it may still arrive
             try:
                 sent_at = self.clock()
-                result = await self.channel.ca.get(path)
+                result = await self.channel.ca.get(path, lambda: None)
                 verdict = self.channel.ca.judge(result)
                 is_doubtful = verdict.ruling is Ruling.IN_DOUBT
             finally:

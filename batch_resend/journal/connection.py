@@ -135,10 +135,10 @@ def create_tables(connection: Connection, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AsyncConnection:
-    """A connection in a thread of its own. No cancellation cuts off what it is at.
+    """A connection in a thread of its own.
 
-    A statement that is cut off would leave it unusable: for what has to be written down at the
-    end, for the report.
+    No cancellation cuts off its work: what has come is still to be written down, and the report
+    still to be read.
     """
 
     connection: Connection
@@ -148,7 +148,7 @@ class AsyncConnection:
         """Carry out `work` in its thread."""
         with anyio.CancelScope(shield=True):
             made = await in_thread(self.thread, partial(work, self.connection))
-        return made  # noqa: RET504  # a scope might swallow its own cancellation, to type checkers
+        return made  # noqa: RET504  # type checkers think that a scope swallows errors
 
     async def transaction(self, work: Callable[[Connection], Made]) -> Made:
         """Carry out `work` in one transaction; durable on return."""
@@ -170,7 +170,7 @@ class AsyncConnection:
             await self.run(lambda _: pages.close())
 
 
-async def in_thread(thread: Executor | None, work: Callable[[], Made]) -> Made:
+async def in_thread(thread: Executor, work: Callable[[], Made]) -> Made:
     """Carry out `work` in a thread."""
     return await asyncio.get_running_loop().run_in_executor(thread, work)
 

@@ -137,7 +137,7 @@ REFUSALS: dict[str, tuple[Step | None, str]] = {
     "closes at once": (closes_at_once, "the proxy broke off"),
     "closes after it has read": (closes_after_head, "the proxy broke off"),
     "resets after it has read": (resets_after_head, "the proxy broke off"),
-    "closes the tunnel": (refuses(OPENED), "no connection to ca.test:443: it closed"),
+    "closes the tunnel": (refuses(OPENED), "no connection to ca.test:443: "),
     "says no HTTP": (refuses(b"SSH-2.0-OpenSSH_9.6\r\n"), "the proxy's answer is not HTTP"),
     "hangs": (hangs_after_head, "no connection in time"),
     "nobody there": (None, "the proxy cannot be reached"),

@@ -188,7 +188,7 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
             sending.kill()
             assert await screen.ended() == 4
             told = screen.text.replace("\n", " ")
-            assert re.search(r"was cut off\): \d+ of 60 orders sent", told)
+            assert re.search(r"Not finished: \d+ of 60 orders sent", told)
             assert "To resume:\n  batch-resend resume 2" in screen.text
         await ended(sending)
 

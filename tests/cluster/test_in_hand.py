@@ -82,6 +82,20 @@ async def test_what_a_process_had_in_hand_when_it_died_is_cut_off_and_taken_up(
         assert (await plan(other, orders(1, 2))).id == run.id
 
 
+async def test_a_run_that_is_left_to_workers_is_in_their_hand_when_who_began_it_has_ended(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (_, other):
+        async with open_journal(database, clock) as one:
+            run, terms = await plan(one, orders(1, 2)), Terms(WINDOWS)
+            await one.decide(
+                lambda connection: one.begin(connection, run, terms, is_distributed=True)
+            )
+        run = await other.reader.run(run.id)
+        assert await other.reader.holder(run) == "workers"
+        assert await other.reader.latest_unfinished() is None
+
+
 async def test_the_same_list_meanwhile_is_another_run_which_leaves_all_to_the_first(
     database: Database, clock: Clock
 ) -> None:

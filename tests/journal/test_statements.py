@@ -59,13 +59,28 @@ async def test_postgresql_understands_every_statement(database: Database) -> Non
             assert connection.execute(f"EXPLAIN {text}".encode(), values).fetchall()
 
 
-async def test_the_orders_of_an_account_are_found_without_a_look_at_those_of_others(
-    path: Path,
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        (
+            "pending_of_account",
+            "requests USING INDEX requests_of_account (run=? AND account=? AND ",
+        ),
+        ("pending_without_account", "requests USING INDEX requests_in_list_order (run=? AND "),
+        ("recent_ends", "attempts USING INDEX attempts_by_end (start=? AND ended_at>?)"),
+        ("recent_ends", "reads USING INDEX reads_by_end (start=? AND ended_at>?)"),
+        ("acknowledged_elsewhere", "attempts USING INDEX attempts_of_digest (digest=? AND "),
+        ("note_others_doubts", "attempts USING INDEX attempts_of_digest (digest=? AND "),
+        ("end_cut_off_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),
+    ],
+)
+async def test_the_start_of_a_run_looks_only_at_what_concerns_it_however_much_there_is(
+    path: Path, name: str, by: str
 ) -> None:
     async with open_journal(path):
         pass
-    text, names = statement("pending_of_account", "sqlite")
+    text, names = statement(name, "sqlite")
     with closing(sqlite3.connect(path)) as database:
-        asked = f"EXPLAIN QUERY PLAN {text}", [None] * len(names)
-        first, *_ = (detail for _, _, _, detail in database.execute(*asked))
-    assert "requests_of_account (run=? AND account=? AND position>?" in first
+        asked = database.execute(f"EXPLAIN QUERY PLAN {text}", [None] * len(names))
+        steps = [step.replace("COVERING ", "") for *_, step in asked]
+    assert any(step.startswith(f"SEARCH {by}") for step in steps), steps

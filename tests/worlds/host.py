@@ -53,6 +53,7 @@ class Host:
     on_second_process: Callable[[], None] = lambda: None
     struck: list[Strike] = field(default_factory=list)
     stands_still: bool = False  # while another one runs
+    woke_at: list[float] = field(default_factory=list)
 
     def run(self, job: Callable[[], Awaitable[None]]) -> Blow | None:
         """Run a process to its end; return what ended it, or None: it ended by itself.
@@ -165,6 +166,7 @@ class Host:
             self.on_second_process()
             self.stands_still = False
         else:
+            self.woke_at.append(self.outside.now + strike.for_s)
             self.outside.freeze(strike.for_s, suspend=strike.blow is Blow.SUSPEND)
 
 

@@ -112,7 +112,8 @@ CREATE TABLE attempts (
     error_message {text},
     PRIMARY KEY (run, request, attempt)
 ) {without_rowid};
-CREATE INDEX attempts_of_digest ON attempts (digest, ruling, ended_at);
+-- Of those that have ended: digests are scattered, and to begin an attempt touches none of it.
+CREATE INDEX attempts_of_digest ON attempts (digest, ruling, ended_at) WHERE ruling IS NOT NULL;
 CREATE INDEX attempts_by_end ON attempts (start, ended_at);
 -- Requests that read something of the CA: they count in its windows too.
 CREATE TABLE reads (
