@@ -47,7 +47,7 @@ def parse_windows(texts: Sequence[str]) -> tuple[Window, ...]:
     if words == ["none"]:
         return ()
     if "none" in words:
-        raise ValueError("a limit of none cannot stand beside another")
+        raise ValueError("none cannot be combined with another limit")
     return tuple(dict.fromkeys(Window.parse(word) for word in words))
 
 

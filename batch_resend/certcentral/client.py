@@ -22,6 +22,7 @@ from batch_resend.certcentral.wire import (
     MAX_HEADERS,
     Exchange,
     SilentConnector,
+    at_once,
     classify,
     media_type,
     never_send_twice,
@@ -153,19 +154,24 @@ class CertCentral:
         """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
         return remedy(verdict, self.base_url)
 
-    async def resend(self, order: Request) -> Reply | Fault:
-        """Ask the CA to mail an order again: one request, whatever happens to it."""
-        return await self._call("PUT", request_path(order), request_body(order), MAX_BODY_BYTES)
+    async def resend(self, order: Request, leave: Callable[[], None] = at_once) -> Reply | Fault:
+        """Ask the CA to mail an order again: one request, whatever happens to it.
 
-    async def get(self, path: str) -> Reply | Fault:
+        `leave` is called once there is a connection, directly before the request leaves: if it
+        raises TimeoutError, the request does not.
+        """
+        body = request_body(order)
+        return await self._call("PUT", path_of(order), body, MAX_BODY_BYTES, leave)
+
+    async def get(self, path: str, leave: Callable[[], None] = at_once) -> Reply | Fault:
         """Read something of the CA's. `path` is below the base URL, quoted, with its query."""
-        return await self._call("GET", path, None, MAX_READ_BYTES)
+        return await self._call("GET", path, None, MAX_READ_BYTES, leave)
 
     async def _call(
-        self, method: str, path: str, body: bytes | None, max_body: int
+        self, method: str, path: str, body: bytes | None, max_body: int, leave: Callable[[], None]
     ) -> Reply | Fault:
         """Make one request, and read its answer to a bound."""
-        exchange = Exchange.begin()
+        exchange = Exchange.begin(leave)
         head: Reply | None = None
         content = bytearray()
         # Here and not the session's own, which aiohttp tells a proxy as well.
@@ -193,11 +199,6 @@ class CertCentral:
                 return classify(error, connected=exchange.connected)
             return reply
         return replace(head, body=_without_mark(content)) if content else head
-
-
-def request_path(order: Request) -> str:
-    """Return where the call goes, below the base URL."""
-    return path_of(order)
 
 
 def request_body(order: Request) -> bytes:

@@ -156,7 +156,7 @@ async def _open_journal(
         shared = await stack.enter_async_context(journal.shared_limiters())
     except JournalBusy as error:
         machine.diagnosis.is_journal_busy = True
-        remedy = "Run this again once that has ended: what is read of the CA is counted there."
+        remedy = "Run this again when that run has ended: reads are counted in its journal."
         machine.add(Finding(Check.JOURNAL, Result.NOT_CHECKED, str(error), remedy))
         return None
     except JournalError as error:
@@ -185,7 +185,7 @@ async def _look_at(
     elif subject.key is None:
         findings.skip(OF_READS, "because there is no key")
     elif opened is None:
-        findings.skip(OF_READS, "because reads are to be counted in the journal")
+        findings.skip(OF_READS, "because reads have to be counted in the journal")
     else:
         await _ask_the_ca(subject.key, findings, clock, opened)
 
@@ -274,7 +274,7 @@ class Reads:
             is_doubtful = True  # until an answer says otherwise: it may still arrive
             try:
                 sent_at = self.clock()
-                result = await self.channel.ca.get(path)
+                result = await self.channel.ca.get(path, lambda: None)
                 verdict = self.channel.ca.judge(result)
                 is_doubtful = verdict.ruling is Ruling.IN_DOUBT
             finally:

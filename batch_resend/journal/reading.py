@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
-import anyio
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
@@ -11,7 +10,7 @@ from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.journal.results import ResultReader, StatisticsReader, row_result
 from batch_resend.journal.runs import clock_values
-from batch_resend.journal.statements import Record, decode_call, journal_errors, request_of, run_of
+from batch_resend.journal.statements import Record, decode_call, request_of, run_of
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import (
     UNKNOWN_WORDS,
@@ -146,11 +145,7 @@ class JournalReader(ResultReader, StatisticsReader):
         """Return which living process has a run in hand, if one does, as far as is known."""
         if run.is_with_workers:
             return "workers"
-        held_by = None
-        with journal_errors(self.place), anyio.CancelScope(shield=True):
-            async with self._turn, self.connection.begin():
-                held_by = await self._backend.holder(self.connection, run.session)
-        return held_by
+        return await self.ask(lambda connection: self._backend.holder(connection, run.session))
 
     async def count_second_mails(self, run: Run) -> int:
         """Return how many orders without an outcome may have been mailed before, unanswered."""

@@ -63,7 +63,7 @@ async def test_a_pause_and_a_smaller_share_hold_for_the_others_too() -> None:
         SharedLimiter(booking.of_session(2), budget) as other,
     ):
         assert [str(window) for window in one.decrease()] == ["5/10s"]
-        one.hold(20, "the CA is in trouble")
+        one.hold(20, "the CA has problems")
         await anyio.sleep(1)
         courses, _ = await play(other, [Request(0)] * 6)
         assert [course.granted for course in courses[:5]] == [pytest.approx(19, abs=0.1)] * 5
@@ -90,7 +90,7 @@ async def test_pauses_of_another_one_after_another_are_waited_for_as_long_as_pat
 
     async def go_on_pausing() -> None:
         while True:
-            await other.take(budget, 0, News(pause_s=60, why_paused="the CA is in trouble"))
+            await other.take(budget, 0, News(pause_s=60, why_paused="the CA has problems"))
             await anyio.sleep(50)
 
     async with anyio.create_task_group() as tasks:
@@ -98,7 +98,7 @@ async def test_pauses_of_another_one_after_another_are_waited_for_as_long_as_pat
         await anyio.sleep(1)
         async with SharedLimiter(booking.of_session(1), budget, patience_s=600) as limiter:
             began = running_time()
-            with pytest.raises(KeyStopped, match="the CA is in trouble"):
+            with pytest.raises(KeyStopped, match="the CA has problems"):
                 await limiter.slot()
             assert 480 <= running_time() - began <= 600
         tasks.cancel_scope.cancel()
@@ -109,13 +109,13 @@ async def test_who_is_held_by_another_can_say_why_and_for_how_long() -> None:
     other = booking.of_session(2)
     async with SharedLimiter(booking.of_session(1), budget, patience_s=600) as limiter:
         assert limiter.held is None
-        await other.take(budget, 0, News(pause_s=100, why_paused="the CA is in trouble"))
+        await other.take(budget, 0, News(pause_s=100, why_paused="the CA has problems"))
         with anyio.move_on_after(10):
             with await limiter.slot():
                 raise AssertionError("there is none")
         held: Hold | None = limiter.held
         assert held is not None
-        assert held.reason == "the CA is in trouble"
+        assert held.reason == "the CA has problems"
         assert held.until - running_time() == pytest.approx(90, abs=1)
         with await limiter.slot():
             held = limiter.held

@@ -17,8 +17,8 @@ BY_THE_CA = "the CA refused the API key (HTTP 40"
     ("word", "says"),
     [
         ("noconn", "the CA cannot be reached (scripted: noconn), for"),
-        ("503", "the CA is in trouble (HTTP 503), for"),
-        ("timeout", "the CA is in trouble (scripted: timeout), for"),
+        ("503", "the CA has problems (HTTP 503), for"),
+        ("timeout", "the CA has problems (scripted: timeout), for"),
         ("429", "the CA asks for fewer requests (scripted: 429), for"),
     ],
 )
@@ -127,6 +127,13 @@ async def test_a_key_that_is_revoked_in_the_middle_stops_the_run_and_refuses_no_
     (refused,) = rig.noted("answer", 50)
     assert max(line.at for line in rig.noted("begin")) <= refused.at + commit_s
     check_the_books(rig)
+
+
+async def test_a_key_that_is_revoked_during_a_pause_is_the_reason_and_not_the_pause() -> None:
+    rig = Rig({2: "429/5 key"}, concurrency=1)
+    await rig.carry(orders(1, 2))
+    assert [line.at for line in rig.noted("call")] == [0, 0, 5]
+    assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
 
 
 @pytest.mark.parametrize(

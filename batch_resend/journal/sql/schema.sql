@@ -193,5 +193,8 @@ CREATE TABLE outcomes (
 -- name: note_version
 INSERT INTO batch_resend_schema (version) VALUES (:version)
 
+-- name: tables_there
+{tables}
+
 -- name: version
 SELECT version FROM batch_resend_schema
