@@ -141,8 +141,9 @@ class WindowLimiter:
             async with self._turn:
                 while (wait_s := self._wait_s(running_time())) > 0:
                     self._news.clear()
+                    at_most_s = None if wait_s == inf else max(wait_s, _TICK_S)
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(max(wait_s, _TICK_S)):
+                        async with asyncio.timeout(at_most_s):
                             await self._news.wait()
         self._out += 1  # nobody else has had a turn since there was one
         return Slot(self._end)
