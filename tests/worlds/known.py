@@ -26,8 +26,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import anyio
-
 from batch_resend import channels
 from batch_resend.certcentral import client, wire
 from batch_resend.errors import JournalError
@@ -128,8 +126,11 @@ def _slot_freed_at_the_grant() -> Fault:
 
 
 def _head_of_the_queue_oversleeps() -> Fault:
-    deaf = SimpleNamespace(wait=anyio.sleep_forever, set=lambda: None)
-    return Fault().function(limiter.anyio, "Event", lambda _: deaf)  # type: ignore[attr-defined]
+    def deaf(give_back: Any, own: Any, arrived_by: float) -> bool:
+        give_back(own, arrived_by)
+        return False
+
+    return Fault().function(limiter.WindowLimiter, "_give_back", deaf)
 
 
 def _windows_forgotten_at_a_restart() -> Fault:
