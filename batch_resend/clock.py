@@ -50,10 +50,15 @@ def format_duration(seconds: float) -> str:
 
 
 def in_local_time(at: float, now: float) -> str:
-    """Return seconds since the epoch in this machine's time zone, and how long ago that was."""
+    """Return seconds since the epoch in this machine's time zone, and how long ago that was.
+
+    A time that is still to come, as in a rehearsed week, has no age.
+    """
     local, age_s = datetime.fromtimestamp(at, UTC).astimezone(), max(0.0, now - at)
     unit = next((unit for unit in ("d", "h", "m") if age_s >= _SECONDS[unit]), "s")
-    return f"{local:%Y-%m-%d %H:%M} ({age_s // _SECONDS[unit]:.0f}{unit} ago)"
+    is_to_come = at - now >= _SECONDS["m"]
+    ago = "" if is_to_come else f" ({age_s // _SECONDS[unit]:.0f}{unit} ago)"
+    return f"{local:%Y-%m-%d %H:%M}{ago}"
 
 
 @lru_cache(maxsize=16)  # an order's first attempt is mostly its last one too

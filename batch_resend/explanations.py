@@ -36,12 +36,12 @@ _CHECK_KEY = (
     "Check that the key is whole, not revoked or expired, and of the right region (--region us|eu)."
 )
 _PAGE = (
-    "This is not an answer of the CA's: a proxy, an IP rule or a CDN between here and the CA gave "
-    "it. It says nothing about the order."
+    "This answer is not from the CA: a proxy, an IP rule or a CDN in between gave it. It says "
+    "nothing about the order."
 )
 _CHECK_WAY = (
-    "Look at what the page is titled, then at your proxy, at the IP addresses that the key may be "
-    "used from, and at --base-url; send what is left."
+    "Look at the title of the page, then at your proxy, at the IP addresses that may use the key, "
+    "and at --base-url; then send what is left."
 )
 _WRONG_URL = "The URL is not one of the CA's calls."
 _CHECK_URL = "Check --base-url (it ends in /services/v2) or --region."
@@ -51,18 +51,18 @@ _MAY_HAVE_ACTED = "Send again with --in-doubt retry, if a second mail does no ha
 EXPLANATIONS = (
     Explanation("2xx", "page", _PAGE, _CHECK_WAY),
     Explanation("3xx", "*",
-        "The URL leads elsewhere: it is not the CA's, or a login portal is in the way. It is not "
-        "followed, so that the key goes nowhere else.", _CHECK_URL),
+        "The URL redirects elsewhere: it is not the CA's, or a login portal is in the way. The "
+        "redirect is not followed, so that the key goes nowhere else.", _CHECK_URL),
     Explanation("400", "bad_request_format",
         "The CA could not read the request as it was made for this order.",
         "Look at what `check --out` shows for it; if it looks right, tell us what the CA said."),
     Explanation("400", "invalid_dns_method",
-        "The CA does not accept the validation method: the order's domains are likely to be "
-        "validated by DNS or by a file, not by e-mail.",
-        "Change the order's validation method to e-mail in CertCentral, or take the order out of "
+        "The CA does not accept the validation method: the order's domains are probably validated "
+        "by DNS or by a file, not by e-mail.",
+        "Change the order's validation method to e-mail in CertCentral, or remove the order from "
         "the list."),
     Explanation("400", "time_frame_too_long",
-        "The CA was asked for changes of more than the last seven days, and has no older ones.",
+        "The CA was asked for changes that are older than seven days, and it has none of those.",
         "Ask for seven days at most, or order by order."),
     Explanation("400", "caa_*", "The domain's CAA records do not let this CA issue for it.",
         "Have the domain's owner correct the CAA records, then send again."),
@@ -78,12 +78,12 @@ EXPLANATIONS = (
         "Send its domains with --call domain-dcv, and for EV its approval with --call "
         "order-approval."),
     Explanation("400", "*locale*", "The CA does not know the language.",
-        "Take another code for --locale or in the list, such as en, and send again."),
+        "Use another code in --locale or in the list, such as en, and send again."),
     Explanation("400", "page", _PAGE, _CHECK_WAY, or_none=True),
     Explanation("400", "*",
         "The CA will never accept this request as it is; its message says what it objects to. "
         "Orders that are issued, cancelled, not DV or not validated by e-mail end up here too.",
-        "Look the order up in CertCentral; correct the list, or take the order out of it. What is "
+        "Look the order up in CertCentral; correct the list, or remove the order from it. What is "
         "not DV (OV, EV) is resent domain by domain: --call domain-dcv."),
     Explanation("401", "page", _PAGE, _CHECK_WAY),
     Explanation("401", "*", _BAD_KEY, _CHECK_KEY),
@@ -99,8 +99,8 @@ EXPLANATIONS = (
     Explanation("404", "not_found", _WRONG_URL, _CHECK_URL),
     Explanation("404", "*route*", _WRONG_URL, _CHECK_URL),
     Explanation("404", "*domain*",
-        "The key's account has no such domain: it is misspelled, of another account, or a part of "
-        "one that is known by another name.",
+        "The key's account has no such domain: it is misspelled, belongs to another account, or "
+        "is registered there under its parent domain.",
         "Compare the domain with CertCentral's list of domains."),
     Explanation("404", "not_found|*",
         "The key's account has no such order: the number is wrong, or it belongs to another "
@@ -109,63 +109,65 @@ EXPLANATIONS = (
     Explanation("404", "*",
         "The URL is not one of the CA's calls, or a proxy answered in the CA's place.",
         f"{_CHECK_URL} Then your proxy."),
-    Explanation("408", "*", "The request did not arrive whole in time, and was not acted on.",
+    Explanation("408", "*", "The request did not arrive completely in time, and was not carried "
+                            "out.",
         "Check the network, then send what is left."),
     Explanation("429", "*",
         "Too many requests: other programs may use the same key, or its limit is lower than "
-        "--limit.", "Nothing: the run pauses and takes fewer. If it happens often, lower --limit."),
+        "--limit.", "Nothing: the run pauses and slows down. If it happens often, lower --limit."),
     *(
         Explanation(status, "*",
-            "A gateway before the CA lost the connection on its own side: the CA may have acted.",
+            "A gateway in front of the CA lost the connection: the CA may have acted anyway.",
             _MAY_HAVE_ACTED)
         for status in ("460", "499")
     ),
     Explanation("4xx", "page", _PAGE, _CHECK_WAY, or_none=True),
     Explanation("501", "*", _PAGE, _CHECK_WAY),
     Explanation("502", "*",
-        "A gateway before the CA had no good answer: the CA may have acted all the same.",
+        "A gateway in front of the CA got no usable answer: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),
     Explanation("504", "*",
-        "A gateway before the CA got no answer in time: the CA may have acted all the same.",
+        "A gateway in front of the CA got no answer in time: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),
     Explanation("503", "*",
-        "The CA is not available: for maintenance, mostly on the first weekend of a month for "
-        "about two hours, or because of trouble.", "Send what is left later."),
+        "The CA is not available, because of maintenance (usually about two hours on the first "
+        "weekend of a month) or a problem.", "Send what is left later."),
     *(
         Explanation(status, "*", "Something went wrong at the CA.",
             "Send what is left later; if it is always the same orders, ask the CA.")
         for status in ("50x", "510")
     ),
     Explanation("511", "*",
-        "The network here wants a login (a portal) before it lets anything through.",
+        "The network here requires a login (a portal) first.",
         "Log in to the network, or use another way to the CA; send what is left."),
     Explanation("52x", "*",
-        "A CDN before the CA had no good answer from it: the CA may have acted all the same.",
+        "A CDN in front of the CA got no usable answer from it: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),
     Explanation("5xx", "*",
-        "A gateway or CDN before the CA gave up, with a status of its own: the CA may have acted "
-        "all the same.", _MAY_HAVE_ACTED),
+        "A gateway or CDN in front of the CA gave up, with a status of its own: the CA may have "
+        "acted anyway.", _MAY_HAVE_ACTED),
     Explanation(None, WOULD_WIDEN,
         "Not sent: the CA knows none of the addresses for this domain, and would mail all the "
-        "addresses that it has for it instead.",
+        "addresses it has for the domain instead.",
         "Use an address that the CA has for the domain (constructed, or in its DNS), or leave the "
         "address out to have all of them mailed."),
     Explanation(None, "no_such_host",
         "The CA's name does not resolve: DNS is down, or the URL is wrong.",
         "Check --base-url and the network, then send what is left."),
-    Explanation(None, "not_connected", "No connection to the CA could be made.",
+    Explanation(None, "not_connected", "No connection to the CA was possible.",
         "Check the network, the firewall and --trust-env, then send what is left."),
-    Explanation(None, "proxy_refused", "The proxy opened no way to the CA.",
+    Explanation(None, "proxy_refused", "The proxy did not connect to the CA.",
         "Check the proxy that the environment names and what it allows, then send what is left."),
     Explanation(None, "tls_refused",
-        "No trusted connection could be made: the certificate is not one this machine trusts.",
+        "No trusted connection was possible: this machine does not trust the certificate.",
         "Check --base-url, or name the authority that issued it with --ca-file."),
     Explanation(None, "lost",
-        "The connection broke before the answer was there: the CA may have acted.",
+        "The connection broke before the answer arrived: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),
-    Explanation(None, "timed_out", "No answer came within --timeout: the CA may have acted.",
+    Explanation(None, "timed_out", "No answer came within --timeout: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),
-    Explanation(None, "garbled", "What came back was no HTTP answer: the CA may have acted.",
+    Explanation(None, "garbled", "What came back was not an HTTP answer: the CA may have acted "
+                                 "anyway.",
         "Check --base-url; send again with --in-doubt retry, if a second mail does no harm."),
 )
 # fmt: on

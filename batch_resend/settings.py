@@ -41,11 +41,11 @@ from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again
 Made = TypeVar("Made", bound=BaseModel)
 
-_PORTS = {"https": 443, "http": 80}
+PORTS = {"https": 443, "http": 80}
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PROXY = re.compile(rf"https?://([^/?#\s]*@)?{_HOST_AND_PORT.pattern}/?", re.IGNORECASE)
 _NO_KEY = SecretStr("")
-OWN_KEY = "--api-key-file names its file, --profile an account to take it from"
+OWN_KEY = "--api-key-file names its file, --profile an account that has one"
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -112,14 +112,14 @@ def checked_base_url(text: str) -> str:
     """Return a base URL without a final slash. The key goes over TLS only, but for loopback."""
     url = urlsplit(text.strip())
     if url.username or url.password:
-        raise ValueError("a base URL holds no user name or password")
-    is_one = url.scheme in _PORTS and _HOST_AND_PORT.fullmatch(url.netloc) and url.port != 0
+        raise ValueError("a base URL must not contain a user name or password")
+    is_one = url.scheme in PORTS and _HOST_AND_PORT.fullmatch(url.netloc) and url.port != 0
     if not is_one or url.query or url.fragment:
         raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ValueError(f"{text!r}: the API key is sent over https only (http: to loopback only)")
     # One spelling for one CA: it is part of what a request is known by.
-    host = url.netloc.lower().removesuffix(f":{_PORTS[url.scheme]}")
+    host = url.netloc.lower().removesuffix(f":{PORTS[url.scheme]}")
     return url._replace(netloc=host).geturl().rstrip("/")
 
 
@@ -137,7 +137,9 @@ def checked_key(key: SecretStr) -> SecretStr:
     if not text:
         raise ValueError("the API key is empty")
     if not _KEY.fullmatch(text):
-        raise ValueError("the API key holds blanks, line breaks or other characters no key has")
+        raise ValueError(
+            "the API key contains blanks, line breaks or other characters that no key has"
+        )
     return SecretStr(text)
 
 
@@ -168,8 +170,8 @@ def proxy_of_environment(base_url: str) -> str | None:
         proxy = f"http://{proxy}"
     if not _is_proxy(proxy):
         raise SettingsError(
-            "the proxy that the environment names is none that can be used: http://HOST:PORT is, "
-            "with user and password http://USER:PASSWORD@HOST:PORT, special characters as %XX"
+            "the proxy that the environment names cannot be used: write http://HOST:PORT, or "
+            "http://USER:PASSWORD@HOST:PORT, with special characters as %XX"
         )
     return proxy
 
@@ -189,12 +191,12 @@ class Account(BaseModel):
     # fmt: off
     api_key: Annotated[SecretStr, AfterValidator(checked_key)]
     base_url: Annotated[str, AfterValidator(checked_base_url), Option(
-        "--base-url", Part.CA, "Where the API is, instead of --region.", metavar="URL",
+        "--base-url", Part.CA, "URL of the API, instead of --region.", metavar="URL",
         default="", carried=True,
     )] = Region.US.base_url
     windows: Annotated[tuple[Window, ...], Option(
-        "--limit", Part.LIMITS, "At most N requests in any W; repeatable, all are kept. none: no "
-        "limit.", metavar="N/W", carried=True,
+        "--limit", Part.LIMITS, "At most N requests in any period W; repeatable, and all apply. "
+                                "none: no limit.", metavar="N/W", carried=True,
     )] = CA_WINDOWS
     # fmt: on
 
@@ -234,32 +236,33 @@ class Settings(Account):
     api_key: Annotated[SecretStr, AfterValidator(checked_key)] = _NO_KEY
     accounts: Mapping[str, Account] = Field(default_factory=dict)  # that rows may name
     concurrency: Annotated[int, Field(ge=1, le=10_000), Option(
-        "--concurrency", Part.CONCURRENCY, "Requests in flight, for mails and for what is read of "
-        "the CA.",
+        "--concurrency", Part.CONCURRENCY, "Requests in flight at the same time, mails and reads.",
     )] = 32
     ca_file: Annotated[Path | None, AfterValidator(checked_ca_file), Option(
         "--ca-file", Part.CA, "Trusted certificates (PEM), instead of the system's.", carried=True,
     )] = None
     trust_env: Annotated[bool, Option(
-        "--trust-env", Part.CA, "Go through the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY "
-        "name.", carried=True,
+        "--trust-env", Part.CA, "Use the proxy that HTTPS_PROXY, ALL_PROXY and NO_PROXY name.",
+        carried=True,
     )] = False
-    timeout_s: Annotated[PositiveFloat, Option("--timeout", Part.CA, "For one request.")] = 30.0
+    timeout_s: Annotated[PositiveFloat, Option(
+        "--timeout", Part.CA, "Time limit of one request.",
+    )] = 30.0
     max_attempts: Annotated[int, Field(ge=1), Option(
-        "--max-attempts", Part.RETRIES, "For one order.",
+        "--max-attempts", Part.RETRIES, "Attempts at one order.",
     )] = 6
     max_elapsed_s: Annotated[PositiveFloat, Option(
-        "--max-elapsed", Part.RETRIES, "For one order.",
+        "--max-elapsed", Part.RETRIES, "Time limit of one order.",
     )] = 3600.0
     patience_s: Annotated[NonNegativeFloat, Option(
-        "--patience", Part.RETRIES, "How long to wait for a CA that is down, or asks for a pause.",
+        "--patience", Part.RETRIES, "How long to wait for a CA that is down or asks for a pause.",
     )] = 3600.0
     in_doubt: Annotated[InDoubt, Option(
-        "--in-doubt", Part.REPEATS, "A request that may have arrived unanswered: send again, or "
-        "leave for a person.",
+        "--in-doubt", Part.REPEATS, "What to do with a request that may have arrived but got no "
+                                    "answer: send it again, or leave it to a person.",
     )] = InDoubt.RETRY
     cooldown_s: Annotated[NonNegativeFloat, Option(
-        "--cooldown", Part.REPEATS, "How long an acknowledged request is not repeated.",
+        "--cooldown", Part.REPEATS, "For how long an acknowledged request is not sent again.",
         carried=True,
     )] = DEFAULT_COOLDOWN_S
     journal: Annotated[
@@ -301,7 +304,7 @@ class Settings(Account):
         if name in self.names:
             return self if name is None else self.accounts[name]
         if name is None:
-            raise SettingsError(f"no API key for what names no account: {OWN_KEY}")
+            raise SettingsError(f"no API key for rows that name no account: {OWN_KEY}")
         raise SettingsError(
             f"the account {name!r} is needed, and no profile of that name can be used"
         )

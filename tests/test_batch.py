@@ -226,7 +226,7 @@ async def test_an_error_in_batch_resend_itself_is_written_down_as_that(
                     pass
         (run,) = await batch.reader.runs()
     assert run.state is RunState.STOPPED
-    assert run.stop_reason == "an error in batch-resend itself"
+    assert run.stop_reason == "internal error of batch-resend"
 
 
 # --- in one call ----------------------------------------------------------------------------------

@@ -10,21 +10,21 @@ from tests.pages import table
 
 ROOT = Path(__file__).parent.parent
 
-BAD_KEY, PAGE, WRONG_URL = "refused the API key", "not an answer of the CA's", "not one of the CA's"
+BAD_KEY, PAGE, WRONG_URL = "refused the API key", "not from the CA", "not one of the CA's"
 
 # What the CA's pages name, what was recorded of it, and what gateways before it answer.
 KNOWN = [
     (400, "bad_request_format", "could not read the request"),
     (400, "invalid_dns_method", "does not accept the validation method"),
-    (400, "time_frame_too_long", "more than the last seven days"),
+    (400, "time_frame_too_long", "older than seven days"),
     (400, "invalid_email", "does not accept an address"),
     (400, "invalid_domain", "does not accept a domain"),
     (400, "caa_check_failed|example.com", "CAA records"),
     (400, "invalid_locale", "does not know the language"),
     (400, "order_is_not_pending", "never accept this request"),
     (200, "page", PAGE),
-    (302, "redirect", "leads elsewhere"),
-    (307, None, "leads elsewhere"),
+    (302, "redirect", "redirects elsewhere"),
+    (307, None, "redirects elsewhere"),
     (400, None, PAGE),
     (400, "page", PAGE),
     (401, "invalid_api_key", BAD_KEY),
@@ -45,7 +45,7 @@ KNOWN = [
     (406, "page", PAGE),
     (406, None, PAGE),
     (413, "page", PAGE),
-    (408, None, "not acted on"),
+    (408, None, "not carried out"),
     (460, None, "may have acted"),
     (499, None, "may have acted"),
     (429, "request_limit_exceeded", "Too many requests"),
@@ -54,12 +54,12 @@ KNOWN = [
     (501, "page", PAGE),
     (505, None, "went wrong at the CA"),
     (510, None, "went wrong at the CA"),
-    (511, "page", "wants a login"),
+    (511, "page", "requires a login"),
     (502, None, "may have acted"),
     (503, "service_unavailable", "first weekend of a month"),
     (503, "page", "first weekend of a month"),
     (504, None, "may have acted"),
-    *((status, None, "CDN before the CA had no good answer") for status in range(520, 525)),
+    *((status, None, "CDN in front of the CA got no usable answer") for status in range(520, 525)),
     (598, None, "with a status of its own"),
     (598, "page", "may have acted"),
     (561, None, "may have acted"),

@@ -65,7 +65,7 @@ async def test_a_report_of_ones_own_counts_what_the_programs_own_does(tmp_path: 
         assert shown.out.splitlines() == [
             "| domain | sent | refused | failed | in_doubt | not_attempted | skipped |",
             "|---|---|---|---|---|---|---|",
-            "| (all that wait) | 1 | 0 | 0 | 0 | 0 | 0 |",
+            "| (every pending domain) | 1 | 0 | 0 | 0 | 0 | 0 |",
             "| a.test | 1 | 1 | 0 | 0 | 0 | 0 |",
         ]
         assert len(results(desk.report())) == 3

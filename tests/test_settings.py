@@ -52,7 +52,7 @@ def test_where_accounts_have_keys_there_need_be_no_other_and_then_none_is_made_u
     assert made.names == ("shop",)
     assert [key.title for key in made.keys(made.names)] == ["shop"]
     assert made.key("shop").names == ("shop",)
-    with pytest.raises(SettingsError, match="no API key for what names no account"):
+    with pytest.raises(SettingsError, match="no API key for rows that name no account"):
         made.account(None)
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
 )
 def test_a_base_url_with_a_user_is_refused_without_showing_the_password(url: str) -> None:
     message = complaint(base_url=url)
-    assert "no user name or password" in message
+    assert "not contain a user name or password" in message
     assert "hunter2" not in message
 
 
@@ -230,7 +230,7 @@ def test_settings_look_the_same_whatever_their_key_when_printed_logged_or_dumped
 # --- every bad value ----------------------------------------------------------------------
 
 BAD_VALUES: list[tuple[str, object, str]] = [
-    ("api_key", "a b", "api_key: the API key holds blanks"),
+    ("api_key", "a b", "api_key: the API key contains blanks"),
     ("base_url", "http://ca.example", "base_url: 'http://ca.example'"),
     ("windows", ["100/5s", "5 a second"], "windows: '5 a second' is not a limit"),
     ("concurrency", 0, "concurrency: "),

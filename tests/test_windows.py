@@ -87,7 +87,7 @@ def test_none_alone_means_no_limit() -> None:
 
 @pytest.mark.parametrize("texts", [["none", "100/5s"], ["100/5s", "none"], ["none", "none"]])
 def test_none_beside_another_limit_is_refused(texts: list[str]) -> None:
-    with pytest.raises(ValueError, match="cannot stand beside another"):
+    with pytest.raises(ValueError, match="cannot be combined with another"):
         parse_windows(texts)
 
 

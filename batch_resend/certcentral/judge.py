@@ -132,10 +132,14 @@ def _is_of_the_url(status: int, code: str) -> bool:
 
     Of the answers under 404 only `not_found|...` of anything else speaks of an order.
     """
-    kind, _, what = code.partition("|")
-    if kind == "not_found":
-        return not what or "route" in what
-    return status == 404
+    is_not_found = status == 404 or code.partition("|")[0] == "not_found"
+    return is_not_found and not is_of_subject(code)
+
+
+def is_of_subject(code: str | None) -> bool:
+    """Whether a code says that an order, or a domain, is not there, and not that a call is not."""
+    kind, _, what = (code or "").partition("|")
+    return kind == "not_found" and bool(what) and "route" not in what
 
 
 def _is_page(reply: Reply) -> bool:

@@ -17,6 +17,7 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,7 @@ from math import inf
 from typing import cast
 
 import aiohttp
+import anyio.lowlevel
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -62,6 +64,10 @@ class _Broken(aiohttp.ClientError):
     """A connection broke. Not one of the errors on which aiohttp sends a PUT once more."""
 
 
+def at_once() -> None:
+    """Let a request leave."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """How far the call that a task makes has come.
@@ -72,6 +78,7 @@ class Exchange:
     connector: "SilentConnector | None" = None  # that gave the call its connection
     arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
     received: int = 0  # bytes, in all
+    leave: Callable[[], None] = at_once  # asked once there is a connection; see `client`
     leaves_by: float = inf  # by the loop's time: later, nobody waits for an answer any more
 
     @property
@@ -98,9 +105,9 @@ class Exchange:
         return read_answer(bytes(self.arrived), received_at)
 
     @classmethod
-    def begin(cls) -> "Exchange":
+    def begin(cls, leave: Callable[[], None] = at_once) -> "Exchange":
         """Return a new one, which follows this task's call from now on."""
-        exchange = cls()
+        exchange = cls(leave=leave)
         _EXCHANGE.set(exchange)
         return exchange
 
@@ -164,7 +171,10 @@ class SilentConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
-        """Return a connection that is new, or as good as new. Raises TimeoutError: it is late."""
+        """Return a connection that is new, or as good as new: the request leaves now.
+
+        Raises TimeoutError: it is too late for that.
+        """
         while True:
             try:
                 connection = await super().connect(req, traces, timeout)
@@ -177,10 +187,15 @@ class SilentConnector(aiohttp.TCPConnector):
                 break
             connection.close()
         exchange = _EXCHANGE.get()
-        if self._loop.time() >= exchange.leaves_by:
-            # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            if self._loop.time() >= exchange.leaves_by:
+                # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+                raise TimeoutError
+            exchange.leave()
+        except BaseException:
             connection.release()
-            raise TimeoutError
+            raise
         exchange.connector = self
         if isinstance(connection.protocol, _Recorded):
             connection.protocol.exchange = exchange
@@ -281,10 +296,22 @@ def _describe_proxy_error(error: Exception, detail: str) -> str:
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError) and error.strerror is None:
-        # Closed within the TLS handshake; its own text says "None".
-        return f"Cannot connect to host {error.host}:{error.port} [it closed the connection]"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        is_wordy = isinstance(error, aiohttp.ClientSSLError)  # it says what is wrong with TLS
+        if not is_wordy or error.strerror is None:
+            return f"no connection to {error.host}:{error.port}: {why_not_connected(error)}"
     return str(error) or type(error).__name__
+
+
+def why_not_connected(error: aiohttp.ClientConnectorError) -> str:
+    """Return why no connection came about, in the system's words."""
+    code = error.os_error.errno
+    if (
+        code is not None and code in errno.errorcode
+    ):  # of a name that is not found it is another kind of code
+        return os.strerror(code)  # the error's own text may be "Connect call failed (..)"
+    # None: it was closed within the TLS handshake.
+    return error.strerror or "it closed the connection"
 
 
 def _broken_off(error: Exception, detail: str) -> Fault:

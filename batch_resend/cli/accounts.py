@@ -31,8 +31,8 @@ from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 KEY_VARIABLE = "DIGICERT_API_KEY"
 CREDENTIAL = "digicert-api-key"  # LoadCredential=digicert-api-key:/path (systemd.exec(5))
 WHERE_TO_PUT_IT = (
-    "put it into a file and name that with --api-key-file, or into the variable "
-    f"{KEY_VARIABLE}; --profile NAME takes a profile's"
+    "put it in a file and name the file with --api-key-file, or put it in the variable "
+    f"{KEY_VARIABLE}; --profile NAME uses a profile's"
 )
 _LONGEST = 64 * 1024  # bytes: a file that is larger holds something else
 _PR_SET_DUMPABLE = 4  # prctl(2), of Linux
@@ -60,7 +60,7 @@ def find_key(path: Path | None) -> str | None:
     """Return the API key as `read_key` does, or None where nothing names one."""
     found = look_for_key(path)
     if found is not None and found.remedy:
-        log.warning("%s can be read by others than its owner: %s", found.where, found.remedy)
+        log.warning("%s can be read by other users: %s", found.where, found.remedy)
     return None if found is None else found.text
 
 
@@ -85,12 +85,12 @@ def _read(path: Path, name: str) -> FoundKey:
             status = os.fstat(file.fileno())
             content = file.read(_LONGEST + 1)
         if len(content) > _LONGEST:
-            raise SettingsError(f"{name}: is too large to be a key")
+            raise SettingsError(f"{name}: too large to be a key")
         text = content.decode("utf-8-sig")  # Windows' editors put a mark in front
     except OSError as error:
         raise SettingsError(f"{name}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{name}: is not a text file") from None
+        raise SettingsError(f"{name}: not a text file") from None
     remedy = _open_to_others(status, path) if stat.S_ISREG(status.st_mode) else None
     return FoundKey(_checked(text, name), name, remedy)
 
@@ -104,8 +104,8 @@ def _open_to_others(status: os.stat_result, path: Path) -> str | None:
     """
     name = quote(str(path))
     if status.st_uid == os.geteuid():
-        return f"chmod 600 {name}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
-    return f"chmod o= {name}, and make it a group's" if status.st_mode & stat.S_IROTH else None
+        return f"run chmod 600 {name}" if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) else None
+    return f"run chmod o= {name}, and give it to a group" if status.st_mode & stat.S_IROTH else None
 
 
 def _checked(text: str, name: str) -> str:
@@ -164,8 +164,8 @@ def refuse_elsewhere(base_url: str) -> None:
     simulator = os.environ.get(_REHEARSAL, base_url)
     if base_url != simulator:
         raise SettingsError(
-            f"this is a rehearsal, at {simulator}: it asks nothing of {base_url}; leave that out, "
-            "or run the command without `simulate`"
+            f"this is a rehearsal at {simulator}, and not at {base_url}: leave that URL out, or "
+            "run the command without `simulate`"
         )
 
 
@@ -215,7 +215,7 @@ class Profile:
     def key_file(self) -> Path:
         """Return where its key is. Raises SettingsError."""
         if self.api_key_file is None:
-            raise SettingsError(f"profile {self.name}: has no api-key-file")
+            raise SettingsError(f"profile {self.name} has no api-key-file")
         return self.api_key_file
 
     def account_by(self, key: str) -> Account:
@@ -235,7 +235,7 @@ def read_profiles(
     for name, values in table.items():
         for key in values:
             if key.replace("_", "-") not in _ALL:
-                why = f"profile {name}: there is no {key}; there are {', '.join(_ALL)}"
+                why = f"profile {name}: there is no option {key}; write one of {', '.join(_ALL)}"
                 raise error((name, key), why)
     found = {}
     for name, values in table.items():
@@ -251,7 +251,7 @@ def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> P
     shared = {key: rest[key] for key in _SHARED if key in rest}
     known = {**shared, **own}
     if wrong := [key for key in _TEXTS if not isinstance(known.get(key, ""), str)]:
-        raise ValueError(f"{wrong[0]} is not a text")
+        raise ValueError(f"{wrong[0]} must be a string")
     has_place = not own.keys().isdisjoint(_PLACE)
     place = own if has_place else shared  # which of the CA's, or what URL: one of them says both
     base_url = place.get("base-url", Region(place.get("region", Region.US)).base_url)
@@ -276,7 +276,7 @@ def _limits(value: object) -> list[str] | None:
         return None
     if isinstance(limits, list) and limits and all(isinstance(one, str) for one in limits):
         return limits
-    raise ValueError(f"{_LIMIT} names none; the word none is for no limit")
+    raise ValueError(f"{_LIMIT} is empty; for no limit, write none")
 
 
 def profiles_of(context: click.Context | None = None) -> Mapping[str, Profile]:

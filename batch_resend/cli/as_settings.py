@@ -12,13 +12,7 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import (
-    Profile,
-    find_key,
-    profiles_of,
-    read_key,
-    refuse_elsewhere,
-)
+from batch_resend.cli.accounts import Profile, find_key, profiles_of, read_key, refuse_elsewhere
 from batch_resend.cli.next_flags import KEPT, next_flags
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
@@ -119,7 +113,7 @@ def notifier_of(options: dict[str, Any]) -> Notifier:
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:
     """Return the windows that --limit names. Raises SettingsError."""
     if not limits:
-        raise SettingsError("--limit: names none; the word none is for no limit")
+        raise SettingsError("--limit: is empty; for no limit, write none")
     try:
         return parse_windows(limits)
     except ValueError as error:
@@ -257,8 +251,8 @@ def _most_in_flight(wanted: int, keys: int) -> int:
         return wanted
     most = within(allowed - besides, keys)
     log.warning(
-        "no more than %d requests are in flight, in place of %d: this process may have %d files "
-        "open, and needs %d for more; raise the limit (ulimit -n, LimitNOFILE=)",
+        "at most %d requests will be in flight instead of %d: this process may have %d files "
+        "open, and needs %d; raise the limit (ulimit -n, LimitNOFILE=)",
         most, wanted, allowed, needed,
     )  # fmt: skip
     return most

@@ -43,8 +43,8 @@ MEANINGS = {
     ExitCode.WRONG_USAGE: "wrong usage",
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
     "report could not be written",
-    ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending, wrong URL, CA "
-    "gone for too long, journal not writable, or the first --max-orders sent",
+    ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending: wrong URL, "
+    "CA down for too long, journal not writable, or --max-orders reached",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing
@@ -56,8 +56,8 @@ OF_DOCTOR = {  # of a command that looks whether a run could send
     ExitCode.ALL_WELL: "nothing would keep a run from sending; there may be warnings",
     ExitCode.NOT_STARTED: "could not start: bad settings",
     ExitCode.STOPPED: "a problem would keep a run from sending; its line says what to do",
-    ExitCode.JOURNAL_BUSY: "another run holds the journal, so the CA was not asked; no problem "
-    "was found besides",
+    ExitCode.JOURNAL_BUSY: "another run holds the journal, so the CA was not asked; no other "
+    "problem was found",
 }
 SIGNALLED = ("129, 130, 143", "interrupted by SIGHUP, SIGINT, SIGTERM")
 
@@ -100,11 +100,7 @@ class ManualOption(click.Option):
     section = OTHER
 
     def __init__(
-        self,
-        *args: Any,
-        carried_to: Collection[str] = (),
-        is_secret: bool = False,
-        **how: Any,
+        self, *args: Any, carried_to: Collection[str] = (), is_secret: bool = False, **how: Any
     ) -> None:
         """Take the commands that a report names, and that are to be given what this one was.
 
@@ -198,7 +194,7 @@ class Parsed(click.ParamType[Any]):
         self,
         name: str,
         parse: Callable[[Any], Any],
-        in_toml: tuple[tuple[type, ...], str] = ((str,), "a text"),
+        in_toml: tuple[tuple[type, ...], str] = ((str,), "a string"),
     ) -> None:
         """Take the types too that it may have in a TOML file, and how they are called."""
         self.name = name

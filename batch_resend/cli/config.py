@@ -112,15 +112,15 @@ class _TomlFile:
             with path.open("rb") as file:
                 content = file.read(_LARGEST + 1)
             if len(content) > _LARGEST:
-                raise SettingsError(f"--config {path}: is larger than 1 MiB: no file of options")
+                raise SettingsError(
+                    f"--config {path}: is larger than 1 MiB, so it is no file of options"
+                )
             self._text = content.decode("utf-8-sig")
             self.values = tomllib.loads(f"{self._text}\n")  # by which it names the last line, too
         except OSError as error:
             raise SettingsError(f"--config {path}: {error.strerror}") from None
         except RecursionError:
-            raise SettingsError(
-                f"--config {path}: lists or tables within too many others"
-            ) from None
+            raise SettingsError(f"--config {path}: lists or tables are nested too deeply") from None
         except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
             raise SettingsError(f"--config {path}: {error}") from None
 
@@ -257,8 +257,8 @@ class _Reader:
     def _unknown_at_top(self, key: str) -> str:
         if having := self._having(key):
             tables = ", ".join(f"[{name}]" for name in having)
-            why = f"{key} means something else from command to command"
-            return f"{why}: put it into one of the tables {tables}"
+            why = f"{key} has another meaning in each command"
+            return f"{why}: put it in one of the tables {tables}"
         if isinstance(self.file.values.get(key), dict):
             return f"there is no command {key}.{did_you_mean(key, (*self.known, PROFILES))}"
         every = {name for has in self.options.values() for name in has}
@@ -268,7 +268,7 @@ class _Reader:
 
 
 _PAIRS = ("FIELD=COLUMN", "KEY=VALUE")  # metavars of options that a table may stand for
-_TEXT = ((str,), "a text")  # the types of TOML that an option takes, and what they are called
+_TEXT = ((str,), "a string")  # the types of TOML that an option takes, and what they are called
 
 
 def option_value(option: click.Option, value: object) -> Any:
@@ -296,11 +296,11 @@ def _texts(option: click.Option, value: object) -> list[str]:
     """Return the texts of an option that takes several; of pairs, a table has them too."""
     if isinstance(value, dict) and option.metavar in _PAIRS:
         if not all(type(one) in (str, int, float) for one in value.values()):
-            raise ValueError("write a table of texts")
+            raise ValueError("write a table of strings")
         return [f"{key}={one}" for key, one in value.items()]
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
-        raise ValueError("write a text, or a list of texts")
+        raise ValueError("write a string, or a list of strings")
     return texts
 
 

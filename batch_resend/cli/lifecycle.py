@@ -37,13 +37,23 @@ Act = Callable[[str], str]  # from the signal's name to the message for the user
 Result = TypeVar("Result")
 
 
+def cancelling(scope: anyio.CancelScope, message: str) -> Act:
+    """Return what has a signal cancel a scope, with a message for the user."""
+
+    def act(_name: str) -> str:
+        scope.cancel()
+        return message
+
+    return act
+
+
 class Interruption:
     """What a signal leads to, which depends on how far the command is."""
 
     def __init__(self) -> None:
         self.caught: int | None = None  # the first signal
         self.scope = anyio.CancelScope()
-        self._act: Act = self._leave
+        self._act: Act = cancelling(self.scope, "Stopping")
 
     @contextmanager
     def leads_to(self, act: Act) -> Iterator[None]:
@@ -70,11 +80,7 @@ class Interruption:
                 self.caught, again_from = number, now + SAME_SIGNAL_S
                 message = self._act(signal.Signals(number).name)
                 with suppress(OSError):  # the terminal may be what has gone
-                    say(f"{message} (once more: quit at once)")
-
-    def _leave(self, _name: str) -> str:
-        self.scope.cancel()
-        return "Stopping"
+                    say(f"{message} (repeat it to quit at once)")
 
 
 @asynccontextmanager
@@ -148,7 +154,9 @@ def run_with_notifier(
             result = result or _cut_short(interruption)
             with (
                 anyio.CancelScope(shield=True) as notifying,
-                interruption.leads_to(lambda _: _cut(notifying)),
+                interruption.leads_to(
+                    cancelling(notifying, "No longer waiting for the notification")
+                ),
             ):
                 await _notify_safely(partial(notifier.ended, result))
         if options["is_json"]:
@@ -156,12 +164,6 @@ def run_with_notifier(
         return result.code
 
     return run_interruptibly(notified)
-
-
-def _cut(notifying: anyio.CancelScope) -> str:
-    """End a notification that takes long; the command's own ending stands."""
-    notifying.cancel()
-    return "No longer waiting for the notification"
 
 
 async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
@@ -201,7 +203,7 @@ def _failed(error: Exception) -> CommandResult:
         return CommandResult(code, declined="nothing was sent: nobody answered")
     if isinstance(error, BrokenPipeError):
         code = SIGNAL_BASE + signal.SIGPIPE
-        return CommandResult(code, error="the reader of the output has left")
+        return CommandResult(code, error="the reader of the output is gone")
     if isinstance(error, BatchResendError):
         return CommandResult(code_of_error(error), error=str(error))
     return CommandResult(ExitCode.NOT_STARTED, error=f"{type(error).__name__}: {error}")

@@ -29,8 +29,8 @@ from batch_resend.version import __version__
 SUBCOMMANDS = {
     "check": ("check", "Show what lists would send. Sends nothing."),
     "cluster": ("worker", "Show how the workers of several hosts are doing."),
-    "config": ("config", "Show where each option has its value; write a file of them."),
-    "completion": ("help", "Print what a shell needs to complete commands."),
+    "config": ("config", "Show each option's value and source; write a file of options."),
+    "completion": ("help", "Print the completion script for a shell."),
     "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
@@ -42,10 +42,10 @@ SUBCOMMANDS = {
     "send": ("send", "Send every order's mails once, and report on every row."),
     "show": ("history", "Show one run: its lists, limits and counts."),
     "simulate": ("simulate", "Run a local CertCentral to rehearse against."),
-    "sweep": ("sweep", "Have the CA mail again what still waits and is due."),
-    "verify": ("verify", "Ask the CA what has come of a run's orders."),
+    "sweep": ("sweep", "Resend the mails of waiting orders that are due."),
+    "verify": ("verify", "Ask the CA what became of a run's orders."),
     "watch": ("watch", "Watch a run that another process sends."),
-    "worker": ("worker", "Send what `send --distribute` hands out, on any host."),
+    "worker": ("worker", "Send what `send --distribute` distributes, on any host."),
 }
 # What they print is a summary: nobody has to read it for them to end.
 SENDING = frozenset({"resume", "send", "sweep", "worker"})
@@ -121,16 +121,17 @@ class CommandsOnDemand(click.Group, ManualCommand):
     "--config",
     type=click.Path(path_type=Path),
     envvar="BATCH_RESEND_CONFIG",
-    help="TOML file with options; otherwise config.toml in your configuration folder (on Linux "
-    "~/.config/batch-resend/config.toml). Stands before the command. `config init` writes one.",
+    help="TOML file with options. Default: config.toml in your configuration folder (on Linux "
+    "~/.config/batch-resend/config.toml). Goes before the command. `config init` writes one.",
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
     """Resend the approval (DCV) e-mails of many CertCentral orders.
 
-    Reads lists of order, domain and e-mail (CSV, JSON, Excel), sends one request an order within
-    the CA's limits, and reports what became of every row. The API key comes from --api-key-file or
-    the variable DIGICERT_API_KEY. An option is also a variable, BATCH_RESEND_ and its name.
+    Reads lists of orders, domains and e-mail addresses (CSV, JSON, Excel), sends one request per
+    order within the CA's rate limits, and reports what became of every row. The API key comes from
+    --api-key-file or the variable DIGICERT_API_KEY. Each option is also a variable: BATCH_RESEND_
+    and its name.
     """
     words: list[str] = context.meta.get(_WORDS, [])
     if not set(context.help_option_names).isdisjoint(words):
@@ -138,10 +139,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     wanted = context.invoked_subcommand or ""
     if wanted == "config" and "init" in words:
         return  # there is none yet
-    from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
-        find_config,
-        read_config,
-    )
+    from batch_resend.cli.config import find_config, read_config  # noqa: PLC0415 - slow, and --help needs none
     from batch_resend.cli.variables import check_variables  # noqa: PLC0415 - likewise
 
     STREAMS.prints_data = wanted not in SENDING
@@ -223,7 +221,7 @@ def _say_to_programs(code: int, error: str) -> None:
 
 def _say_wrong_usage(error: click.ClickException) -> ExitCode:
     if isinstance(error, click.NoSuchOption) and error.option_name == "--config":
-        where = "--config stands before the command: batch-resend --config FILE ..."
+        where = "--config goes before the command: batch-resend --config FILE ..."
         error = click.UsageError(where, error.ctx)
     error.show()
     _say_to_programs(ExitCode.WRONG_USAGE, error.format_message())

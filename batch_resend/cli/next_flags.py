@@ -1,7 +1,7 @@
 """What of a command line the next ones need, too: in reports, in hints, for a worker's sweeps."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume")  # of the next flags, with a run
+_OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
 
 def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
@@ -40,7 +41,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
             if to in getattr(one, "carried_to", ()) and not (to_keep and one.name == "journal")
         ]
 
-    return NextFlags(
+    given = NextFlags(
         config=_quoted(config_words(context, absolute=to_keep)),
         send=flags(carried(SEND)),
         resume=flags(carried(RESUME)),
@@ -48,34 +49,41 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         watch=flags(("journal",)),
         none_will_do=is_rehearsal(),
     )
+    begun: NextFlags | None = context.meta.get(_OF_RUN)
+    return given if begun is None else _with_those_of(begun, given, context)
+
+
+def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | None]) -> None:
+    """Give this command, and the ones after it, what a run was begun with, where it has no other.
+
+    The limits need nothing: a run keeps to those that it had.
+    """
+    context.meta[_OF_RUN] = _begun_with(run, accounts)
+    if context.get_parameter_source("in_doubt") is ParameterSource.DEFAULT:
+        context.params["in_doubt"] = run.settings.get("in_doubt", context.params["in_doubt"])
 
 
 def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
-    flags = next_flags(context)
-    hold = run.settings.get("in_doubt") == InDoubt.HOLD
-    flags = replace(flags, in_doubt=" --in-doubt hold" if hold else "")
+    return _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+
+
+def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
+    in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
-        masked = "--redact" in flags.send and "--redact" not in kept["send"]
-        more = f"{flags.watch}{' --redact' if masked else ''}"
-        return replace(
-            flags,
-            config=flags.config or kept["config"],
-            send=f"{kept['send']}{more}",
-            resume=f"{kept['resume']}{more}",
-        )
-    return _of_accounts(flags, run, accounts)
+        return NextFlags(kept["send"], kept["resume"], in_doubt, config=kept["config"])
+    place, limits = _in_common(run, accounts or (None,))
+    return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
 
 
-def _of_accounts(flags: NextFlags, run: Run, accounts: Sequence[str | None]) -> NextFlags:
-    """Return the flags for a run of the library's, which keeps none.
+def _in_common(run: Run, names: Sequence[str | None]) -> tuple[str, str]:
+    """Return as flags where all accounts of a run are, and their limits.
 
-    What its accounts have in common goes as a flag: that changes nothing for any of them. What sets
-    them apart stands in the file.
+    It is for a run of the library's, which keeps no flags. What its accounts have in common can go
+    as a flag: that changes nothing for any of them. What sets them apart is in the file.
     """
-    names = accounts or (None,)
     place, limits = "", ""
     urls = {run.url_of(name) for name in names}
     if len(urls) == 1 and urls.isdisjoint({None, Region.US.base_url}):
@@ -83,11 +91,29 @@ def _of_accounts(flags: NextFlags, run: Run, accounts: Sequence[str | None]) -> 
     windows = {run.windows_of(name) for name in names}
     if len(windows) == 1 and windows.isdisjoint({None, tuple(map(str, CA_WINDOWS))}):
         limits = "".join(f" --limit {one}" for one in run.windows_of(names[0]) or ("none",))
+    return place, limits
+
+
+def _with_those_of(begun: NextFlags, given: NextFlags, context: click.Context) -> NextFlags:
+    """Return the flags of a run, and those that this command was given; these win."""
+    is_held = context.params.get("in_doubt", InDoubt.HOLD) == InDoubt.HOLD
     return replace(
-        flags,
-        send=f"{flags.send}{place}{limits}",
-        resume=flags.resume if set(names) == {None} else f"{flags.resume}{place}",
+        given,
+        config=given.config or begun.config,
+        send=_merged(begun.send, given.send),
+        resume=_merged(begun.resume, given.resume),
+        in_doubt=given.in_doubt or (begun.in_doubt if is_held else ""),
     )
+
+
+def _merged(flags: str, others: str) -> str:
+    """Return flags and others; an option that both have is as the others have it."""
+    named = {word for word in shlex.split(others) if word.startswith("--")}
+    kept, is_kept = [], True
+    for word in shlex.split(flags):
+        is_kept = word not in named if word.startswith("--") else is_kept
+        kept += [word] if is_kept else []
+    return f"{_quoted(kept)}{others}"
 
 
 def config_words(context: click.Context, *, absolute: bool = False) -> list[str]:
@@ -98,22 +124,6 @@ def config_words(context: click.Context, *, absolute: bool = False) -> list[str]
 
 def _quoted(words: Sequence[str]) -> str:
     return "".join(f" {shlex.quote(word)}" for word in words)
-
-
-def taken_over(context: click.Context, values: Mapping[str, object]) -> dict[str, object]:
-    """Have options that nobody gave the values that they had earlier; return those.
-
-    The next commands are then given them, too.
-    """
-    taken = {
-        name: value
-        for name, value in values.items()
-        if context.get_parameter_source(name) is ParameterSource.DEFAULT
-    }
-    for name, value in taken.items():
-        context.params[name] = value
-        context.set_parameter_source(name, ParameterSource.DEFAULT_MAP)
-    return taken
 
 
 def as_written(value: object, kind: click.ParamType[Any]) -> str:

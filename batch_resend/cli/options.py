@@ -120,8 +120,8 @@ def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -
     other = "any_product" if param.name == "auto_call" else "auto_call"
     if value and context.params.get(other):
         raise click.UsageError(
-            "--auto-call and --any-product exclude each other: the one sends what is not DV by "
-            "domain-dcv, the other by the order's own call."
+            "--auto-call and --any-product exclude each other: the first sends what is not DV by "
+            "domain-dcv, the second by the order's own call."
         )
     return value
 
@@ -150,7 +150,7 @@ report_dir_option = option(
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_PATTERN,
     callback=_checked_pattern,
-    help="Where the report goes: {run} stands for the run's name, {date} for its day in UTC.",
+    help="Folder for the report: {run} stands for the run's name, {date} for its day in UTC.",
 )
 report_url_option = option(
     "--report-url",
@@ -158,7 +158,7 @@ report_url_option = option(
     carried_to=(RESUME,),
     type=Parsed("url", url_of),
     callback=_checked_pattern,
-    help="Where a web server has that folder, with {run} and {date} likewise: pings and "
+    help="URL of that folder on your web server, with {run} and {date} as above: pings and "
     "notifications link to the page.",
 )
 order_url_option = option(
@@ -166,8 +166,8 @@ order_url_option = option(
     carried_to=(RESUME,),
     type=ORDER_URL,
     metavar="URL",
-    help="Where the CA's console shows an order, with {order} for its number: order numbers in "
-    "report.html are links then.",
+    help="URL of an order in the CA's console, with {order} for its number: order numbers in "
+    "report.html become links.",
 )
 redact_option = flag(
     "--redact",
@@ -177,7 +177,7 @@ redact_option = flag(
 any_product_option = flag(
     "--any-product",
     "Send dv-resend for orders that are not DV too: the CA's older pages say that it is for DV "
-    "only, the newest one does not. Status and validation are looked at as ever.",
+    "only, the newest one does not. Status and validation still count.",
     carried_to=(SEND, RESUME),
     callback=_one_way_only,
 )
@@ -190,28 +190,28 @@ list_options = together(
         type=Pairs("FIELD=COLUMN", mapping),
         metavar="FIELD=COLUMN",
         multiple=True,
-        help="Which column holds what; repeatable. Usual headings are known.",
+        help="Which column holds which field; repeatable. Common headings are recognized.",
     ),
     option(
         "--ignore",
         "ignored",
         metavar="COLUMN",
         multiple=True,
-        help="A column that is not to be read, whatever it seems to hold; repeatable.",
+        help="A column to leave unread, whatever it seems to hold; repeatable.",
     ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
     option(
         "--delimiter",
         metavar="CHAR",
-        help="Between the cells of CSV lists: one character, or tab. Otherwise it is found.",
+        help="Delimiter of CSV lists: one character, or tab. Default: detected.",
     ),
     option(
         "--encoding",
         metavar="NAME",
-        help="Of text that has no byte order mark and is not UTF-8, such as cp1252.",
+        help="Encoding of text that is not UTF-8 and has no byte order mark, such as cp1252.",
     ),
-    flag("--no-header", "The lists have no heading row; --map counts columns, from 1."),
-    option("--sheet", metavar="NAME", help="Of Excel files, where several have cells."),
+    flag("--no-header", "The lists have no heading row; --map then takes column numbers, from 1."),
+    option("--sheet", metavar="NAME", help="Sheet of an Excel file, if several have cells."),
     option(
         "--call",
         type=click.Choice([call.value for call in Call]),
@@ -220,17 +220,17 @@ list_options = together(
     ),
     flag(
         "--auto-call",
-        "domain-dcv for rows that name no call and whose product is not DV.",
+        "Use domain-dcv for rows that name no call and whose product is not DV.",
         callback=_one_way_only,
     ),
     any_product_option,
     flag(
         "--all-statuses",
-        "Send whatever an export of the CA says of an order's status, validation, product.",
+        "Send whatever status, validation and product the CA's export gives for an order.",
     ),
     flag(
         "--all-domains",
-        "For rows without domain and address, in lists that have some: have the CA mail its "
+        "For rows without domain and address, in lists that have some: let the CA mail its "
         "contacts on file for every pending domain of the order.",
     ),
     carried_to=(SEND,),
@@ -245,21 +245,21 @@ ca_options = together(
         metavar="NAME",
         is_eager=True,
         callback=take_profile,
-        help="An account that the TOML file describes: key, region, limits, locale.",
+        help="An account in the TOML file: key, region, limits, locale.",
     ),
     option(
         "--api-key-file",
         carried_to=(SEND, RESUME),
         type=PATH,
-        help=f"File with the API key; else the variable {KEY_VARIABLE}, or systemd's credential "
-        f"{CREDENTIAL}.",
+        help=f"File with the API key. Without it: the variable {KEY_VARIABLE}, or systemd's "
+        f"credential {CREDENTIAL}.",
     ),
     option(
         "--region",
         carried_to=(SEND, RESUME),
         type=click.Choice([region.value for region in Region]),
         default=Region.US.value,
-        help="Which of the CA's platforms.",
+        help="Which platform of the CA.",
     ),
     *settings_options(Part.CA),
 )
@@ -268,7 +268,9 @@ retry_options = together("Trying again", *settings_options(Part.RETRIES))
 again_options = together(
     "Trying again",
     *settings_options(Part.REPEATS),
-    flag("--again", "Repeat acknowledged requests: a cooldown of 0.", carried_to=(SEND, RESUME)),
+    flag(
+        "--again", "Send acknowledged requests again: a cooldown of 0.", carried_to=(SEND, RESUME)
+    ),
 )
 report_options = together(
     "Journal and report",
@@ -290,10 +292,11 @@ asking_options = together(
     "When not to send",
     flag(
         "--preflight",
-        "Ask the CA about each request first: skip what waits for no mail, refuse what would mail "
-        "others than it asks for.",
+        "Ask the CA about each request first: skip what needs no mail, refuse what would mail "
+        "anyone it does not name.",
+        carried_to=(RESUME,),
     ),
-    flag("--yes", "Don't ask before sending (asked wherever there is a terminal)."),
+    flag("--yes", "Do not ask before sending. (`send` asks if there is a terminal.)"),
     flag("--dry-run", "Show what would be sent, and send nothing."),
 )
 
@@ -305,20 +308,21 @@ notify_options = together(
         is_secret=True,
         metavar="URL",
         is_eager=True,
-        help="Where the summary is posted as JSON at the end, such as a Slack webhook.",
+        help="URL to post the summary to at the end, as JSON, such as a Slack webhook.",
     ),
     option(
         "--ping-url",
         is_secret=True,
         metavar="URL",
         is_eager=True,
-        help="A watchdog's, as healthchecks.io has them: URL/start, then URL or URL/fail.",
+        help="URL of a watchdog, such as healthchecks.io: requests URL/start, then URL or "
+        "URL/fail.",
     ),
     option(
         "--metrics-file",
         is_eager=True,
         type=FILE,
-        help="Metrics of the run for Prometheus' textfile collector: NAME.prom.",
+        help="File for metrics of the run, for Prometheus' textfile collector: NAME.prom.",
     ),
 )
 
@@ -326,7 +330,7 @@ notify_options = together(
 def make_log_options(
     verbose: str,
     *more: Callable[[Any], Any],
-    quiet: str = "Only the summary and errors, and the plan where you are asked.",
+    quiet: str = "Only errors and the summary, and the plan if you are asked.",
 ) -> Callable[[Command], Command]:
     """Return the options of what is shown, and what -q and -v mean by it."""
     return together(
@@ -337,7 +341,7 @@ def make_log_options(
             "--log-format",
             type=click.Choice(["text", "json"]),
             default="text",
-            help="How log lines look.",
+            help="Format of log lines.",
         ),
         *more,
     )
@@ -355,28 +359,31 @@ progress_option = option(
     "--progress",
     type=click.Choice([style.value for style in Style]),
     default=Style.AUTO.value,
-    help="How far it is, on standard error. auto: drawn on a terminal, a line every ten seconds "
-    "elsewhere, nothing with -q. json: an object a line, every second.",
+    help="Progress, on standard error. auto: a live view on a terminal, otherwise a line every "
+    "ten seconds, nothing with -q. json: a JSON object per line, every second.",
 )
 log_file_option = option(
     "--log-file",
     type=FILE,
-    help="Append the log here, whatever -q and -v say.",
+    help="File to append the log to, whatever -q and -v say.",
 )
 log_level_option = option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
-    help="What --log-file has. info: beginnings, ends, pauses, stops. debug: every attempt, too.",
+    help="What goes into --log-file. info: starts, ends, pauses, stops. debug: also every attempt.",
 )
 _log_file_options = (log_file_option, log_level_option)
 log_options = make_log_options("Every attempt.", *_log_file_options)
 progress_and_log_options = make_log_options("Every attempt.", progress_option, *_log_file_options)
-check_log_options = make_log_options("Every row and order that there is a remark on.")
+check_log_options = make_log_options("List every row and order with a remark.")
 
 _distribute_option = together(
     "Who sends",
-    flag("--distribute", "Workers, on any hosts: see `worker`. For a journal in PostgreSQL."),
+    flag(
+        "--distribute",
+        "Let workers on any host send the run: see `worker`. Needs a journal in PostgreSQL.",
+    ),
 )
 
 send_options = together(

@@ -90,7 +90,7 @@ def mapping(text: str) -> tuple[Field, str]:
 
 MAX_REJECTED = Share.parse("20%")  # unless the option says otherwise
 DURATION = Parsed("duration", parse_duration, ((str, int, float), 'a length of time, such as "1h"'))
-SHARE = Parsed("N|N%", Share.parse, ((str, int), "a text"))
+SHARE = Parsed("N|N%", Share.parse, ((str, int), "a string"))
 PLACE = Parsed("file or url", _place_of_journal)
 ORDER_URL = Parsed("url", _url_with_order)
 PATH = click.Path(path_type=Path)

@@ -59,8 +59,8 @@ def check_variables(
 def _refuse_empty(name: str, value: str) -> None:
     if not value or (not value.strip() and name not in _MAY_BE_BLANK):
         raise SettingsError(
-            f"the variable {name} is empty: give it a value, or unset it. An empty limit is not "
-            "taken for none"
+            f"the variable {name} is empty: give it a value, or unset it. An empty limit does not "
+            "mean no limit"
         )
 
 

@@ -64,7 +64,9 @@ class SweepAt:
 
     def __post_init__(self) -> None:
         if not croniter.is_valid(self.cron):
-            raise SettingsError(f"{self.cron!r} names no times: write '0 2 * * *', as cron has it")
+            raise SettingsError(
+                f"{self.cron!r} is not a schedule: write, for example, '0 2 * * *', as in cron"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class Worker:
             else:
                 await self._send_here(job, chunk)
         except UnknownRun:
-            log.warning("run %s is not known any more", chunk.run)
+            log.warning("run %s no longer exists", chunk.run)
         except JournalError as error:
             self._fail(error)
 
@@ -128,7 +128,7 @@ class Worker:
             await self._leave_to_others(job, run, chunk)
             return
         except Exception:
-            log.exception("an error in batch-resend itself; please report it")
+            log.exception("internal error of batch-resend; please report it")
             await self._leave_to_others(job, run, chunk)
             return
         if sender.journal_error is not None:
@@ -169,7 +169,9 @@ class Worker:
         key, *others = settings.keys(chunk.accounts)
         if others:
             names = ", ".join(name or "the command's own" for name in chunk.accounts)
-            raise SettingsError(f"the accounts {names} are to go by one key, and here do not")
+            raise SettingsError(
+                f"the accounts {names} use one key in the run, and several keys here"
+            )
         self._channels.refuse_elsewhere(run, chunk.accounts)
         channels = Channels(settings, self._channels.journal, self._channels.clock)
         async with self._turn:

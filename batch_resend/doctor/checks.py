@@ -10,14 +10,7 @@ from typing import Any
 from batch_resend.certcentral import Failure, Probe, Step
 from batch_resend.clock import format_duration
 from batch_resend.doctor.comparison import orders_of
-from batch_resend.doctor.findings import (
-    Answer,
-    Check,
-    Failed,
-    Finding,
-    Result,
-    Trouble,
-)
+from batch_resend.doctor.findings import Answer, Check, Failed, Finding, Result, Trouble
 from batch_resend.doctor.shapes import DV
 from batch_resend.folders import Place
 from batch_resend.model import Reply
@@ -67,7 +60,7 @@ def _bytes(count: int) -> str:
 # In what is said: {end} is what is connected to, the proxy or else the CA, {port} its port.
 _FAILED = {
     Step.NAME: (Check.NAME, "{end} has no address"),
-    Step.CONNECTION: (Check.CONNECTION, "{end} takes no connection at port {port}"),
+    Step.CONNECTION: (Check.CONNECTION, "{end} accepts no connection at port {port}"),
     Step.PROXY_TLS: (Check.PROXY, "no TLS with the proxy {proxy}"),
     Step.TUNNEL: (Check.PROXY, "{proxy} does not connect to {ca}"),
     Step.TLS: (Check.TLS, "no trusted connection to {ca}"),
@@ -90,13 +83,14 @@ _TLS_REMEDIES = (  # by words of the reason; the first that has one
     ),
     (
         ("not valid for", "mismatch"),
-        "The certificate is another host's: check --base-url, and what stands in between.",
+        "The certificate is another host's: check --base-url, and the proxy or firewall in "
+        "between.",
     ),
     (
         ("issuer", "self-signed", "self signed"),
-        "Something in between may show a certificate of its own, as a company's proxy does: name "
-        "the authority that issued it with --ca-file. `openssl s_client -connect {tls} </dev/null` "
-        "shows who that is.",
+        "Something in between, such as a company's proxy, may show a certificate of its own: name "
+        "the authority that issued it with --ca-file. `openssl s_client -connect {tls} "
+        "</dev/null` shows who that is.",
     ),
     (
         ("",),
@@ -122,7 +116,7 @@ def check_network(probe: Probe, now: float, *, is_proxy_left_out: bool) -> list[
 
 def _connected(check: Check, probe: Probe, now: float) -> Finding:
     if check is Check.TLS and not probe.is_encrypted:
-        detail = "plain HTTP, which is spoken within this machine only"
+        detail = "plain HTTP, which is allowed within this machine only"
         return Finding(check, Result.NOT_CHECKED, detail)
     places = _places(probe)
     match check:
@@ -130,7 +124,7 @@ def _connected(check: Check, probe: Probe, now: float) -> Finding:
             detail = f"{places['end']} {_address(probe, places['host'])}"
         case Check.CONNECTION:
             at = probe.connected_to or places["host"]
-            detail = f"{at} takes connections at port {places['port']}"
+            detail = f"{at} accepts connections at port {places['port']}"
         case Check.PROXY:
             detail = f"{probe.proxy} connects to {places['ca']}"
         case _:
@@ -202,7 +196,7 @@ def check_account(content: Any) -> Finding:
     whose = f": account {account}" if account else ""
     user = _part(content, "username")
     user_name = f", user {user}" if user else ""
-    return Finding(Check.ACCOUNT, Result.OK, f"the CA takes the key{whose}{user_name}")
+    return Finding(Check.ACCOUNT, Result.OK, f"the CA accepts the key{whose}{user_name}")
 
 
 def check_permission(user: Any, keys: Any) -> Finding:
@@ -235,7 +229,7 @@ def check_permission(user: Any, keys: Any) -> Finding:
         return found(
             Result.WARNING,
             f"role {names}: the key reaches the orders that its own user has placed",
-            "For all orders of the account take a key of a manager or an administrator.",
+            "To reach all orders of the account, use the key of a manager or an administrator.",
         )
     if not roles and not restrictions:
         return found(Result.NOT_CHECKED, "the CA does not say")
@@ -272,13 +266,13 @@ def check_clock(answer: Answer) -> Finding:
     off = (answer.sent_at + reply.received_at) / 2 - theirs
     unsure = (reply.received_at - answer.sent_at) / 2 + 0.5
     if abs(off) - unsure <= CLOCK_OFF_S:
-        return found(Result.OK, f"as the CA's, within {CLOCK_OFF_S:g} s")
+        return found(Result.OK, f"the same as the CA's, within {CLOCK_OFF_S:g} s")
     return found(
         Result.WARNING,
         f"this machine's is {format_duration(abs(off))} {'ahead of' if off > 0 else 'behind'} the "
         "CA's",
-        "Have NTP set it (`timedatectl`): pauses that the CA asks for, and the age of orders, are "
-        "read off it.",
+        "Have NTP set it (`timedatectl`): pauses that the CA asks for, and the age of orders, "
+        "depend on it.",
     )
 
 
@@ -290,7 +284,7 @@ def check_orders(lists: Mapping[str, Any]) -> Finding:
     for status, content in lists.items():
         if isinstance(content, Failed):
             detail = f"the list of orders that are {status}: {content.detail}"
-            remedy = f"{content.remedy} `send` does without; sweep, export and verify do not."
+            remedy = f"{content.remedy} `send` works without it; sweep, export and verify do not."
             return Finding(Check.ORDERS, content.result, detail, remedy)
     counts = {status: _count(content) for status, content in lists.items()}
     waiting = ", ".join(f"{count} {status}" for status, count in counts.items() if count)

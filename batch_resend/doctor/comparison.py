@@ -7,14 +7,7 @@ from functools import cache
 from typing import Any
 
 from batch_resend.doctor import shapes
-from batch_resend.doctor.findings import (
-    NOTHING,
-    Check,
-    Deviation,
-    Failed,
-    Finding,
-    Result,
-)
+from batch_resend.doctor.findings import NOTHING, Check, Deviation, Failed, Finding, Result
 from batch_resend.doctor.shapes import Field, Kind, Need, Vocabulary, kind_of, sanitized
 
 MISSING = "missing"
@@ -151,7 +144,7 @@ def _why_not(value: object, field: Field, vocabulary: Vocabulary, *, is_dv: bool
 def check_shape(check: Check, content: Any, fields: tuple[Field, ...], key: str) -> Finding:
     """Compare what the CA says of one thing with what is expected."""
     if isinstance(content, Failed):
-        return _unread(check, content, "`send` does without; sweep, export and verify may not.")
+        return _unread(check, content, "`send` works without it; sweep, export and verify may not.")
     return _finding(check, compare(content, fields, key), sanitized(content, key))
 
 

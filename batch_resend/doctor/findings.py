@@ -163,7 +163,7 @@ _WORDS = {
     Trouble.REFUSED: "the CA refuses this",
 }
 _REMEDIES = {  # where it is not that of the CA's code
-    Trouble.TOO_MANY: "Others use this key, or its limit is lower than --limit: wait for some "
+    Trouble.TOO_MANY: "Others use this key, or its limit is lower than --limit: wait a few "
     "minutes.",
     Trouble.UNAVAILABLE: "Run this again later; a run would wait for --patience.",
 }
@@ -177,7 +177,7 @@ def content_of(answer: Answer, base_url: str) -> Any:
     """Return what an answer has, as JSON; NOTHING where it is empty; or Failed."""
     reply, verdict = answer.result, answer.verdict
     if isinstance(reply, Fault):
-        remedy = "Run this again; if it stays so, look at the network, and raise --timeout."
+        remedy = "Run this again; if that does not help, look at the network, and raise --timeout."
         return Failed(Trouble.NO_ANSWER, f"no answer: {verdict.error_message}", remedy)
     if trouble := _trouble(verdict):
         return Failed(trouble, *_in_words(trouble, verdict, base_url))
@@ -187,7 +187,9 @@ def content_of(answer: Answer, base_url: str) -> Any:
         content = from_json(reply.body)
     except ValueError:
         detail = f"HTTP {reply.status}, and what came is not JSON"
-        return Failed(Trouble.UNREADABLE, detail, "Check --base-url, and what stands in between.")
+        return Failed(
+            Trouble.UNREADABLE, detail, "Check --base-url, and the proxy or firewall in between."
+        )
     return content
 
 

@@ -61,8 +61,8 @@ def _why_added(key: str, texts: Collection[str]) -> str | None:
         return None
     if any(map(holds_domain, texts)) or (is_remark(key) and any(map(str.strip, texts))):
         return (
-            f"the key {key!r} is none of the CA's and is not read, and all domains of the "
-            f"order would be mailed: if that is right, {ignore_flag(key)}"
+            f"the key {key!r} is not one of the CA's keys and is not read, so every pending "
+            f"domain of the order would be mailed: if that is right, {ignore_flag(key)}"
         )
     return None
 
@@ -70,9 +70,9 @@ def _why_added(key: str, texts: Collection[str]) -> str | None:
 def _why_of_domain(key: str, texts: Collection[str]) -> str | None:
     if any(map(holds_domain, texts)):
         return (
-            f"there is a domain in the key {key!r}, which is not known to hold those to "
-            f"approve. If it does: {pair_flags(key, None)}; if the CA is to mail all domains "
-            f"of the order that wait: --all-domains {ignore_flag(key)}"
+            f"there is a domain in the key {key!r}, which is not known to hold those to approve. "
+            f"If it does: {pair_flags(key, None)}; if the CA is to mail every pending domain of "
+            f"the order: --all-domains {ignore_flag(key)}"
         )
     return None
 
@@ -128,7 +128,7 @@ def refuse_unread_address(
     flags = pair_flags(*(None if at is None else names[at] for at in places))
     raise ValueError(
         f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
-        f"mail. If it does: {flags}; if the CA is to mail all domains of the order that wait: "
+        f"mail. If it does: {flags}; if the CA is to mail every pending domain of the order: "
         f"--all-domains {ignore_flag(found)}"
     )
 

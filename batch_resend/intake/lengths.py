@@ -27,7 +27,6 @@ _NEAR = 100  # orders apart: a number of one digit more may follow
 _BY_TURNS = 0.9  # of the rows differ in length from the one before
 _DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _IN_THIS_AGE = range(1990, 2100)
-_PLAIN_NUMBER = re.compile("[1-9][0-9]{0,19}|")  # most are that
 _ZEROS = re.compile(r"[\s'\u2019\"=#]*0\d")
 
 Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
@@ -104,21 +103,23 @@ class OrderNumbers:
 
     def _title_error(self, line: int, title: str) -> InputError:
         return InputError(
-            f"{self._name}, line {line}: {shown(title)} stands there as a title, or a remark, "
-            "does: are all rows of the list orders to mail? Take out those that are not, and that "
-            "line"
+            f"{self._name}, line {line}: {shown(title)} is there, like a title or a remark: are "
+            "all rows of the list orders to mail? Remove those that are not, and that line"
         )
 
     def _unlike_the_cas(self, number: str) -> str:
         if number.startswith("0"):
-            why = "begins with 0, as none of the CA's does"
+            why = "begins with 0, as no order number of the CA does"
         elif not _LEAST_DIGITS <= len(number) <= _MOST_DIGITS:
-            why = f"has {_digits(len(number))}; the CA's have {_LEAST_DIGITS} to {_MOST_DIGITS}"
+            why = (
+                f"has {_digits(len(number))}; those of the CA have {_LEAST_DIGITS} to "
+                f"{_MOST_DIGITS}"
+            )
         else:
             return ""
         return (
-            f"its number {number} {why}: is it an order's? If it is, --all-domains has the CA mail "
-            f"all its domains that wait (or yes in a column {Field.ALL_DOMAINS})"
+            f"its number {number} {why}: is it an order's? If it is, --all-domains has the CA "
+            f"mail all its pending domains (or write yes in a column {Field.ALL_DOMAINS})"
         )
 
     def _sum(self, number: str) -> str:
@@ -173,33 +174,35 @@ class OrderNumbers:
             self._usual.add(_form(number))
             return ""
         usual = " or ".join(str(zero + digits) for zero, digits in sorted(self._usual))
-        remedy = f"write yes into a column {Field.ALL_DOMAINS}"
+        remedy = f"write yes in a column {Field.ALL_DOMAINS}"
         return (
-            f"its number {number} has {_digits(len(number))}, where others have {usual}: is it a "
-            "whole one, and an order's? If it is, "
-            + (f"{remedy}, in every row that is to go" if names_nobody else _OF_ITS_OWN)
+            f"its number {number} has {_digits(len(number))}, where others have {usual}: is it "
+            "complete, and an order's? If it is, "
+            + (f"{remedy}, in every row that is to be sent" if names_nobody else _OF_ITS_OWN)
         )
 
     def refuse(self) -> None:
         """Raise InputError where the numbers as a whole may be none of orders."""
         if self._title and self._rows and may_narrow(self._title[1]):
             raise self._title_error(*self._title)
-        of_the_cas = "are these orders of the CA's? If they are: --all-domains"
+        of_the_cas = "are these orders of the CA? If they are: --all-domains"
         if self._rows and self._are_dates:
             _, number = self._first or (0, "")
-            raise InputError(f"{self._name}: each number is a date, as {number} is: {of_the_cas}")
+            raise InputError(
+                f"{self._name}: every number looks like a date, such as {number}: {of_the_cas}"
+            )
         if self._first and self._rows > 2 and int(self._first[1]) * 2 == self._total:
             raise InputError(
-                f"{self._name}, line {self._first[0]}: its number is the sum of those below, as in "
-                "a row of totals: take it out"
+                f"{self._name}, line {self._first[0]}: its number is the sum of those below, as "
+                "in a row of totals: remove it"
             )
         if two := self._two_kinds():
             one, other = two
             raise InputError(
-                f"{self._name}, line {other.line}: numbers of {_digits(len(other.number))}, "
-                f"{other.number} the first, stand beside about as many of "
-                f"{_digits(len(one.number))}, {one.number} the first: which are orders of the "
-                "CA's? Take out the others; if all are: --all-domains"
+                f"{self._name}, line {other.line}: numbers of {_digits(len(other.number))}, such "
+                f"as {other.number}, are beside about as many of {_digits(len(one.number))}, such "
+                f"as {one.number}: which are orders of the CA? Remove the others; if all are: "
+                "--all-domains"
             )
 
     def _two_kinds(self) -> tuple[_Part, _Part] | None:
@@ -306,8 +309,9 @@ def digits_of(text: object) -> str:
 
 def number_of(cells: Sequence[str] | None, at: int | None) -> str:
     """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
-    cell = cells[at] if cells is not None and at is not None and at < len(cells) else ""
-    return cell if _PLAIN_NUMBER.fullmatch(cell) else _as_number(cell)
+    if cells is None or at is None or at >= len(cells):
+        return ""
+    return _as_number(cells[at])
 
 
 def _number(record: object) -> str:

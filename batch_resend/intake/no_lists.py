@@ -27,7 +27,7 @@ _SIGNATURES = (
     (b"GIF8", "a picture", "give a list of text"),
     (b"7z\xbc\xaf\x27\x1c", "packed with 7-Zip", _UNPACK),
     (b"Rar!\x1a\x07", "packed with RAR", _UNPACK),
-    (b"bplist00", "a property list of macOS, as it stands for a file that is elsewhere",
+    (b"bplist00", "a property list of macOS, which stands for a file elsewhere",
      "give the file itself"),
     (b"L\0\0\0\x01\x14\x02\0", "a Windows shortcut", "give the file itself"),
 )  # fmt: skip
@@ -108,7 +108,7 @@ def refuse_bytes(name: str, head: bytes) -> None:
     if base.startswith("~$") and 0 in head:
         raise _no_list(name, "a lock file of Office, beside a file that is open", _give(base, "~$"))
     if _PDF.match(head):
-        raise _no_list(name, "a PDF document", "get the table in it as CSV or .xlsx")
+        raise _no_list(name, "a PDF document", "save its table as CSV or .xlsx")
     if _BZIP2.match(head):
         raise _no_list(name, "packed with bzip2", _UNPACK)
     if head[_TAR] == b"ustar":
@@ -192,4 +192,4 @@ def _give(base: str, mark: str) -> str:
 
 
 def _no_list(name: str, what: str, remedy: str) -> InputError:
-    return InputError(f"{name}: is {what}: {remedy}")
+    return InputError(f"{name} is {what}: {remedy}")

@@ -38,7 +38,7 @@ _LONGEST_MARK = 12  # characters of what may mark rows
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
 AS_ONE_TEXT = ("row",)  # behind them: the row as it stood
 OWN_COLUMNS = (*ABOUT_REJECTED, *AS_ONE_TEXT)
-_WHAT_TO_DO = ": correct it first (or empty its reason, if it is right as it stands)"
+_WHAT_TO_DO = ": correct it first (or empty its reason, if it is right as it is)"
 # What another option, or another profile, may put right without a change of the row.
 _BY_OPTION = "--all-domains"
 _BY_PROFILE = "no profile describes"
@@ -108,8 +108,8 @@ class PassedOver:
             if is_mark and at in self.blank and not (self.names and is_remark(self.names[at])):
                 raise InputError(
                     f"{where}: some rows have {shown(*words)} in {self._called(at)!r}, others "
-                    "nothing: it may say which are to be sent, and is not read. Take out the rows "
-                    f"that are not; then {ignore_flag(self._called(at))}"
+                    "nothing: that may say which are to be sent, and is not read. Remove the "
+                    f"rows that are not, then add {ignore_flag(self._called(at))}"
                 )
 
     def _may_say_not_to_send(self, at: int, says: Says) -> bool:
@@ -132,8 +132,8 @@ class PassedOver:
         called, name = self._called(at), in_one_line(self.names[at]) if self.names else ""
         if self.names and not name:
             return (
-                f"{called} has no heading and is not read, and all domains of each order would be "
-                "mailed. Write what it holds above it; or, if nothing in it says otherwise: "
+                f"{called} has no heading and is not read, so every pending domain of each order "
+                "would be mailed. Give it a heading; or, if nothing in it says otherwise: "
                 f"{ignore_flag(called)}"
             )
         return why_narrower(repr(called), called, [name], [cell])
@@ -188,11 +188,11 @@ class PassedOver:
         called = [self._name(at) or unnamed(at) for at in places]
         name = self._name(next(iter(places)))
         named = [one for one in dict.fromkeys(called) if self.names and one not in self.ignored]
-        does = f": {self._flags(cells)}" if name else ", write above it what it holds"
+        does = f": {self._flags(cells)}" if name else ", give it a heading"
         raise InputError(
-            f"{where}: there is {what} in the column {called[0]!r}, and no column is known to hold "
-            f"{of_what}. If it does{does}; if the CA is to mail all domains of each order that "
-            f"wait: {' '.join(('--all-domains', *map(ignore_flag, named)))}"
+            f"{where}: there is {what} in the column {called[0]!r}, and no column is known to "
+            f"hold {of_what}. If it does{does}; if the CA is to mail every pending domain of each "
+            f"order: {' '.join(('--all-domains', *map(ignore_flag, named)))}"
         )
 
     def _held(self, cells: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -6,13 +6,7 @@ from operator import itemgetter
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.cells import is_nothing, several, shown, trimmed
-from batch_resend.intake.entries import (
-    Pairs,
-    UnusableError,
-    notes_of,
-    pairs_of,
-    parsed,
-)
+from batch_resend.intake.entries import Pairs, UnusableError, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
 from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.reading import Reading
@@ -26,9 +20,9 @@ _NOTE_OF_WORD = {
 }
 
 NAMES_NOBODY = (
-    "no domain and no e-mail address, in a list that has some: write them, or yes into a column "
-    f"{Field.ALL_DOMAINS} (or say --all-domains) to have the CA mail all domains of the order that "
-    "wait"
+    "no domain and no e-mail address, in a list that has some: add them, or write yes in a "
+    f"column {Field.ALL_DOMAINS} (or use --all-domains) to have the CA mail every pending domain "
+    "of the order"
 )
 
 _SAYS_NO = (
@@ -76,7 +70,7 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     """
     described = CALLS[asked.call]
     unfit = None
-    if record.kept and not record.complaint:
+    if (record.kept or record.texts.get(Field.PRODUCT)) and not record.complaint:
         asked.kept, unfit = _kept(record)
     if described.is_about_domain:
         asked.subject = _domain(record)
@@ -103,6 +97,8 @@ def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError
                 kept.append((which, parsed(record, which, text)))
         except UnusableError as unusable:
             unfit = unfit or unusable
+    if product := record.text(Field.PRODUCT):
+        kept.append((Field.PRODUCT, product))
     return tuple(kept), unfit
 
 
@@ -133,10 +129,10 @@ def _refuse_unfit(record: RawRecord, asked: _Asked, reading: Reading) -> None:
     if not (asked.entries or asked.all_domains):
         _refuse_without_addresses(record, described, reading)
     if described.addresses is Addresses.REQUIRED and not asked.entries:
-        raise UnusableError(Problem.EMAIL, f"{asked.call} needs an e-mail address: of whom to mail")
+        raise UnusableError(Problem.EMAIL, f"{asked.call} needs an e-mail address: the one to mail")
     if asked.entries and asked.all_domains:
         raise UnusableError(
-            Problem.PAIR, "asks for all domains, and names some beside: which is meant?"
+            Problem.PAIR, "asks for all domains, but also names some: which is meant?"
         )
     if record.uncorrected:  # what else is wrong with it says it better
         raise UnusableError(Problem.FORM, record.uncorrected)
@@ -178,7 +174,7 @@ def _names_domain_by_number(record: RawRecord) -> bool:
 def _unread_sign(name: str) -> str:
     return (
         f"names no address, and {name!r} holds one, or a domain, and is not read: write it where "
-        "it is read; or, if the CA is to mail all domains of the order that wait: --all-domains "
+        "it is read; or, if the CA is to mail every pending domain of the order: --all-domains "
         f"{ignore_flag(name)}"
     )
 
@@ -193,18 +189,18 @@ def _needs_the_word(record: RawRecord, described: Description) -> str:
     if not described.is_about_domain and _names_domain_by_number(record):
         return (
             f"names a domain by its number, and {Call.DV_RESEND} takes none: --call "
-            f"{Call.DOMAIN_DCV}, or yes in a column {Field.ALL_DOMAINS} (or --all-domains) to have "
-            "the CA mail all domains of the order that wait"
+            f"{Call.DOMAIN_DCV}, or yes in a column {Field.ALL_DOMAINS} (or --all-domains) to "
+            "have the CA mail every pending domain of the order"
         )
     if Field.ALL_DOMAINS in record.names and not record.has_addresses:
         return (
-            f"nothing in the column {Field.ALL_DOMAINS}: write yes there (or say --all-domains) to "
-            "have the CA mail all domains of the order that wait"
+            f"nothing in the column {Field.ALL_DOMAINS}: write yes there (or use --all-domains) "
+            "to have the CA mail every pending domain of the order"
         )
     if described.is_about_domain:
         return (
-            "no e-mail address, in a list that has a column for it: write one, or yes into a "
-            f"column {Field.ALL_DOMAINS} (or say --all-domains) to have the CA mail all its "
+            "no e-mail address, in a list that has a column for it: add one, or write yes in a "
+            f"column {Field.ALL_DOMAINS} (or use --all-domains) to have the CA mail all its "
             "contacts for the domain"
         )
     return NAMES_NOBODY
@@ -259,8 +255,8 @@ def _account(record: RawRecord, reading: Reading) -> str | None:
         name = own_name(record.names.get(Field.ACCOUNT, Field.ACCOUNT))
         raise UnusableError(
             Problem.ACCOUNT,
-            f"no profile describes the account {shown(named)}, for there is none: describe it "
-            "(batch-resend help accounts), or, if the column is about something else: "
+            f"no profile describes the account {shown(named)}, because there are no profiles: add "
+            "one (batch-resend help accounts), or, if the column is about something else: "
             f"{ignore_flag(name)}",
         )
     if named not in reading.accounts:

@@ -12,11 +12,10 @@ from itertools import repeat
 
 from batch_resend.calls import CALLS
 from batch_resend.intake.cells import failed_formula, trimmed
-from batch_resend.intake.fields import Field
+from batch_resend.intake.fields import SUBJECTS, Field
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import (
     LONG_NUMBER,
-    NUMBERS,
     STRAY_CR,
     RowsBefore,
     TableRow,
@@ -139,10 +138,9 @@ class Shape:
         same_in_all = count == self.usual and self._is_unmistakable(cells)
         if (count > most or self.usual > most or not self.is_sure) and not same_in_all:
             if not self.is_sure:
-                return "which cell holds what cannot be known for sure: the rows differ in width"
+                return "it is unclear which cell holds what: the rows differ in width"
             return (
-                f"{_counted(count)}, where {self._whose} {most}, and which is which cannot be "
-                "known for sure"
+                f"{_counted(count)}, where {self._whose} {most}, and it is unclear which is which"
             )
         return ""
 
@@ -168,19 +166,19 @@ class Shape:
         if before is not None and self.width > 1 and len(before) == 1:
             return (
                 f"the row before has a single cell, {before[0].strip()[:40]!r}, which may be the "
-                "beginning of this one's first"
+                "beginning of this row's first"
             )
         if before is not None and len(before) < self.width:
-            return f"the row before has {_counted(len(before))}: is this one its rest?"
+            return f"the row before has {_counted(len(before))}: is this one the rest of it?"
         if after is not None and STRAY_CR in after[0].strip(STRAY_CR):
             return (
-                "a carriage return stands in the first cell of the row below, which may begin with "
-                "the end of this one's last"
+                "a carriage return stands in the first cell of the row below, which may begin "
+                "with the end of this row's last"
             )
         if after is not None and self._may_be_end_of(cells, after):
             return (
-                f"the row below has a single cell, {after[0].strip()[:40]!r}, which may be the end "
-                "of this one's last"
+                f"the row below has a single cell, {after[0].strip()[:40]!r}, which may be the "
+                "end of this row's last"
             )
         return ""
 
@@ -192,7 +190,7 @@ class Shape:
         """Whether the row below may be the end of this one's last cell, and that is one read."""
         if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self.columns.read:
             return False
-        numbers = {at for which in NUMBERS for at in self.columns.places.get(which, ())}
+        numbers = {at for which in SUBJECTS for at in self.columns.places.get(which, ())}
         return len(cells) - 1 in numbers or not after[0].strip().isdigit()
 
     def _group(self, row: TableRow) -> str:
@@ -237,9 +235,7 @@ class Shape:
             if not text.startswith("#") or failed_formula(text):
                 continue
             if at not in self.hashed or (at == self.order_at and text[1:2].isspace()):
-                return (
-                    f"begins with #, as a comment does: {text[:40]!r}; take the # away to send it"
-                )
+                return f"begins with #, as a comment does: {text[:40]!r}; remove the # to send it"
         return ""
 
     def _names_somebody(self, cells: Sequence[str]) -> bool:

@@ -5,7 +5,15 @@ import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_resend.intake.fields import ADDRESSES, Field, known_field, may_be_for, plain
+from batch_resend.intake.fields import (
+    ADDRESSES,
+    Field,
+    in_one_line,
+    known_field,
+    known_fields,
+    may_be_for,
+    plain,
+)
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 
 COLUMN = "COLUMN"  # in the place of a heading that only a person can name
@@ -51,21 +59,7 @@ def check_command(where: str, flags: Iterable[str]) -> str:
     return " ".join(("batch-resend check", *filter(None, flags), word))
 
 
-def flags_of(mapping: Mapping[Field, str], ignored: Sequence[str], **others: object) -> list[str]:
-    """Return options that were given, to give them again; `others` by their long names.
-
-    What is false or None was not given.
-    """
-    flags = [f"--map {field}={quoted(column)}" for field, column in mapping.items()]
-    flags += [ignore_flag(column) for column in ignored]
-    for name, value in others.items():
-        if value is True:
-            flags.append(f"--{name.replace('_', '-')}")
-        elif value is not None and value is not False:
-            flags.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
-    return flags
-
-
+_TITLES_LOOKED_BELOW = 3  # rows that may be the headings, where titles stand above
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
 _OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")
 _IN_QUOTES = (",", ";", "|", "\t")
@@ -101,6 +95,11 @@ def what_is_missing(
     said = " ".join(map_flag(field, plainly.get(field, COLUMN)) for field in wanted)
     if plainly.keys() >= set(wanted):
         said = check_command(head.where, (head.given, said))
+    if (better := _headings_below(head, len(places))) is not None:
+        return (
+            f"{head.where}: a row below has more of the headings ({listed(better)}): if it is the "
+            "heading row, delete what is above it"
+        )
     there = " and ".join(filter(ADDRESSES.__contains__, places))
     message = (
         f"no column holds {' or '.join(map(_IN_WORDS.__getitem__, wanted))}"
@@ -108,10 +107,15 @@ def what_is_missing(
         else f"there is a column for the {there}, but none for the {' or '.join(missing)}"
     )
     unnamed = [at for field, at in found.items() if field in wanted and not names[at]]
-    return (
-        f"{head.where}: {message}; the columns are {listed(names)}. Say which it is: {said}"
-        f"{_beside_flags(names, missing, unnamed)}"
-    )
+    it = "it" if len(wanted) == 1 else "them"
+    more = _beside_flags(names, missing, unnamed, places)
+    return f"{head.where}: {message}; the columns are {listed(names)}. Name {it}: {said}{more}"
+
+
+def _headings_below(head: Head, known: int) -> Sequence[str] | None:
+    """Return a row below a heading row, such as one of merged titles, that has more headings."""
+    rows = ([in_one_line(cell) for cell in row] for row in head.sample[:_TITLES_LOOKED_BELOW])
+    return next((row for row in rows if len(known_fields(row)) > known), None)
 
 
 def _called_by_one(names: Sequence[str], found: Mapping[Field, int]) -> dict[Field, str]:
@@ -129,21 +133,22 @@ def _wanted(head: Head, missing: Sequence[Field], places: Container[Field]) -> l
     return [*missing, *pair]
 
 
-def _beside_flags(names: Sequence[str], missing: Sequence[Field], unnamed: Iterable[int]) -> str:
+def _beside_flags(
+    names: Sequence[str],
+    missing: Sequence[Field],
+    unnamed: Iterable[int],
+    places: Mapping[Field, tuple[int, ...]],
+) -> str:
     """Return what else may be done about missing columns; `unnamed`: places without a heading."""
     more = ""
-    if missing == [Field.EMAIL]:
-        more = (
-            "; without that column, --all-domains has the CA mail all domains of each order that "
-            "wait"
-        )
+    if missing == [Field.EMAIL] and Field.DOMAIN in places:
+        flags = (*(ignore_flag(names[at]) for at in places[Field.DOMAIN]), "--all-domains")
+        more = f"; to have the CA mail every pending domain of each order: {' '.join(flags)}"
     if Field.ORDER_ID in missing:
         if (bare := bare_id(names)) is not None:
-            more = f"; {bare!r} alone may number anything"
+            more = f"; {bare!r} could number anything"
         more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
-    return more + "".join(
-        f"; column {at + 1} has no heading: write what it holds above it" for at in unnamed
-    )
+    return more + "".join(f"; column {at + 1} has no heading: give it one" for at in unnamed)
 
 
 def bare_id(names: Iterable[str]) -> str | None:
@@ -160,9 +165,9 @@ def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
     is_plain = Field.EMAIL in looked_for(head.sample, names, among=there)
     flags = pair_flags(next(iter(domains), None), email if is_plain else None)
     return (
-        f"{where}: has the columns of the CA's order report, in which {email!r} is who asked for "
-        "the certificate. If here it is who approves the domain, say so: "
-        f"{flags}; if the CA is to mail all domains of each order that wait: --all-domains"
+        f"{where}: this list has the columns of the CA's order report, where {email!r} is the "
+        "person who requested the certificate. If here it is who approves the domain: "
+        f"{flags}; if the CA is to mail every pending domain of each order: --all-domains"
     )
 
 
@@ -181,7 +186,7 @@ def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> 
     aside = [COLUMN] if at is None else [name for name in names if name != right]
     return (
         f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
-        f"{map_flag(field, right)}, or leave aside what is not to be read: "
+        f"{map_flag(field, right)}, or leave the others unread: "
         f"{' '.join(map(ignore_flag, aside))}"
     )
 
@@ -209,13 +214,13 @@ def _is_no_heading(head: Head) -> str:
     names = head.names
     if any(map(is_data, names)):
         return (
-            "there is no heading row, but a row of data; say which column is which by its "
-            f"position: {by_position(head)}"
+            "there is no heading row, but a row of data; say by position which column is which: "
+            f"{by_position(head)}"
         )
     if len(names) == 1 and _LIKE_A_KEY.fullmatch(names[0].strip()):
         return (
-            "no column holds the order number, and the first line is one long word, as of a key: "
-            "--api-key-file FILE names that"
+            "no column holds the order number, and the first line is one long word, like a key: "
+            "if it is one, use --api-key-file FILE"
         )
     return ""
 
@@ -235,8 +240,8 @@ def _is_split(head: Head) -> str:
     for between in _IN_QUOTES:
         if _has_several(text.split(between)):
             return (
-                f"{text!r} is one cell, as each line stands between quotation marks: take these "
-                "away at the beginning and the end of each line"
+                f"{text!r} is one cell, because each line is in quotation marks: remove those at "
+                "the beginning and the end of each line"
             )
     if "::" in text or _has_several(text.split()):
         return (
@@ -253,7 +258,7 @@ def _has_several(parts: Sequence[str]) -> bool:
 def if_a_title(names: Sequence[str]) -> str:
     """Return a word for a line that has a single text, which may stand above the headings."""
     has_one = sum(bool(name.strip()) for name in names) == 1
-    return "; if that line is a title, delete what stands above the headings" if has_one else ""
+    return "; if that line is a title, delete what is above the headings" if has_one else ""
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

@@ -67,7 +67,7 @@ class ListFile:
                     return
                 unpacked = io.BufferedReader(_Unpacked(unpack(packed), counted), SAMPLE_BYTES)
                 if _unpacker_of(unpacked):
-                    raise InputError(f"{self.name}: is packed twice; unpack it first")
+                    raise InputError(f"{self.name} is packed twice; unpack it first")
                 yield unpacked
         except _BROKEN as error:
             raise InputError(
@@ -83,7 +83,7 @@ class ListFile:
         if self._path != STANDARD_INPUT:
             return Path(self._path).open("rb")
         if sys.stdin is None:
-            raise InputError("standard input: is closed")
+            raise InputError("standard input is closed")
         # That is what it is, though it is declared as less.
         return nullcontext(cast("io.BufferedIOBase", sys.stdin.buffer))
 
@@ -212,7 +212,7 @@ def known_encoding(name: str) -> str:
         codecs.getincrementaldecoder(codec.name)("replace").decode(b"1")
     except (LookupError, ValueError):
         raise SettingsError(
-            f"encoding: {name!r} is not one that is known; say for example cp1252, utf-16-le"
+            f"encoding: {name!r} is not known; write for example cp1252 or utf-16-le"
         ) from None
     return codec.name
 
@@ -236,7 +236,7 @@ class Text:
             self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
         except UnicodeError as error:  # some codecs refuse whatever they are told to replace
             raise InputError(
-                f"{name}: is not {self._codec}: {error}; name another --encoding, such as "
+                f"{name} is not {self._codec}: {error}; name another --encoding, such as "
                 "utf-16-le, utf-16-be or cp1252"
             ) from None
         self.sample_is_all = len(sample) < SAMPLE_BYTES - len(mark)
@@ -261,8 +261,8 @@ class Text:
                     )
                 if line[0] in "<=>|" and _CONFLICT.match(line):
                     raise InputError(
-                        f"{self._name}, line {self._lines_read}: a merge conflict is marked there, "
-                        "and both its sides stand in the list: settle it first"
+                        f"{self._name}, line {self._lines_read}: there is an unresolved merge "
+                        "conflict: resolve it first"
                     )
                 yield line
         except UnicodeError as error:
@@ -285,7 +285,7 @@ class Text:
         """Say where the text breaks off, and which encoding would fit."""
         called = "UTF-8" if self.encoding is None else self.encoding
         if not isinstance(error, UnicodeDecodeError):
-            return InputError(f"{self._name}: is not {called}: {error}")
+            return InputError(f"{self._name} is not {called}: {error}")
         # What was read ahead and not yet handed over has no line end in it.
         before = error.object[: error.start].decode(self._codec, "replace")
         line = self._lines_read + 1 + len(_LINE_END.findall(before))

@@ -151,11 +151,11 @@ def _filled_sheets(book: "CalamineWorkbook", *, visible: bool) -> list[str]:
 def _complaints_of(look: SheetLook) -> dict[int, str]:
     """Return, by row, what a person marked in it that may say not to send it."""
     remarked = {
-        row: f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not say "
-        "otherwise, delete it"
+        row: f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not "
+        "matter, delete it"
         for row, (cell, text) in look.comments.items()
     }
-    why = "a cell of it is struck out, and others are not: what of it is meant?"
+    why = "some of its cells are struck out: what of it is meant?"
     return remarked | dict.fromkeys(look.struck, why)
 
 
@@ -163,9 +163,9 @@ def _refuse_unseen(name: str, look: SheetLook) -> None:
     """Raise InputError where a cell holds what the eye does not see, or sees struck out perhaps."""
     if look.strikes_by_rule:
         raise InputError(
-            f"{name}: a conditional format strikes out cells, and which these are only a "
-            "spreadsheet program works out: take out the rows that are not to be sent, and delete "
-            "the rule, or save the sheet as CSV"
+            f"{name}: a conditional format strikes out cells, and only a spreadsheet program "
+            "works out which: remove the rows that are not to be sent and delete the rule, or "
+            "save the sheet as CSV"
         )
     for cell, what, remedy in (
         (look.unseen, "its number format (;;;) does not show", "Give it the format General"),
@@ -282,5 +282,5 @@ def _sheets(book: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
 
 def _too_large(name: str) -> InputError:
     return InputError(
-        f"{name}: is too large for an Excel file, or a bomb; save the sheet as CSV and read that"
+        f"{name} is too large for an Excel file, or a zip bomb; save the sheet as CSV and use that"
     )

@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.journal.statements import journal_errors
+from batch_resend.journal.connection import journal_errors
 
 LOG_ENDINGS = ("-wal", "-shm")  # SQLite's log, and its index
 _MOUNTS = Path("/proc/self/mountinfo")  # proc(5); Linux only
@@ -42,23 +42,23 @@ class Loss(Enum):
 
     DELETED = (
         "was deleted",
-        "The report has all that was sent: send what is left by its unsent.csv. The same lists "
-        "again would be mailed twice",
+        "The report has all that was sent: to send what is left, send its unsent.csv. Sending the "
+        "same lists again would mail them twice",
     )
     MOVED = (
         "was moved away",
-        "Move it back, then run `batch-resend resume`. Without it the same lists would be "
-        "mailed twice",
+        "Move it back, then run `batch-resend resume`. Without it, sending the same lists would "
+        "mail them twice",
     )
     REPLACED = (
         "was replaced: another file is in its place",
-        "Put the file of this run back, then run `batch-resend resume`. If you have it no "
-        "more, send what is left by unsent.csv of the report: the same lists would be mailed twice",
+        "Put the file of this run back, then run `batch-resend resume`. If you no longer have it, "
+        "send unsent.csv of the report: sending the same lists would mail them twice",
     )
     RELINKED = (
-        "has a link in its name that now leads to another file",
-        "Have it lead to the file of this run again, then run `batch-resend resume`. Without "
-        "it the same lists would be mailed twice",
+        "is named by a link that now leads to another file",
+        "Make it lead to the file of this run again, then run `batch-resend resume`. Without it, "
+        "sending the same lists would mail them twice",
     )
     UNREACHABLE = (
         "can no longer be reached by its name",
@@ -66,8 +66,8 @@ class Loss(Enum):
     )
     EMPTIED = (
         "was emptied or cut short",
-        "If there is a report, send what is left by its unsent.csv. If there is none, only the CA "
-        "knows what was sent. The same lists again would be mailed twice",
+        "If there is a report, send its unsent.csv. If there is none, only the CA knows what was "
+        "sent. Sending the same lists again would mail them twice",
     )
     LOG_DELETED = (
         "lost its log: {log} was deleted",
@@ -116,7 +116,7 @@ def refuse_mounted_file(
     if path in mounts():
         raise JournalError(
             f"{place}: the journal is mounted as a single file, so its log (-wal) would stay "
-            "behind, and with it what was sent last; mount the folder that it is in"
+            "behind, with what was sent last; mount the folder that it is in"
         )
 
 
@@ -237,8 +237,8 @@ def _lock(place: Path, descriptor: int) -> None:
 
 def _busy(place: Path) -> JournalBusy:
     return JournalBusy(
-        f"{place}: another run holds the journal, by another name of it; wait for it; "
-        "`batch-resend watch` shows how it goes, once it sends"
+        f"{place}: another run holds the journal, under another name; wait for it, or follow it "
+        "with `batch-resend watch` once it sends"
     )
 
 
@@ -246,9 +246,9 @@ def _refuse_second_name(place: Path, descriptor: int) -> None:
     names = os.fstat(descriptor).st_nlink
     if names > 1:
         raise JournalError(
-            f"{place}: the journal has {names} names (hard links), and by each of them another "
-            "log (-wal): what was sent by one would not be known by the other; remove the other "
-            "names, or name another with --journal"
+            f"{place}: the journal has {names} names (hard links), and each would have its own "
+            "log (-wal), which does not know what was sent under the other name; remove the "
+            "other names, or name another with --journal"
         )
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
-from sqlalchemy import Connection
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import Reader
 from batch_resend.journal.recording import Writer
 from batch_resend.journal.statements import (
@@ -26,8 +26,6 @@ from batch_resend.journal.statements import (
     encode_entries,
     encode_form,
     encode_kept,
-    execute,
-    execute_many,
 )
 from batch_resend.model import Entry, ListForm, Note, Problem, RejectedRow, Request, Row, RowStatus
 
@@ -228,7 +226,7 @@ async def _whole_orders(
         *whole, last = [list(rows) for _, rows in by_order]
         if len(last) > _MAX_ROWS_OF_ORDER:
             raise InputError(
-                f"order {last[0].order_id} stands on more than {_MAX_ROWS_OF_ORDER:,} rows; "
+                f"order {last[0].order_id} is on more than {_MAX_ROWS_OF_ORDER:,} rows; "
                 "does its column really hold the order number? --map says which does"
             )
         yield whole
@@ -280,7 +278,7 @@ class Grouping:
         first = asking[0]
         for row in members:
             if row.skip and not first.skip:
-                reason = f"asks for nothing, beside {self._place(first)}: {row.skip}"
+                reason = f"adds nothing to {self._place(first)}: {row.skip}"
                 self._note_duplicate(row, number, reason)
         entries = self._entries(asking, number)
         call = decode_call(first.call)
@@ -305,7 +303,9 @@ class Grouping:
             if _add(by_key, row) or row is first:
                 self.assigned.append(_Assignment(row.seq, RowStatus.ACCEPTED, number))
             else:
-                reason = f"adds nothing to its order's rows before it, from {self._place(first)}"
+                reason = (
+                    f"adds nothing to the rows of its order before it, from {self._place(first)}"
+                )
                 self._note_duplicate(row, number, reason)
         return tuple([by_key[key] for key in sorted(by_key)])
 
@@ -318,9 +318,10 @@ class Grouping:
             return None
         about_domain = CALLS[decode_call(first.call)].is_about_domain
         reason = (
-            f"{'the domain' if about_domain else 'order'} {first.order_id} stands here for "
-            f"{_owner(first)}, and on {self._place(other)} for {_owner(other)}"
-            f"{', which goes by the same key' if about_domain else ''}: keep one of the two"
+            f"{'the domain' if about_domain else 'order'} {first.order_id} is here for "
+            f"{_owner(first)}, and on {self._place(other)} for "
+            f"{_owner(other)}{', which goes by the same key' if about_domain else ''}: keep one "
+            "of the two"
         )
         return Problem.AMBIGUOUS, reason
 
@@ -340,8 +341,8 @@ class Grouping:
 
     def _ambiguity(self, row: StagedRow, named: StagedRow) -> str:
         return (
-            f"order {row.order_id} stands here without domains (mail all that wait) and on "
-            f"{self._place(named)} with some: keep one of the two"
+            f"order {row.order_id} is here without domains (which mails every pending domain) and "
+            f"on {self._place(named)} with domains: keep one of the two"
         )
 
     def _reject(self, row: StagedRow, problem: Problem, reason: str) -> None:

@@ -23,7 +23,9 @@ def check_pattern(text: str) -> str:
     """Return a pattern of folders or URLs. Raises ValueError where a placeholder has no meaning."""
     for name in _PLACEHOLDER.findall(text):
         if name not in ("date", "run"):
-            raise ValueError(f"{text!r}: {{{name}}} stands for nothing; {{date}} and {{run}} do")
+            raise ValueError(
+                f"{text!r}: there is no placeholder {{{name}}}; write {{date}} or {{run}}"
+            )
     return text
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Sorting, filtering and copying, for those who have JavaScript; without it all is there to read.
+// Sorting, filtering and copying. Without JavaScript, everything can still be read.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const rows = [...body.rows];
@@ -21,17 +21,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const table of document.querySelectorAll("table.filterable")) {
   const rows = [...table.tBodies[0].rows];
-  if (rows.length < 10) continue;  // they are seen at once
+  if (rows.length < 10) continue;  // all are in view
   const label = document.createElement("label");
   label.textContent = `Filter ${table.dataset.of} `;
   const input = document.createElement("input");
   input.type = "search";
   input.placeholder = table.dataset.hint || "order, domain, reason …";
   label.append(input);
-  const told = document.createElement("output");
+  const count = document.createElement("output");
   const controls = document.createElement("div");
   controls.className = "controls";
-  controls.append(label, told);
+  controls.append(label, count);
   table.closest(".wide").before(controls);
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const show = () => {
@@ -41,7 +41,7 @@ for (const table of document.querySelectorAll("table.filterable")) {
       row.hidden = !words.every((word) => texts[place].includes(word));
       shown += !row.hidden;
     });
-    told.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+    count.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
   };
   input.addEventListener("input", show);
   show();
@@ -75,7 +75,7 @@ const age = document.querySelector(".age");
 if (age) {
   const banner = document.querySelector(".banner");
   const units = [[172_800, 86_400, "days"], [7_200, 3_600, "h"], [120, 60, "min"], [0, 1, "s"]];
-  const tell = () => {
+  const showAge = () => {
     const s = Math.max(0, Math.round((Date.now() - Date.parse(age.dataset.written)) / 1000));
     const [, each, unit] = units.find(([least]) => s >= least);
     age.querySelector("span").textContent = `, ${Math.floor(s / each)} ${unit} ago`;
@@ -85,14 +85,14 @@ if (age) {
     banner.classList.toggle("needs_action", isOld);
     banner.querySelector(".state").textContent = isOld ? "cut off?" : "under way";
   };
-  tell();
-  setInterval(tell, 1000);
-  // A reader may want to stay where they are; without JavaScript the browser loads it again itself.
+  showAge();
+  setInterval(showAge, 1000);
+  // A reader may want to stay where they are. Without JavaScript, the browser reloads the page.
   const again = setTimeout(() => location.reload(), age.dataset.refresh * 1000);
   const stop = document.createElement("button");
   stop.type = "button";
   stop.className = "copy";
-  stop.textContent = "Stop loading again";
+  stop.textContent = "Stop reloading";
   stop.addEventListener("click", () => { clearTimeout(again); stop.remove(); });
   age.after(stop);
 }

@@ -11,6 +11,7 @@ from batch_resend.intake import Malformed, domain_name, listed, unread
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
     ListForm,
+    ListKind,
     Note,
     Plan,
     Problem,
@@ -36,30 +37,30 @@ _NOTE_IN_WORDS = {
     "webmaster, hostmaster or postmaster at the domain or a parent. If the CA does not know any of "
     "them for the domain, it mails ALL addresses of the domain instead; --preflight asks the CA "
     "beforehand",
-    Note.UNKNOWN_STATUS: "an order status that we do not know, and so skipped: the CA may have "
-    "added it, or the column is about something else. --all-statuses sends these too",
-    Note.UNKNOWN_METHOD: "a way of validation that we do not know, and so skipped: "
-    "--all-statuses sends these too",
-    Note.UNKNOWN_PRODUCT: "a product that is none of the CA's as far as we know, and so skipped: "
+    Note.UNKNOWN_STATUS: "an unknown order status, and therefore skipped: the CA may have added "
+    "it, or the column is about something else. --all-statuses sends these "
+    "too",
+    Note.UNKNOWN_METHOD: "an unknown way of validation, and therefore skipped: --all-statuses "
+    "sends these too",
+    Note.UNKNOWN_PRODUCT: "a product that is not known to be the CA's, and therefore skipped: "
     "--any-product sends these too",
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
-    Note.ADDRESSES_ASIDE: "addresses under a heading that is not known, and so not mailed: the CA "
-    'mails every pending domain. If they are to be mailed, say --map email="COLUMN"',
-    Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not name",
+    Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
+    'every pending domain. To mail them instead: --map email="COLUMN"',
+    Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not list",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
-    Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain, for which email_domain is "
-    "filled in",
+    Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain; email_domain is filled in",
     Note.ALL_DOMAINS: "no address, and the list asks for mails to every pending domain",
 }
 
 
 # What is counted, and what is said of it.
 _REMARK_IN_WORDS = {
-    Remark.TITLE_ROWS: ("row", "above the headings passed over"),
-    Remark.FOOTER_ROWS: ("row", "below the list passed over"),
-    Remark.HEADING_AGAIN: ("heading row", "in the middle, which holds for the rows below it"),
-    Remark.OPEN_END: ("line", "without a line end, the last, which seems whole"),
+    Remark.TITLE_ROWS: ("row", "above the headings skipped"),
+    Remark.FOOTER_ROWS: ("row", "below the list skipped"),
+    Remark.HEADING_AGAIN: ("heading row", "in the middle, used for the rows below it"),
+    Remark.OPEN_END: ("line", "without a line end (the last one), which seems complete"),
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
     Remark.HIDDEN_SHEETS: ("hidden sheet", "left out"),
     Remark.STRUCK_ROWS: ("struck-out row", "left out"),
@@ -246,7 +247,8 @@ def _first(texts: Sequence[str]) -> str:
 
 
 def _form_in_words(form: ListForm) -> str:
-    words = [form.kind.value]
+    # What a program hands over has no form to speak of.
+    words = [] if form.kind is ListKind.RECORDS else [form.kind.value]
     if form.delimiter is not None:
         words.append(_DELIMITERS.get(form.delimiter, form.delimiter))
     if form.encoding is not None:
@@ -270,14 +272,15 @@ def _form_in_words(form: ListForm) -> str:
 # By mail_domains.MailRoute: what a person should know, the worst first. Of what is not known there
 # is nothing to say.
 _ROUTE_IN_WORDS = {
-    "no_such_domain": "an address at a domain that does not exist, as the resolver says: nobody "
-    "gets its mail. A company's own resolver may not know it: --dns-server names another",
-    "null_mx": "an address at a domain that takes no mail, as its DNS says (a null MX)",
+    "no_such_domain": "an address at a domain that does not exist, according to the resolver: "
+    "nobody gets its mail. A company's own resolver may not know it: name "
+    "another with --dns-server",
+    "null_mx": "an address at a domain that accepts no mail, according to its DNS (a null MX)",
     "no_mail_records": "an address at a domain that has neither an MX record nor an address in "
     "DNS: nobody gets its mail",
-    "no_mx": "an address at a domain without an MX record: mail may arrive all the same, at the "
-    "address that the domain has in DNS (RFC 5321), but DigiCert looks for an MX record before it "
-    "mails",
+    "no_mx": "an address at a domain without an MX record: mail may still arrive, at the address "
+    "that the domain has in DNS (RFC 5321), but DigiCert looks for an MX record before "
+    "it mails",
 }
 
 

@@ -196,10 +196,10 @@ def summarize(
 REHEARSED = "the simulator acknowledged it; nobody was mailed"
 STATUS_MEANINGS = {
     RequestStatus.SENT: "the CA acknowledged it: the mails are on their way",
-    RequestStatus.REFUSED: "the CA said no, for good",
-    RequestStatus.FAILED: "attempts or time used up; surely not mailed",
+    RequestStatus.REFUSED: "the CA refused it for good",
+    RequestStatus.FAILED: "attempts or time used up; certainly not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
-    RequestStatus.NOT_ATTEMPTED: "the run stopped before it was done",
+    RequestStatus.NOT_ATTEMPTED: "the run stopped before it was sent",
     RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
 }
 
@@ -248,9 +248,12 @@ class NextStep:
     command: str | None = None
 
 
+_STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
+
+
 def in_words(status: str) -> str:
-    """Return a status as a person reads it."""
-    return status.replace("_", " ")
+    """Return a status as a person reads it, of a request or of an order at the CA."""
+    return _STATUS_IN_WORDS.get(status, status.replace("_", " "))
 
 
 def verdict_in_words(status: RequestStatus, answer: str) -> str:
@@ -269,10 +272,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """Return what came of a run, in one sentence without its full stop."""
-    rehearsal = "Rehearsal, nobody was mailed: " if summary.is_rehearsal else ""
+    """Return what came of a run, in a sentence or two without the last full stop."""
+    text = _outcome(summary)
+    if not summary.is_rehearsal:
+        return text
+    return f"Rehearsal, nobody was mailed{': ' if text[0].isdigit() else '. '}{text}"
+
+
+def _outcome(summary: Summary) -> str:
     if summary.started_at is None:
-        return f"{rehearsal}Nothing was sent: {summary.stop_reason or 'the run was never started'}"
+        return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
     left = {RequestStatus.NOT_ATTEMPTED.value: "to go"} if summary.state == "running" else {}
     others = [
         f"{count:,} {left.get(name) or in_words(name)}"
@@ -283,7 +292,7 @@ def headline(summary: Summary) -> str:
         others.append(f"{counted(rejected, 'row')} rejected")
     if stuck := summary.stuck:
         others.append(f"{stuck:,} stuck")
-    return rehearsal + "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
+    return "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 
 _HOW: dict[EndState, str] = {
@@ -301,7 +310,7 @@ def _how_many_were_sent(summary: Summary) -> str:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_known = summary.finished_at or summary.state == "running"
-    how = _HOW[summary.state] if is_known else "So far (it is under way, or was cut off): "
+    how = _HOW[summary.state] if is_known else "Not finished: "
     elapsed_s = round(summary.elapsed_s or 0)
     took = f" in {format_duration(elapsed_s)}" if elapsed_s else ""
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
@@ -311,7 +320,9 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     """Return what to do after a run."""
     is_over = summary.started_at is not None and summary.state == "completed"
     to_send = _to_send_the_rest(summary, folder, flags) if is_over else _to_resume(summary, flags)
-    steps = (*to_send, *_to_look_into(summary, folder))
+    # Of a run under way, the files that say more are not there yet.
+    to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
+    steps = (*to_send, *to_look_into)
     return [step for step in steps if not (step.command and flags.none_will_do)]
 
 
@@ -347,10 +358,12 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         yield NextStep("If this page is no longer updated, the run was cut off. To resume:", resume)
     elif summary.finished_at is None:
         watch = _to_watch(summary, flags)
-        yield NextStep("To see how it goes, if it is under way:", watch)
+        yield NextStep("To follow it, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
-        yield NextStep("This rehearsal cannot be resumed, for its journal is gone: run it again.")
+        yield NextStep(
+            "This rehearsal cannot be resumed, because its journal is gone: run it again."
+        )
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
         yield NextStep("To resume, once what stopped it is fixed:", resume)
@@ -394,6 +407,7 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
         )
     if orders.skipped:
         yield NextStep(
-            f"{orders.skipped:,} skipped: {folder}/results.csv says why. --again sends what was "
-            "acknowledged within the cooldown, --all-statuses what its list says waits for no mail."
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why. To send them anyway: "
+            "--again for what was acknowledged within the cooldown, --all-statuses for what the "
+            "list says needs no mail."
         )

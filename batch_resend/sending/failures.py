@@ -39,11 +39,13 @@ def in_words(verdict: Verdict) -> str:
     if verdict.ruling is Ruling.RATE_LIMITED:
         trouble = "the CA asks for fewer requests"
     elif verdict.ruling is Ruling.BLOCKED:
-        trouble = f"something before the CA answers in its place, with HTTP {verdict.http_status}"
+        trouble = (
+            f"something in front of the CA answers in its place, with HTTP {verdict.http_status}"
+        )
     elif verdict.error_code in _NO_WAY_THERE:
         trouble = "the CA cannot be reached"
     else:
-        trouble = "the CA is in trouble"
+        trouble = "the CA has problems"
     return f"{trouble} ({verdict.error_message or verdict.error_code})"
 
 

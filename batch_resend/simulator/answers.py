@@ -71,10 +71,7 @@ class Known(Enum):
     )
     ORDER = Provenance("order", "its fields", _DOCUMENTED, "Order info")
     VALIDATION = Provenance(
-        "which names wait",
-        "of an order, with domain ids",
-        _DOCUMENTED,
-        "Order validation status",
+        "which names wait", "of an order, with domain ids", _DOCUMENTED, "Order validation status"
     )
     REPORT = Provenance(
         "order report", "CSV, with every order's dcv_method", _DOCUMENTED, "Order report"
@@ -90,7 +87,7 @@ class Known(Enum):
         "domain's addresses", "whois_emails empty since May 2025", _DOCUMENTED, "Domain emails"
     )
     WIDENED = Provenance(
-        "domain-dcv", "mails everyone where it knows no address", _DOCUMENTED, "its page"
+        "domain-dcv", "mails everyone if it knows no address", _DOCUMENTED, "its page"
     )
 
     ARRAY_FILTERS = Provenance(
@@ -109,9 +106,9 @@ class Known(Enum):
     BEYOND_THE_END = Provenance("page beyond the end", "{}, as for an empty list", _GUESSED)
     FIRST_STATUS = Provenance("new orders", "have no status change yet", _GUESSED)
     SCOPES = Provenance("name scopes", "a name its own; *.a and a share one", _GUESSED)
-    EVERYONE = Provenance("no addresses", "all five of each name that waits", _GUESSED)
+    EVERYONE = Provenance("no addresses", "all five of each pending name", _GUESSED)
     ANY_ADDRESS = Provenance("order's addresses", "mailed whatever they are", _GUESSED)
-    CHARSET = Provenance("charset", "utf-8, in each content-type", _GUESSED)
+    CHARSET = Provenance("charset", "utf-8, in every content-type", _GUESSED)
     VALUES = Provenance("values", "made up: orders, names, people, messages", _GUESSED)
 
 

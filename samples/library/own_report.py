@@ -17,7 +17,9 @@ async def table(journal: Path, run_id: str) -> str:
     async with read_journal(journal) as reader:  # which disturbs nobody who sends
         run = await reader.run(run_id)
         async for found in reader.results(run):
-            for domain in {entry.domain for entry in found.order.entries} or {"(all that wait)"}:
+            for domain in {entry.domain for entry in found.order.entries} or {
+                "(every pending domain)"
+            }:
                 fared[domain][found.result.status] += 1
     lines = [
         "| domain | " + " | ".join(RequestStatus) + " |",

@@ -258,7 +258,7 @@ def test_a_reader_may_stop_a_page_from_loading_itself_again(
     report = Report(tmp_path)
     (tmp_path / "report.html").write_text(page_under_way(sent=1, written_at=time.time()))
     with shown(chromium, report) as seen:
-        seen.page.get_by_role("button", name="Stop loading again").click()
+        seen.page.get_by_role("button", name="Stop reloading").click()
         expect(seen.page.locator(".age")).to_contain_text(" 2 s ago")
         assert len(seen.requests) == 1
 
@@ -278,6 +278,7 @@ def page_under_way(sent: int, written_at: float) -> str:
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:
     with shown(chromium, made.report) as seen:
         seen.page.emulate_media(media="print")
-        assert not seen.page.locator(".controls").first.is_visible()
+        for control in (".controls", "button.copy"):
+            assert not seen.page.locator(control).first.is_visible()
         assert seen.page.locator("h1").is_visible()
         assert len(seen.page.pdf()) > 10_000

@@ -118,7 +118,7 @@ async def test_what_stops_all_accounts_alike_is_said_once(tmp_path: Path) -> Non
         at.desk.write("named.jsonl", "\n".join(rows))
         stopped = await at.desk.run("send", "named.jsonl", "--max-orders", "2")
         assert stopped.code == 4, stopped.err
-        assert "stopped: no more were to be sent now (--max-orders); 4 are left\n" in stopped.err
+        assert "stopped: --max-orders reached; 4 are left\n" in stopped.err
 
 
 async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
@@ -174,21 +174,24 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ('[profiles.x]\nkey = "a"\n', "profile x: there is no key; there are api-key-file"),
+        (
+            '[profiles.x]\nkey = "a"\n',
+            "profile x: there is no option key; write one of",
+        ),
         ('[profiles.x]\nregion = "mars"\n', "profile x: 'mars' is not a valid Region"),
         ('[profiles.x]\nlimit = "many"\n', "profile x: 'many' is not a limit"),
         (
             "[profiles.x]\nlimit = []\n",
-            "profile x: limit names none; the word none is for no limit",
+            "profile x: limit is empty; for no limit, write none",
         ),
-        ("[profiles.x]\nlimit = 0\n", "profile x: limit names none; the word none is for no limit"),
-        ("limit = []\n", "batch-resend: --limit: names none; the word none is for no limit"),
+        ("[profiles.x]\nlimit = 0\n", "profile x: limit is empty; for no limit, write none"),
+        ("limit = []\n", "batch-resend: --limit: is empty; for no limit, write none"),
         ('profiles = "x"\n', "profiles are tables: [profiles.NAME]"),
         (
             '[profiles.x]\napi-key-file = "none.key"\n',
             "profile x: --api-key-file none.key: No such",
         ),
-        ("[profiles.x]\n", "profile x: has no api-key-file"),
+        ("[profiles.x]\n", "profile x has no api-key-file"),
     ],
 )
 async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(

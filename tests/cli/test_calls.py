@@ -129,7 +129,7 @@ async def test_of_domains_is_asked_beforehand_whom_they_have_mailed_and_nothing_
         assert ca.books.reads_of["domain-emails"] == 0
 
 
-RULE = "is not DV, and by the CA's older pages dv-resend is for DV only"
+RULE = "is not DV, and according to the CA's older pages dv-resend is for DV only"
 LIST = """\
 order_id,status,dcv_method,product
 100200301,pending,email,ssl_dv_rapidssl

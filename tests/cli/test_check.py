@@ -71,15 +71,15 @@ async def test_the_plan_has_counts_reasons_warnings_and_the_first_bodies(offline
     for part in (
         "list mixed.csv: CSV, semicolon, column 'note' not read, 12 rows",
         "rows 12 read: 7 accepted, 1 duplicate, 4 rejected",
-        "requests 5 for 4 orders (one an order and language), 5 to send",
+        "requests 5 for 4 orders (one per order and language), 5 to send",
         "mails to a.example 2, c.example 2, g.example 2 1 request has no address",
-        "time 0s at the least, within 1000/3m and 100/5s",
+        "time a few seconds at best, within 1000/3m and 100/5s",
         "`send` would send nothing: more than --max-rejected 20%",
         "2 rows: no valid order number mixed.csv, line 8: the order number is 'x105'",
         "1 row: no valid domain mixed.csv, line 7: the domain 'nope' is not a full domain name",
         "line 10: a domain without an e-mail address",
         "mixed.csv, line 11: order 108: locale eo",
-        "1 order: an address at a parent domain, for which email_domain is filled in",
+        "1 order: an address at a parent domain; email_domain is filled in",
     ):
         assert part in folded(checked.out)
     pair = "admin@c.example for c.example, ssl@c.example for c.example"
@@ -226,7 +226,7 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
     assert (note["kind"], note["count"]) == ("unknown_status", 2)
     assert "--all-statuses sends these too" in note["text"]
     assert [place["text"] for place in note["first"]] == [
-        f"order {n}: its status is {word!r}, which is not one that we know"
+        f"order {n}: its status is {word!r}, which is not known"
         for n, word in enumerate(later, start=100_200_301 + len(words))
     ]
     assert (await plan_of(offline, "orders.csv", "--all-statuses"))["to_send"] == len(rows) + 1
@@ -282,7 +282,7 @@ async def test_out_is_in_the_order_of_the_list_and_its_owners_alone(desk: Desk) 
     [
         ("none/plan.jsonl", 1, "cannot be written: No such file or directory"),
         ("orders.csv/plan.jsonl", 1, "cannot be written: Not a directory"),
-        ("pipe", 1, "is there, and is not a file"),
+        ("pipe", 1, "exists, and is not a file"),
         ("orders.csv", 2, "is one of the lists"),
     ],
 )

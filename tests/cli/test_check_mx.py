@@ -89,9 +89,9 @@ async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and
     text = folded(checked.out)
     assert checked.err == "Asking DNS about 7 domains\n"
     assert (
-        "dns 7 domains of addresses: 2 with an MX record, 1 without one, but with an address, "
-        "1 that take no mail, 1 with neither MX record nor address, 1 that do not exist, "
-        "1 not known, for no answer said it not known: failing.example" in text
+        "dns 7 domains of addresses: 2 with an MX record, 1 without one, but with an address, 1 "
+        "that accept no mail, 1 with neither MX record nor address, 1 that do not exist, 1 not "
+        "known, because no answer came not known: failing.example" in text
     )
     assert "Worth a look 2 orders: an address at a domain that does not exist" in text
 
@@ -113,7 +113,7 @@ async def test_more_domains_than_are_asked_about_are_counted_as_such(
     [
         (("--mx", "--dns-server", "dns.example"), "write an IP address, such as 192.0.2.1"),
         (("--mx", "--dns-server", "192.0.2.1:99999"), "write an IP address"),
-        (("--dns-server", "192.0.2.1"), "--dns-server says which server --mx asks: give both"),
+        (("--dns-server", "192.0.2.1"), "--dns-server is for --mx: give both"),
     ],
 )
 async def test_a_server_that_cannot_be_asked_is_wrong_usage(

@@ -99,7 +99,7 @@ async def test_what_commands_mean_differently_by_one_name_only_a_flag_says(tmp_p
         assert ca.books.mails == 1
         desk.write("settings.toml", 'format = "json"\n')
         refused = await desk.run("--config", "settings.toml", "runs")
-        assert "format means something else from command to command" in refused.err
+        assert "format has another meaning in each command" in refused.err
         refused = await desk.run("runs", BATCH_RESEND_FORMAT="json")
         assert "there is no variable BATCH_RESEND_FORMAT" in refused.err
 
@@ -229,8 +229,8 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
         at.desk.write("orders.csv", "order_id\n100200301\n")
         told = await rehearsed(at, "send", "orders.csv", *profile, "--base-url", at.bank.base_url)
         assert told.code == 1
-        assert "this is a rehearsal" in told.err
-        assert f"it asks nothing of {at.bank.base_url}" in told.err
+        assert "this is a rehearsal at http" in told.err
+        assert f"and not at {at.bank.base_url}: leave that URL out" in told.err
         assert at.bank.books.requests == 0
 
 

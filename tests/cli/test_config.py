@@ -44,16 +44,16 @@ REFUSED = {
     "a dotted key": ("yes = true\nsweep.max-order = 3", 2, "sweep has no option max-order"),
     "a table within a table": ("[sweep.sweep]\nmax-orders = 3", 1, "sweep has no option sweep"),
     "what only a command's table may say": (
-        'format = "json"', 1, "format means something else from command to command",
+        'format = "json"', 1, "format has another meaning in each command",
     ),
     "an argument": ('[send]\ninputs = "a.csv"', 2, "send has no option inputs"),
     "a profile, misspelled": (
-        '[profile.shop]\nregion = "eu"', 1, "profile: write a text. Did you mean [profiles.shop]?",
+        '[profile.shop]\nregion = "eu"', 1, "profile: write a string. Did you mean [profiles.shop]",
     ),
     "a key of a profile": (
-        '[profiles.shop]\n\nkey = "x"', 3, "profile shop: there is no key; there are api-key-file",
+        '[profiles.shop]\n\nkey = "x"', 3, "profile shop: there is no option key; write one of ",
     ),
-    "a key after a profile": ("[profiles.shop]\nmax-orders = 3", 2, "there is no max-orders"),
+    "a key after a profile": ("[profiles.shop]\nmax-orders = 3", 2, "no option max-orders"),
     "a list of tables": ("[[sweep]]\nmax-orders = 3", 1, "sweep is a table: [sweep]"),
     "a command that is no table": ("sweeps = 3\n[send]", 1, "there is no option sweeps"),
     "a command that is a value": ("export = true", 1, "export is a table: [export]"),
@@ -64,19 +64,19 @@ REFUSED = {
     "a number that is too small": ("[sweep]\nmax-orders = 0", 2, "max-orders: 0 is not in the"),
     "a text as truth": ('strict = "yes"', 1, "strict: write true or false"),
     "a number as truth": ("strict = 1", 1, "strict: write true or false"),
-    "a number as text": ("locale = 5", 1, "locale: write a text"),
-    "a day as text": ("locale = 2026-01-01", 1, "locale: write a text"),
-    "a list as text": ('locale = ["en"]', 1, "locale: write a text"),
-    "a table as text": ('[locale]\nde = "x"', 1, "locale: write a text"),
-    "a number in a list of texts": ('limit = ["7/1m", 5]', 1, "limit: write a text, or a list of"),
-    "a list of a list": ('limit = [["7/1m"]]', 1, "limit: write a text, or a list of texts"),
-    "a table for what takes a list": ('limit = { a = "b" }', 1, "limit: write a text, or a list"),
+    "a number as text": ("locale = 5", 1, "locale: write a string"),
+    "a day as text": ("locale = 2026-01-01", 1, "locale: write a string"),
+    "a list as text": ('locale = ["en"]', 1, "locale: write a string"),
+    "a table as text": ('[locale]\nde = "x"', 1, "locale: write a string"),
+    "a number in a list of texts": ('limit = ["7/1m", 5]', 1, "limit: write a string, or a list"),
+    "a list of a list": ('limit = [["7/1m"]]', 1, "limit: write a string, or a list of strings"),
+    "a table for what takes a list": ('limit = { a = "b" }', 1, "limit: write a string, or a list"),
     "a word that is none of the choices": ('region = "mars"', 1, "region: 'mars' is not one of"),
     "no limit": ('limit = "many"', 1, "limit: 'many' is not a limit: write 1000/3m"),
-    "a share as a fraction": ("max-rejected = 0.2", 1, "max-rejected: write a text"),
+    "a share as a fraction": ("max-rejected = 0.2", 1, "max-rejected: write a string"),
     "a time of day as a length": ("cooldown = 20:00:00", 1, "cooldown: write a length of time"),
     "a field there is none of": ('[map]\ncolour = "Farbe"', 1, "FIELD is one of order_id"),
-    "truth as a column": ("map = { order_id = true }", 1, "map: write a table of texts"),
+    "truth as a column": ("map = { order_id = true }", 1, "map: write a table of strings"),
     # said twice
     "an option in both its spellings": (
         "max-orders = 3\nmax_orders = 5", 2, "max-orders is given twice",
@@ -353,7 +353,7 @@ async def test_config_init_overwrites_nothing_and_takes_the_name_of_config(desk:
     desk.write("new/batch.toml", "mine")
     refused = await desk.run(*words)
     assert (refused.code, refused.out) == (1, "")
-    assert "new/batch.toml is there already, and is left as it is" in refused.err
+    assert "new/batch.toml exists already, and was left as it is" in refused.err
     assert (desk.folder / "new/batch.toml").read_text() == "mine"
 
 

@@ -143,7 +143,7 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     assert told["100200304"][0] == "skipped"
     assert "is not DV" in told["100200304"][1]
     assert told["100200306"] == ("refused", "The specified order was not found.")
-    assert "Asking the CA about 6 requests first, which takes one or two reads each\n" in sent.err
+    assert "First asking the CA about 6 requests, with one or two reads each\n" in sent.err
     assert "  skipped   1, says the CA: its status is issued, not pending\n" in sent.err
     assert "within the cooldown" not in sent.err
 

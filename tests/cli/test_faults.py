@@ -69,12 +69,12 @@ def error(code: str) -> bytes:
     return b'{"errors":[{"code":"%s","message":"No."}]}' % code.encode()
 
 
-BREAKS = "the connection breaks once it was made, before the answer's status line is whole"
+BREAKS = "an established connection breaks before the answer's status line is complete"
 NO_ANSWER = "no answer in time"
 GARBAGE = "an answer that is not HTTP"
-GATEWAY = "502, 504, or a 5xx that no standard has (520 to 524, 598): a gateway had no good answer"
-STANDS = "a 2xx, and something is wrong behind its status line: it was said"
-FOREIGN = "403, 406 or the like without a code of the CA's: a proxy's answer, or a CDN's"
+GATEWAY = "502, 504, or a non-standard 5xx (520 to 524, 598): a gateway got no usable answer"
+STANDS = "a 2xx with something wrong after its status line"
+FOREIGN = "403, 406 or similar without one of the CA's codes: from a proxy or a CDN"
 FAULTS = [
     Fault("closes after the headers", closes_after_headers, BREAKS, IN_DOUBT),
     Fault("resets after the headers", resets_after_headers, BREAKS, IN_DOUBT),
@@ -100,7 +100,7 @@ FAULTS = [
     Fault("mails, breaks off in the answer's body",
           mails_and_says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), STANDS, SENT,
           acted=True),
-    Fault("a 2xx with errors", says(200, error("invalid_email")), "a 2xx that carries errors",
+    Fault("a 2xx with errors", says(200, error("invalid_email")), "a 2xx with errors in its body",
           REFUSED),
     Fault("a page under 403", says(403, HTML), FOREIGN, AGAIN),
     Fault("nothing under 403", says(403), FOREIGN, AGAIN),
@@ -313,8 +313,8 @@ async def test_a_certificate_that_cannot_be_trusted_later_on_costs_an_attempt_an
 # --- the manual's table -------------------------------------------------------------------------
 
 NEVER_SENT = [
-    ("the host is unknown, TLS fails: at the opening of a run", NOT_MAILED, *STOPS),
-    ("no connection, a proxy that refuses; host or TLS later on", NOT_MAILED, *AGAIN),
+    ("the host is unknown, or TLS fails, at the start of a run", NOT_MAILED, *STOPS),
+    ("no connection, a proxy that refuses; host or TLS problems later on", NOT_MAILED, *AGAIN),
 ]
 OF_ALL = [
     (

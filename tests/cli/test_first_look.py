@@ -75,7 +75,7 @@ async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
             checked = await desk.run("check", "orders.csv")
             assert dry.code == checked.code == 3, "a row is rejected"
             assert dry.out.startswith(checked.out)
-            assert dry.out.endswith("Nothing was sent: --dry-run, which does as `check` does.\n")
+            assert dry.out.endswith("Nothing was sent (--dry-run, the same as `check`).\n")
         strict = await desk.run("send", "orders.csv", "--strict", "--dry-run")
         assert "`send` would send nothing: --strict\n" in strict.out
         assert (ca.books.requests, watchdog.posts) == (0, [])
@@ -157,7 +157,7 @@ async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_
         first = await desk.run("send", "orders.csv", *FIRST)
         assert first.code == 4
         (run,) = await run_ids(desk)
-        assert "no more were to be sent now (--max-orders); 15 are left" in first.err
+        assert "--max-orders reached; 15 are left" in first.err
         assert f"To resume:\n  batch-resend resume {run} " in first.out
         await sent_in_two(desk, ca, numbers, *then)
 
@@ -232,4 +232,4 @@ async def test_workers_are_left_no_first_part(tmp_path: Path) -> None:
         desk.write_list(5)
         refused = await desk.run("send", "orders.csv", *FIRST, "--distribute")
         assert (refused.code, ca.books.requests) == (2, 0)
-        assert "--max-orders is for a run that this command sends itself" in refused.err
+        assert "--max-orders cannot be combined with --distribute" in refused.err

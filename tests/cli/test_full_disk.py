@@ -125,7 +125,7 @@ async def test_a_disk_too_small_for_the_plan_or_its_temporary_files_sends_nothin
             assert refused.code == 1
             (said,) = refused.err.splitlines()
             assert said.startswith(f"batch-resend: {journal}: the journal cannot be used: ")
-            assert said.endswith("is the disk full, or that of temporary files (TMPDIR)?")
+            assert said.endswith("is the disk full, or the one for temporary files (TMPDIR)?")
             assert ca.books.requests == 0
             assert not (tmp_path / "reports").exists()
 
@@ -220,7 +220,7 @@ async def test_with_few_files_every_order_is_sent_at_its_first_attempt_without_a
         summary = desk.summary()
         assert_adds_up(summary)
         assert summary["requests"]["retries"] == summary["back_pressure"]["pauses"] == 0
-        fewer = f"requests are in flight, in place of {wanted}: this process may have"
+        fewer = f"requests will be in flight instead of {wanted}: this process may have"
         assert (fewer in sent.err) == (limit[1] < 100)
 
 

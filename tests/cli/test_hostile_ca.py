@@ -259,6 +259,6 @@ async def test_what_is_in_doubt_stays_so_when_the_ca_is_gone_later(tmp_path: Pat
     assert gone.code == 4
     assert {r["status"] for r in results(tmp_path / "later")} == {"in_doubt"}
     assert "3 in doubt: an attempt of an earlier run had no answer" in gone.out
-    assert "No connection to the CA could be made" not in gone.out
+    assert "No connection to the CA was possible" not in gone.out
     told = json.loads((await desk.run("history", numbers[0], "--json")).out)
     assert {event["outcome"] for event in told} == {"in_doubt"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.journal import read_journal
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import (
     Desk,
@@ -157,6 +158,35 @@ async def test_the_printed_resume_mails_nothing_that_was_held(tmp_path: Path) ->
         assert resumed.code == 3, resumed.err
         assert set(ca.books.mails_per_order.values()) == {1}
         assert len(ca.books.mails_per_order) == 40
+
+
+async def stopped_after_three(desk: Desk, ca: Simulator, *words: str) -> Ended:
+    """Run a command, and interrupt it once three more requests have arrived."""
+    enough = ca.books.requests + 3
+    process = await desk.start(*words, "--concurrency", "1")
+    await until(lambda: ca.books.requests >= enough)
+    process.send_signal(signal.SIGINT)
+    return await ended(process)
+
+
+@pytest.mark.parametrize("flags", [(), ("--limit", "4/1s", "--in-doubt", "hold")])
+async def test_the_commands_after_a_second_resume_have_the_flags_of_the_run_and_no_others(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.05)) as (desk, ca):
+        numbers = map(str, range(100_200_301, 100_200_341))
+        desk.write("orders.csv", "Nr\n" + "\n".join(numbers) + "\n")
+        del desk.environment["BATCH_RESEND_LIMIT"]
+        printed = []
+        send = ("send", "orders.csv", "--map", "order_id=Nr", *flags)
+        for words in (send, ("resume",), ("resume",)):
+            stopped = await stopped_after_three(desk, ca, *words)
+            printed.append(stopped.out.partition("To resume:\n")[2].splitlines()[0])
+        assert set(printed) == {printed[0]}
+        assert ("--limit" in printed[0], "--in-doubt" in printed[0]) == (bool(flags), bool(flags))
+        async with read_journal(tmp_path / "journal.db") as reader:
+            kept = (await reader.run("latest")).next_flags["send"]
+        assert "--map order_id=Nr" in kept, "unsent.csv has the headings of the list"
 
 
 @pytest.mark.parametrize("otherwise", [False, True])

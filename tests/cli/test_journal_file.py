@@ -176,7 +176,7 @@ async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_
             (line,) = second.err.splitlines()
             assert f"{tmp_path}/journal.db: another run holds the journal" in line
             assert f"(process {first.pid}, since 20" in line
-            assert "wait for it; `batch-resend watch` shows how it goes" in line
+            assert "wait for it, or follow it with `batch-resend watch`" in line
         seen = ca.books.requests
         await until(lambda: ca.books.requests > seen + 4)  # it goes on
         first.send_signal(signal.SIGKILL)
@@ -256,7 +256,7 @@ async def test_nothing_leaves_once_a_link_in_the_journals_name_leads_elsewhere(
         stopped = await ended(process)
         assert stopped.code == 4, stopped.err
         assert ca.books.requests <= seen + AT_ONCE
-        assert "a link in its name that now leads to another file" in stopped.err
+        assert "named by a link that now leads to another file" in stopped.err
         assert "To resume" not in stopped.out + stopped.err
 
         link.unlink()
@@ -326,5 +326,5 @@ async def test_a_journal_that_goes_after_the_last_request_is_no_success(tmp_path
         delete(journal)
         stopped = await ended(process)
         assert stopped.code == 4, stopped.err
-        assert "would be mailed twice" in stopped.err
+        assert "would mail them twice" in stopped.err
         assert orders_of(desk.report(), "sent") == set(numbers)

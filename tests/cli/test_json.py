@@ -89,7 +89,7 @@ async def begin_and_stop(desk: Desk, ca: Simulator) -> None:
         pytest.param(("export",), 2, "name a file for the list", id="no file"),
         pytest.param(("sweep", "--patience", "0s"), 1, "", id="a CA that is gone"),
         pytest.param(("--config", "none.toml", "runs"), 1, "none.toml", id="settings"),
-        pytest.param(("simulate", "--", "true"), 2, "give it to the command", id="not its output"),
+        pytest.param(("simulate", "--", "true"), 2, "belongs to the command", id="not its output"),
     ],
 )
 async def test_where_a_command_cannot_be_carried_out_the_document_says_why(

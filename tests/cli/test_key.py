@@ -92,7 +92,7 @@ async def test_the_file_goes_before_the_variable_and_that_before_the_credential(
     sent = await at_desk.run("send", "orders.csv", *flags, stdin=f"{IN_FILE}\n".encode())
     assert sent.code == 0, sent.err
     assert keys_of(ca) == {taken}
-    assert "can be read by others" not in sent.err
+    assert "can be read by other users" not in sent.err
 
 
 @pytest.mark.parametrize("folder", ["", "gone", "credentials"])
@@ -101,19 +101,19 @@ async def test_where_systemd_gives_no_such_credential_there_is_no_key(
 ) -> None:
     (at_desk.folder / "credentials").mkdir()
     at_desk.environment["CREDENTIALS_DIRECTORY"] = folder and str(at_desk.folder / folder)
-    assert_refused(await at_desk.run("send", "orders.csv"), ca, "no API key: put it into a file")
+    assert_refused(await at_desk.run("send", "orders.csv"), ca, "no API key: put it in a file")
 
 
 @pytest.mark.parametrize(
     ("mode", "ours", "remedy"),
     [
-        (0o644, True, "chmod 600 key.txt"),
-        (0o640, True, "chmod 600 key.txt"),
-        (0o604, True, "chmod 600 key.txt"),
+        (0o644, True, "run chmod 600 key.txt"),
+        (0o640, True, "run chmod 600 key.txt"),
+        (0o604, True, "run chmod 600 key.txt"),
         (0o600, True, None),
         (0o400, True, None),
         (0o440, False, None),  # as a container's secret is, and what systemd hands to a user
-        (0o444, False, "chmod o= key.txt"),
+        (0o444, False, "run chmod o= key.txt"),
     ],
 )
 async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobody_out(
@@ -125,8 +125,8 @@ async def test_a_key_file_that_others_can_read_is_warned_of_with_what_locks_nobo
     monkeypatch.setattr(os, "geteuid", lambda: user)
     sent = await at_desk.run("send", "orders.csv", "--api-key-file", "key.txt")
     assert sent.code == 0, sent.err
-    said = f"key.txt can be read by others than its owner: {remedy}"
-    assert said in sent.err if remedy else "can be read by others" not in sent.err
+    said = f"key.txt can be read by other users: {remedy}"
+    assert said in sent.err if remedy else "can be read by other users" not in sent.err
     assert keys_of(ca) == {IN_FILE}
 
 
@@ -145,16 +145,16 @@ def assert_refused(refused: Ended, ca: CountingServer, said: str) -> None:
 
 
 BAD_FILES: dict[str, tuple[bytes, str]] = {
-    "a line break inside": (f"{KEY}\n{KEY}\n".encode(), "holds blanks, line breaks"),
-    "another header inside": (f"{KEY}\r\nX-Other: 1".encode(), "holds blanks, line breaks"),
-    "a blank inside": (f"{KEY} {KEY}".encode(), "holds blanks, line breaks"),
-    "a name before it": (f"DIGICERT_API_KEY = {KEY}".encode(), "holds blanks, line breaks"),
+    "a line break inside": (f"{KEY}\n{KEY}\n".encode(), "contains blanks, line breaks"),
+    "another header inside": (f"{KEY}\r\nX-Other: 1".encode(), "contains blanks, line breaks"),
+    "a blank inside": (f"{KEY} {KEY}".encode(), "contains blanks, line breaks"),
+    "a name before it": (f"DIGICERT_API_KEY = {KEY}".encode(), "contains blanks, line breaks"),
     "blanks": (b" \t\r\n\n", "the API key is empty"),
     "nothing": (b"", "the API key is empty"),
-    "two bytes a character": (KEY.encode("utf-16"), "is not a text file"),
-    "an escape code": (f"{KEY}\x1b[2J".encode(), "other characters no key has"),
-    "binary": (bytes(range(256)) + KEY.encode(), "is not a text file"),
-    "a list by mistake": (b"1\n" * 40_000 + KEY.encode(), "is too large to be a key"),
+    "two bytes a character": (KEY.encode("utf-16"), "not a text file"),
+    "an escape code": (f"{KEY}\x1b[2J".encode(), "other characters that no key has"),
+    "binary": (bytes(range(256)) + KEY.encode(), "not a text file"),
+    "a list by mistake": (b"1\n" * 40_000 + KEY.encode(), "too large to be a key"),
 }
 
 
@@ -175,7 +175,7 @@ async def test_a_file_that_holds_no_key_ends_in_one_line_that_does_not_show_it(
     [
         ("gone.txt", "--api-key-file gone.txt: No such file or directory"),
         (".", "--api-key-file .: Is a directory"),
-        ("/dev/zero", "--api-key-file /dev/zero: is too large to be a key"),
+        ("/dev/zero", "--api-key-file /dev/zero: too large to be a key"),
         ("/dev/null", "the API key is empty"),
         ("orders.csv/key", "--api-key-file orders.csv/key: Not a directory"),
     ],

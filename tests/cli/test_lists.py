@@ -99,9 +99,9 @@ def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]
 @pytest.mark.parametrize(
     ("column", "words", "said"),
     [
-        ("Status", ["pending", "Held"], "an order status that we do not know"),
-        ("DCV method", ["email", "by phone"], "a way of validation that we do not know"),
-        ("Product", ["RapidSSL", "Gadget"], "a product that is none of the CA's"),
+        ("Status", ["pending", "Held"], "an unknown order status"),
+        ("DCV method", ["email", "by phone"], "an unknown way of validation"),
+        ("Product", ["RapidSSL", "Gadget"], "a product that is not known to be the CA's"),
     ],
 )
 async def test_what_is_left_out_for_a_word_that_is_not_the_cas_is_said_and_ends_with_code_3(

@@ -216,7 +216,7 @@ async def test_what_is_left_of_one_account_keeps_its_own_windows(tmp_path: Path)
         at.desk.write("config.toml", own + config)
         at.desk.write("orders.csv", "order_id,account\n100200301,shop\n100200302,\n100200303,\n")
         _, first = await stopped_run(at, "orders.csv", refused=("bank",))
-        assert "within no limit" in first.err, "shop has none, so all together have none"
+        assert "without a rate limit" in first.err, "shop has none, so all together have none"
         resumed = await at.desk.run("resume")
         assert resumed.code == 0, resumed.err
         assert "within 1000/3m and 100/5s" in resumed.err
@@ -262,7 +262,7 @@ async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path:
         run, _ = await stopped_run(at, "orders.csv", "--api-key-file", "bank.key")
         refused = await at.desk.run("resume", run)
         assert (refused.code, at.shop.books.mails) == (1, 0)
-        assert "no API key for what names no account" in refused.err
+        assert "no API key for rows that name no account" in refused.err
         assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
         assert at.bank.books.mails_per_order == {"100200302": 1, "100200303": 1}
 
@@ -271,7 +271,7 @@ async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         swept = await at.desk.run("sweep")
         assert swept.code == 1
-        assert "no API key: put it into a file" in swept.err
+        assert "no API key: put it in a file" in swept.err
 
 
 async def test_the_question_names_every_host_that_is_asked(tmp_path: Path) -> None:

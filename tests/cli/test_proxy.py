@@ -137,7 +137,7 @@ REFUSALS: dict[str, tuple[Step | None, str]] = {
     "closes at once": (closes_at_once, "the proxy broke off"),
     "closes after it has read": (closes_after_head, "the proxy broke off"),
     "resets after it has read": (resets_after_head, "the proxy broke off"),
-    "closes the tunnel": (refuses(OPENED), "Cannot connect to host ca.test:443"),
+    "closes the tunnel": (refuses(OPENED), "no connection to ca.test:443: "),
     "says no HTTP": (refuses(b"SSH-2.0-OpenSSH_9.6\r\n"), "the proxy's answer is not HTTP"),
     "hangs": (hangs_after_head, "no connection in time"),
     "nobody there": (None, "the proxy cannot be reached"),
@@ -192,7 +192,7 @@ async def test_what_is_no_proxy_ends_in_one_line_that_does_not_show_its_password
     assert refused.code == 1
     assert refused.out == ""
     line, empty = refused.err.split("\n")
-    assert line.startswith("batch-resend: the proxy that the environment names is none")
+    assert line.startswith("batch-resend: the proxy that the environment names cannot be used")
     assert "http://HOST:PORT" in line
     assert not empty
     assert not (at_desk.folder / "reports").exists()

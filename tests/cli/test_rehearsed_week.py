@@ -69,7 +69,7 @@ async def test_each_day_has_its_turn_unless_none_could_go_otherwise(
 async def test_without_a_command_there_is_nothing_to_run_daily(desk: Desk) -> None:
     refused = await ended(await desk.start("simulate", "--days", "2"))
     assert refused.code == 2
-    assert "--days says how often to run a command: -- COMMAND" in refused.err
+    assert "--days needs a command to run: -- COMMAND" in refused.err
 
 
 @pytest.mark.parametrize(("approve", "waiting"), [("100%", 0), ("0", 5)])

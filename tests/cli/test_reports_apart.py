@@ -57,7 +57,7 @@ async def test_a_placeholder_that_does_not_exist_is_wrong_usage(tmp_path: Path) 
         desk.write_list(1)
         refused = await desk.run(*AGAIN, "--report-dir", "reports/{night}")
         assert refused.code == 2
-        assert "{night} stands for nothing; {date} and {run} do" in refused.err
+        assert "there is no placeholder {night}; write {date} or {run}" in refused.err
         assert ca.books.requests == 0
 
 

@@ -1,6 +1,7 @@
 """A run as a person sees it on a terminal: plan, progress, pause, end."""
 
 import asyncio
+import logging
 import re
 import signal
 from collections.abc import Callable
@@ -9,21 +10,26 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from rich.console import Console
 
+from batch_resend.channels import RunHandle
+from batch_resend.cli.options import Style
 from batch_resend.cli.output import terminal
+from batch_resend.cli.output.progress import follow
 from batch_resend.cli.output.view import (
     View,
     live_lines,
     plain_line,
     together,
 )
-from batch_resend.model import RequestStatus
-from batch_resend.windows import CA_WINDOWS, Course, Schedule, time_left_s
+from batch_resend.model import Outcome, RequestStatus
+from batch_resend.windows import CA_WINDOWS, Course, Schedule, Window, time_left_s
 from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
+from tests.sending.conftest import Rig, one_by_one, orders
 
 LIMITS = ("--limit", "40/1s", "--patience", "1m")
 
@@ -49,9 +55,7 @@ async def test_a_run_is_seen_from_its_plan_to_its_end(tmp_path: Path, columns: i
         async with on_screen(desk, "send", "orders.csv", *LIMITS, columns=columns) as screen:
             plan = await screen.shows(has("Send 120 requests to 127.0.0.1 now? [y/N]"))
             assert any(line.startswith("╭") for line in plan), "a table"
-            assert any(
-                re.match(r"│ time +│ 2s at the least, within 40/1s +│", line) for line in plan
-            )
+            assert any(re.match(r"│ time +│ at least 2s, within 40/1s +│", line) for line in plan)
             assert ca.books.requests == 0
             screen.type(b"y\n")
             await screen.shows(
@@ -76,7 +80,7 @@ async def test_a_pause_is_seen_with_its_reason_and_the_seconds_left(tmp_path: Pa
             screen.type(b"\x03")
             assert await screen.ended() == 130
         assert "Interrupted: " in screen.text
-        assert "Stopping (once more: quit at once)" in screen.text
+        assert "Stopping (repeat it to quit at once)" in screen.text
         assert "sending ━" not in screen.text, "nothing of the live view is left behind"
         assert "To resume:\n  batch-resend resume " in screen.text
 
@@ -184,7 +188,7 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
             sending.kill()
             assert await screen.ended() == 4
             told = screen.text.replace("\n", " ")
-            assert re.search(r"was cut off\): \d+ of 60 orders sent", told)
+            assert re.search(r"Not finished: \d+ of 60 orders sent", told)
             assert "To resume:\n  batch-resend resume 2" in screen.text
         await ended(sending)
 
@@ -298,7 +302,7 @@ def test_a_screen_of_any_width_has_counts_speed_time_left_and_why_it_pauses(widt
     assert "paused" not in told
     told = words(screen(PAUSED, width))
     assert "paused: the CA asks for fewer requests (Service unavailable), 42s left" in told
-    assert "allowed: 1000/3m and 100/5s; 50% of it taken, after a 429" in told
+    assert "allowed: 1000/3m and 100/5s; 50% of it used, after a 429" in told
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])
@@ -348,6 +352,21 @@ def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
     assert plain_line(empty) == (
         "0 of 0 orders, 100%; 0 sent; 20.0/s now · 32 in flight; allowed: no limit"
     )
+
+
+@pytest.mark.looptime(idle_step=1, idle_timeout=9)
+async def test_a_log_names_no_more_requests_a_second_than_were_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig = Rig(windows=(Window(100, 5.0),), concurrency=100, latency_s=1 / 64)
+    rig.progress.total = 700
+    deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
+    async with anyio.create_task_group() as tasks, outcomes:
+        tasks.start_soon(rig.sender.run, one_by_one(orders(1, 700)), deliver)
+        await follow(RunHandle([rig.sender], outcomes), {}, Style.AUTO)
+    speeds = re.findall(r"\S+ now", caplog.text)
+    assert speeds == ["20.0/s now"] * 3
 
 
 # --- how long still -------------------------------------------------------------------------------

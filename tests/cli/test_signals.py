@@ -109,7 +109,7 @@ async def test_a_signal_while_the_report_is_written_lets_it_be_finished(tmp_path
         stopped = await emptied
 
         assert stopped.code == 130, stopped.err
-        assert "Writing the report (once more: quit at once)\n" in stopped.err
+        assert "Writing the report (repeat it to quit at once)\n" in stopped.err
         assert len((report / "results.csv").read_text().splitlines()) == ROWS + 1
         assert len(results(report)) == 10
         assert_adds_up(summary := read_summary(report))

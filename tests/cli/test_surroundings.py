@@ -31,7 +31,7 @@ LISTS = {
     [
         (["gone.csv"], 1, "gone.csv: cannot be read: No such file or directory"),
         (["."], 1, ".: cannot be read: Is a directory"),
-        (["empty.csv"], 1, "empty.csv: is empty"),
+        (["empty.csv"], 1, "empty.csv is empty"),
         (["good.csv", "gone.csv"], 1, "gone.csv: cannot be read"),
         (["foreign.csv"], 1, "foreign.csv, line 1: no column holds the order number"),
         (["good.csv", "--map", "order_id=Auftrag"], 1, "--map order_id='Auftrag' names a column"),
@@ -42,7 +42,7 @@ LISTS = {
         (["good.csv", "--journal", "good.csv"], 1, "good.csv: the journal cannot be used"),
         (["good.csv", "--journal", "."], 2, "is a directory"),
         (["good.csv", "--report-dir", "good.csv"], 2, "'good.csv' is a file"),
-        (["good.csv", "--config", "gone.toml"], 2, "--config stands before the command"),
+        (["good.csv", "--config", "gone.toml"], 2, "--config goes before the command"),
         ([], 2, "Missing argument 'INPUT...'"),
         (["good.csv", "--cooldown", "soon"], 2, "'soon' is not a length of time"),
         (["good.csv", "--map", "colour=Farbe"], 2, "FIELD is one of order_id, domain"),

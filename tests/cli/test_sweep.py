@@ -41,6 +41,17 @@ async def test_what_is_due_is_mailed_the_oldest_first(tmp_path: Path) -> None:
         assert f"\n5 orders wait: {found}\n" in swept.err
 
 
+async def test_the_report_of_a_sweep_says_of_which_product_an_order_is(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+        wait(ca, 3, 4, product="ssl_dv_rapidssl")
+        wait(ca, 5, first=3)
+        assert (await desk.run("sweep")).code == 3
+    with (desk.report() / "results.csv").open(encoding="utf-8") as file:
+        found = {row["order_id"]: row["product"] for row in csv.DictReader(file)}
+    assert found == {"1": "ssl_dv_rapidssl", "2": "ssl_dv_rapidssl", "3": "ssl_dv_geotrust_flex"}
+    assert "By product" in (desk.report() / "report.html").read_text()
+
+
 async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2, 3, 4)
@@ -50,7 +61,7 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
             again = await desk.run("sweep", "--report-dir", "quiet")
             assert again.out == (
                 "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the "
-                "last run, 1 no longer wait\nReport: quiet/report.html\n"
+                "last run, 1 no longer waits\nReport: quiet/report.html\n"
             )
         first = read_summary(tmp_path / "first")["run_id"]
         await desk.run("report", first, "--report-dir", "first")
@@ -90,9 +101,7 @@ async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_pa
         ):
             swept = await desk.run(*STUCK, *notified, "--metrics-file", "night.prom", *more)
             assert swept.code == code, swept.err
-            words = (
-                "\nStuck: mailed as often as allowed, and still waiting\n  1, 1 mail, the last on "
-            )
+            words = "\nStuck: at the limit of mails, and still waiting\n  1, 1 mail, the last on "
             assert words in swept.out
             summary = read_summary(tmp_path / "night")
             assert (summary["sweep"]["stuck"], summary["sweep"]["waiting"]) == (stuck, 4)
@@ -101,7 +110,7 @@ async def test_what_a_sweep_has_given_up_on_is_named_wherever_people_look(tmp_pa
             assert [row["order_id"] for row in rows] == ["1", "3", "4"][:stuck]
             assert (rows[0]["mails"], rows[0]["domains"]) == ("1", "a.example")
             page = (tmp_path / "night" / "report.html").read_text()
-            assert "Stuck: no sweep mails these again" in page
+            assert "Stuck: no sweep will mail these again" in page
             assert '<a href="stuck.csv">stuck.csv</a>' in page
             bodies = {path: json.loads(body) for path, body in watchdog.posts if body}
             for path in (f"/{SECRET}{ping}", f"/{SECRET}"):
@@ -175,7 +184,7 @@ async def test_a_list_of_exclusions_that_cannot_be_read_mails_nobody(
         swept = await desk.run("sweep", "--exclude", "hopeless.csv")
         assert (swept.code, ca.books.requests) == (1, 0)
         assert said in swept.err
-        assert "\nThis list names the orders that are not to be mailed." in swept.err
+        assert "\nThis list names the orders to leave out." in swept.err
         help_text = (await desk.run("sweep", "--help")).out
         for option in re.findall(r"--[a-z-]+", swept.err):
             assert option in help_text, "what a message advises, the command has"
@@ -188,7 +197,10 @@ async def test_an_excluded_number_of_no_order_that_waits_is_named(tmp_path: Path
         desk.write("hopeless.csv", "order_id\n1\n77\n")
         swept = await desk.run("sweep", "--exclude", "hopeless.csv")
         assert swept.code == 0, swept.err
-        assert "--exclude: 1 of its numbers is no order that waits (77): approved" in swept.err
+        assert (
+            "--exclude: 1 of its numbers is not among the waiting orders (77): approved"
+            in swept.err
+        )
         assert ca.books.mails_per_order == {"2": 1}
         known = await desk.run("sweep", "--exclude", "hopeless.csv", "--product", "other")
         assert "of its numbers" in known.err, "a filter of ours hides no order of the CA's list"
@@ -204,7 +216,7 @@ async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_pat
         assert (dry.code, ca.books.mails) == (0, 1)
         assert re.search(r"^ +4 +3 +\S+ +b.example$", dry.out, re.MULTILINE)
         assert "\n  1, 1 mail, the last on " in dry.out
-        assert "2 for 2 orders (one an order and language), 2 to send" in dry.out
+        assert "2 for 2 orders (one per order and language), 2 to send" in dry.out
         assert dry.out.endswith("Nothing was sent: --dry-run.\n")
         for_programs = await desk.run(*STUCK, "--dry-run", "--json")
         said = json.loads(for_programs.out)

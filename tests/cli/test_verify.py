@@ -57,7 +57,7 @@ async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> N
         await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         told = await desk.run("verify", run)
-        assert (told.code, told.out) == (0, f"Run {run} has sent no order.\n")
+        assert (told.code, told.out) == (0, f"Run {run} sent no orders.\n")
         assert ca.books.reads == 0
         assert (await desk.run("verify")).out == told.out, "there is no other run"
         unknown = await desk.run("verify", "20200101-000000-beef")
@@ -250,7 +250,7 @@ async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None
         assert f"orders is kept; `batch-resend report {run}` shows it" in cut_off.err
         await desk.run("report", run)
         page = (desk.report() / "report.html").read_text()
-        found = re.search("Asked of the CA .*: of ([0-9]+) orders sent", page)
+        found = re.search("The CA said, .*: of ([0-9]+) orders sent", page)
         assert 8 <= int(found[1] if found else 0) < 90
 
 

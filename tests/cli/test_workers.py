@@ -325,4 +325,4 @@ async def test_times_that_are_none_are_refused_before_anything_begins(
 ) -> None:
     told = await desk.run("worker", "--journal", str(database), "--sweep", "at night")
     assert told.code == 1
-    assert "'at night' names no times: write '0 2 * * *'" in told.err
+    assert "'at night' is not a schedule: write, for example, '0 2 * * *'" in told.err

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import psycopg
 import pytest
-from sqlalchemy import Connection
 
 from batch_resend.cluster import leases
 from batch_resend.cluster.leases import Chunk, ChunkLeases
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Database
 from batch_resend.journal import Journal, Terms, open_journal
+from batch_resend.journal.connection import Connection
 from batch_resend.model import RequestStatus, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,

@@ -119,13 +119,13 @@ def test_the_account_and_the_user_are_named() -> None:
     found = check_account(USER_BODY)
     assert found.result is Result.OK
     assert found.detail == (
-        "the CA takes the key: account Racoon Trading GmbH (123654), user jill.valentine"
+        "the CA accepts the key: account Racoon Trading GmbH (123654), user jill.valentine"
     )
 
 
 @pytest.mark.parametrize("body", [{}, [], NOTHING, {"container": []}, {"account_id": None}, "x"])
 def test_a_user_of_whom_little_is_said_is_no_problem(body: object) -> None:
-    assert check_account(body).detail == "the CA takes the key"
+    assert check_account(body).detail == "the CA accepts the key"
 
 
 # --- what it may do -----------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_a_way_that_is_open_is_said_with_address_issuer_and_days() -> None:
     ]  # fmt: skip
     assert [finding.detail for finding in findings] == [
         "www.digicert.com has the address 45.60.1.2 and 1 more",
-        "45.60.1.2 takes connections at port 443",
+        "45.60.1.2 accepts connections at port 443",
         "TLSv1.3; the certificate is trusted, from DigiCert Inc, valid until 2027-02-13 (87 days)",
     ]
 
@@ -42,7 +42,7 @@ def test_with_a_proxy_it_is_the_proxy_whose_name_and_port_are_said() -> None:
         Check.NAME, Check.CONNECTION, Check.PROXY, Check.TLS
     ]  # fmt: skip
     assert found[0].detail == "the proxy proxy.corp has the address 45.60.1.2 and 1 more"
-    assert found[1].detail == "45.60.1.2 takes connections at port 3128"
+    assert found[1].detail == "45.60.1.2 accepts connections at port 3128"
     assert found[2].detail == "proxy.corp:3128 connects to www.digicert.com:443"
 
 
@@ -53,9 +53,9 @@ FAILURES = [
     (probed(Step.NAME, "Name or service not known", proxy=PROXY), Check.NAME,
      "the proxy proxy.corp has no address", "HTTPS_PROXY"),
     (probed(Step.CONNECTION, "Connection refused"), Check.CONNECTION,
-     "www.digicert.com takes no connection at port 443: Connection refused", "firewall"),
+     "www.digicert.com accepts no connection at port 443: Connection refused", "firewall"),
     (probed(Step.CONNECTION, "Connection refused", proxy=PROXY), Check.CONNECTION,
-     "the proxy proxy.corp takes no connection at port 3128", "HTTPS_PROXY"),
+     "the proxy proxy.corp accepts no connection at port 3128", "HTTPS_PROXY"),
     (probed(Step.PROXY_TLS, "wrong version number", proxy=PROXY), Check.PROXY,
      "no TLS with the proxy proxy.corp:3128", "does not speak TLS"),
     (probed(Step.TUNNEL, "it says 403 Forbidden", 403, PROXY), Check.PROXY,

@@ -51,7 +51,7 @@ async def test_an_order_on_far_too_many_rows_is_refused(
 ) -> None:
     monkeypatch.setattr(staging_of_rows, "_MAX_ROWS_OF_ORDER", 10)
     said = await refusal(tmp_path, b"order_id\n" + b"7\n" * 12)
-    assert said.startswith("order 7 stands on more than 10 rows; does its column really hold")
+    assert said.startswith("order 7 is on more than 10 rows; does its column really hold")
 
 
 @pytest.mark.asyncio

@@ -131,7 +131,7 @@ def test_an_approval_needs_an_address_and_takes_no_language(tmp_path: Path) -> N
     assert isinstance(good, Row)
     assert good.locale is None
     assert problem(bad)[0] is Problem.EMAIL
-    assert "needs an e-mail address: of whom to mail" in problem(bad)[1]
+    assert "needs an e-mail address: the one to mail" in problem(bad)[1]
 
 
 def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_rows_may_each_name_their_call(tmp_path: Path) -> None:
     ]
     found, reason = problem(rows[4])
     assert found is Problem.CALL
-    assert "'telephone' is none: write dv-resend, domain-dcv, order-approval" in reason
+    assert "'telephone' does not exist: write dv-resend, domain-dcv, order-approval" in reason
 
 
 def test_json_may_have_the_calls_own_words(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from batch_resend.intake.cells import (
     Malformed,
     domain_name,
     email_address,
-    locale_code,
     order_number,
 )
+from batch_resend.intake.languages import locale_code
 from tests.intake.conftest import unhurried
 
 
@@ -273,7 +273,7 @@ def test_its_domain_is_brought_to_one_spelling_as_any_domain_is(cell: str, addre
      "u003eadmin", "u003ekim", "u00e4admin", "mu00fcller", "mailtokim", "u200badmin"],
 )  # fmt: skip
 def test_what_is_left_of_an_encoding_is_no_part_of_an_address(name: str) -> None:
-    with pytest.raises(Malformed, match="left of an encoding"):
+    with pytest.raises(Malformed, match="left over from an encoding"):
         email_address(f"{name}@a.example.com")
 
 

@@ -126,7 +126,7 @@ def test_two_columns_for_one_field_are_refused_with_the_way_to_say_which(
 
 def test_a_single_text_above_what_are_no_headings_either_is_named_as_what_it_may_be() -> None:
     message = refusal("Export of 26 November;;\nWas;Wer;Wo\nx;y;z\n")
-    assert message.endswith("; if that line is a title, delete what stands above the headings")
+    assert message.endswith("; if that line is a title, delete what is above the headings")
     assert "title" not in refusal("Name;Kunde;Ort\nx;y;z\n")
 
 
@@ -152,7 +152,7 @@ REFUSALS = {  # a list, what --map names, what the refusal says, and what it doe
         "order_id,Note\n100200301,x\n", {Field.EMAIL: "Adresse"},
         ["standard input, line 1: --map email='Adresse'", "'order_id', 'Note'"], [],
     ),
-    "a mapped heading that stands twice": (
+    "a mapped heading that appears twice": (
         f"order_id,domain,email,email\n100200301,{MAIL},b@example.com\n",
         {Field.EMAIL: "email"}, ["two columns are called 'email'"], [],
     ),
@@ -175,7 +175,7 @@ REFUSALS = {  # a list, what --map names, what the refusal says, and what it doe
         ["'c19' and 4980 more"], ["'c20'"],
     ),
     "what may be a key, which is not repeated": (
-        "ABCDEFGH01234567_ABCDEFGH01234567\n", {}, ["--api-key-file FILE names that"], ["ABCDEFGH"],
+        "ABCDEFGH01234567_ABCDEFGH01234567\n", {}, ["use --api-key-file FILE"], ["ABCDEFGH"],
     ),
 }  # fmt: skip
 

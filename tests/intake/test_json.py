@@ -124,13 +124,17 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         pytest.param('{"order_id": {"id": 1}}', "digits are expected", id="an object as order"),
         pytest.param('{"order_id": 1e400}', "lost digits", id="an infinite order"),
         pytest.param(
-            '{"order_id": 100200301, "locale": 5}', "key 'locale': a text", id="a number as locale"
+            '{"order_id": 100200301, "locale": 5}',
+            "key 'locale': a string",
+            id="a number as locale",
         ),
         pytest.param(
             '{"order_id": 100200301, "locale": "\\ud800"}', "the locale", id="half a character"
         ),
         pytest.param(
-            '{"order_id": 100200301, "email": [5]}', "key 'email': a text", id="an array as e-mail"
+            '{"order_id": 100200301, "email": [5]}',
+            "key 'email': a string",
+            id="an array as e-mail",
         ),
         pytest.param(
             '{"order_id": 100200301, "domain": "a.co"}', "without an e-mail", id="domain alone"

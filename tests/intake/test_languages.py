@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, locale_code
+from batch_resend.intake.cells import Malformed
+from batch_resend.intake.languages import KNOWN_LOCALES, locale_code
 from tests.intake.conftest import unhurried
 
 
@@ -24,7 +25,7 @@ def test_a_code_is_brought_to_the_spelling_of_the_ca(cell: str, code: str) -> No
 
 
 NO_CODE = "is not a code such as en or zh_CN"
-NO_LANGUAGE = "is no language: write the language"
+NO_LANGUAGE = "is not a language: write the language"
 REFUSED = {
     NO_CODE: ["", "e", "english language", "en_", "_US", "en__US", "en_english", "en\nUS", "\u00e9",
               "12"],

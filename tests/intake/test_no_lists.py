@@ -157,7 +157,7 @@ def test_what_is_no_list_is_refused_with_its_name_what_it_is_and_what_to_do(
     with pytest.raises(InputError) as caught:
         list(ListSource(str(path)))
     message = str(caught.value)
-    assert message.startswith(f"{path}: is ")
+    assert message.startswith(f"{path} is ")
     assert f"is {what}" in message
     assert remedy in message
 
@@ -279,7 +279,7 @@ def test_where_several_lists_have_orders_none_is_taken(
     path.write_text(json.dumps(value, indent=indent))
     with pytest.raises(InputError) as caught:
         list(ListSource(str(path)))
-    assert str(caught.value).startswith(f"{path}: holds several lists of orders: {said}; give")
+    assert str(caught.value).startswith(f"{path}: has several lists of orders: {said}; pass")
 
 
 UNNAMED = {
@@ -339,7 +339,7 @@ def test_a_key_that_stands_twice_rejects_its_record_alone(tmp_path: Path) -> Non
     good, bad = ListSource(str(path))
     assert isinstance(good, Row)
     assert isinstance(bad, RejectedRow)
-    assert "stands twice" in bad.reason
+    assert "appears twice" in bad.reason
 
 
 @pytest.mark.parametrize("indent", [None, 2])

@@ -34,7 +34,7 @@ OTHER_TEXTS = {
     ),
     "lines in quotation marks": (
         '"order_id,domain,email"\n"1,a.example.com,x@y.example"\n',
-        "each line stands between quotation marks",
+        "each line is in quotation marks",
     ),
     "columns of fixed width": (
         "order_id  domain         email\n1         a.example.com  x@y.example\n",
@@ -92,7 +92,7 @@ def test_orders_by_their_numbers_as_keys_are_none_and_it_is_said_what_to_write(
     with standard_input(content.encode()):
         (row,) = ListSource("-")
     assert isinstance(row, RejectedRow)
-    assert "the orders' numbers are keys" in row.reason
+    assert "the order numbers are keys" in row.reason
 
 
 def test_of_records_on_one_line_the_number_is_named() -> None:

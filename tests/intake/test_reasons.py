@@ -92,4 +92,4 @@ def test_a_record_beneath_a_key_is_said_to_stand_there(key: str) -> None:
     ],
 )
 def test_what_other_programs_draw_is_named_for_what_it_is(content: str, what: str) -> None:
-    assert f"standard input: is {what}" in refusal(content)
+    assert f"standard input is {what}" in refusal(content)

@@ -64,15 +64,12 @@ def test_a_list_remembers_which_columns_the_user_named() -> None:
 
 @pytest.mark.parametrize("content", ["", "\n", " \r\n\t\n", "\ufeff", "\ufeff\n"])
 def test_an_empty_list_is_refused(content: str) -> None:
-    assert refusal(content) == "standard input: is empty"
+    assert refusal(content) == "standard input is empty"
 
 
 @pytest.mark.parametrize("content", ["order_id", "order_id,note\n", "\ufefforder_id\r\n\n,\n"])
 def test_a_heading_without_rows_is_refused(content: str) -> None:
-    assert (
-        refusal(content)
-        == "standard input: has a heading, but no rows: there is nothing to send in it"
-    )
+    assert refusal(content) == "standard input has a heading, but no rows: there is nothing to send"
 
 
 def test_a_list_of_bad_rows_only_is_read_all_the_same() -> None:

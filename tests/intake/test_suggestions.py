@@ -109,15 +109,15 @@ def test_one_more_column_is_not_left_aside_where_it_is_the_right_one(
     cells: tuple[str, str], said: str
 ) -> None:
     words = refusal(f"order_id,domain,email,email 2\n{ROW},{','.join(cells)}\n")
-    assert words.endswith(f"To have one alone read: {said}")
+    assert words.endswith(f"To read only one: {said}")
 
 
 def test_a_column_without_a_heading_is_to_be_given_one() -> None:
     words = refusal(f"order_id,,email\n{ROW},{AT_IT}\n")
-    assert "column 2 has no heading: write what it holds above it" in words
+    assert "column 2 has no heading: give it one" in words
     words = refusal(f"order_id,,\n{ROW},{AT_IT}\n")
     assert "'column 3'" in words
-    assert "If it does, write above it what it holds" in words
+    assert "If it does, give it a heading" in words
 
 
 @pytest.mark.parametrize(

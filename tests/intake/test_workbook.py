@@ -132,7 +132,7 @@ STRINGS = {
 def test_a_cell_far_beyond_a_sheet_is_refused_before_room_is_made_for_it(
     tmp_path: Path, cell: str
 ) -> None:
-    with pytest.raises(InputError, match="too large for an Excel file, or a bomb"):
+    with pytest.raises(InputError, match="too large for an Excel file, or a zip bomb"):
         rows_of(bomb(tmp_path / "list.xlsx", cell))
 
 
@@ -140,7 +140,7 @@ def test_a_cell_far_beyond_a_sheet_is_refused_before_room_is_made_for_it(
 def test_a_table_that_claims_more_texts_than_there_are_cells_is_refused(
     tmp_path: Path, strings: str
 ) -> None:
-    with pytest.raises(InputError, match="too large for an Excel file, or a bomb"):
+    with pytest.raises(InputError, match="too large for an Excel file, or a zip bomb"):
         rows_of(bomb(tmp_path / "list.xlsx", strings=strings))
 
 

@@ -221,7 +221,7 @@ async def test_what_part_of_the_windows_was_taken_is_known_by_both_clocks(place:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, Terms(WINDOWS, budgets={None: "ours"}))
-        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA has problems", 1.0))
         await recorder.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.5))
     machine.steady += 61.0
     machine.ahead_s += HOUR

@@ -80,8 +80,7 @@ async def test_a_reader_cannot_write(path: Path) -> None:
         async with read_journal(path) as reader:
             for connection in (reader.connection, journal.reader.connection):
                 with pytest.raises(Exception, match="readonly"):
-                    async with connection.begin():
-                        await connection.exec_driver_sql("DELETE FROM rows")
+                    await connection.run(lambda reading: reading.driver.execute("DELETE FROM rows"))
 
 
 async def test_a_second_opening_says_busy_and_who_holds_the_journal_since_when(path: Path) -> None:
@@ -91,7 +90,7 @@ async def test_a_second_opening_says_busy_and_who_holds_the_journal_since_when(p
             async with open_journal(path, clock):
                 pass
         assert f"process {os.getpid()}, since 2027-01-15T08:00:00.000Z" in str(caught.value)
-        assert "`batch-resend watch` shows how it goes" in str(caught.value)
+        assert "follow it with `batch-resend watch`" in str(caught.value)
         run = await plan(journal, orders(1))  # the first is none the worse
         assert await pending_ids(journal.reader, run) == ["1"]
     async with opened(path, clock):

@@ -271,7 +271,7 @@ async def test_an_order_only_row_does_not_stand_in_for_a_row_that_names_domains_
         found = {r.line: r for r in await all_rows(journal.reader, run)}
         assert (found[2].status, found[3].status) == (RowStatus.REJECTED, RowStatus.REJECTED)
         assert found[2].reason == "no @"
-        assert "order 7 stands here without domains" in (found[3].reason or "")
+        assert "order 7 is here without domains" in (found[3].reason or "")
         assert "line 2 of a.csv" in (found[3].reason or "")
         again = await plan(journal, [*rows, other], take_up_since=1e12)
         assert await pending_ids(journal.reader, again) == ["7"], "good rows of it still go"
@@ -350,7 +350,7 @@ async def test_a_domain_is_mailed_by_each_key_that_names_it_and_once_by_one_of_t
     (rejected,) = [one for one in rows if one.status is RowStatus.REJECTED]
     assert rejected.line == 3
     assert rejected.reason == (
-        "the domain c.example stands here for the account 'shop-2', and on line 5 of a.csv for "
+        "the domain c.example is here for the account 'shop-2', and on line 5 of a.csv for "
         "the account 'shop', which goes by the same key: keep one of the two"
     )
 
@@ -381,4 +381,4 @@ async def test_what_a_list_says_to_skip_of_an_order_is_not_mailed_with_the_rest(
         assert [entry.domain for entry in left.request.entries] == ["b.example"]
         first, second = await all_rows(journal.reader, run)
         assert (first.status, second.status) == (RowStatus.DUPLICATE, RowStatus.ACCEPTED)
-        assert first.reason == "asks for nothing, beside line 3 of a.csv: validated by dns"
+        assert first.reason == "adds nothing to line 3 of a.csv: validated by dns"

@@ -269,12 +269,12 @@ async def test_all_that_has_happened_is_taken_though_the_journal_is_lost(path: P
     async with running(path, 1) as (journal, run, recorder, (order,)):
         reads = await journal.start_reading("https://ca.example")
         read = await reads.begin(NOON)
-        await recorder.pause(Pause(NOON, NOON + 5, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(NOON, NOON + 5, "the CA has problems", 1.0))
         delete(path)
         await reads.end(read, NOON + 1)
         await recorder.prolong_pause(NOON + 9, 0.5)
         await recorder.flow_again(NOON + 9)
-        await recorder.pause(Pause(NOON + 10, NOON + 20, "the CA is in trouble", 0.25))
+        await recorder.pause(Pause(NOON + 10, NOON + 20, "the CA has problems", 0.25))
         await recorder.settle(Outcome(order, RequestStatus.FAILED))
         await journal.finish(run, RunState.STOPPED, "it was deleted")
         ended = await journal.reader.run(run.id)
@@ -300,7 +300,7 @@ async def test_a_link_in_its_name_that_leads_elsewhere_is_a_loss_and_back_again_
             link.unlink()
             link.symlink_to(leads_to)
             lost = await journal.loss() or ""
-            assert ("a link in its name that now leads to another file" in lost) == said
+            assert ("named by a link that now leads to another file" in lost) == said
 
 
 async def test_a_journal_that_cannot_have_a_log_is_not_missing_one(

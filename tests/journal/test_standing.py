@@ -107,7 +107,7 @@ async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_le
     async with opened(place, theirs) as journal, read_journal(place) as outside:
         run = await plan(journal, orders(1))
         recorder = await journal.start(run, Terms(WINDOWS))
-        await recorder.pause(Pause(theirs(), theirs() + 42, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(theirs(), theirs() + 42, "the CA has problems", 1.0))
         stands = await standing(outside, run, clock)
         assert stands.pausing is not None
         assert stands.pausing.left_s == 42

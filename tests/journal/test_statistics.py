@@ -19,6 +19,7 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
+from batch_resend.results import ProductCount
 from batch_resend.windows import Window
 from tests.journal.conftest import (
     BASE_URL,
@@ -126,7 +127,7 @@ async def test_a_pause_in_which_the_program_was_killed_ends_no_earlier_than_it_b
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, recorder):
         await answer(journal.reader, run, recorder)
-        await recorder.pause(Pause(NOON + 50, NOON + 80, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(NOON + 50, NOON + 80, "the CA has problems", 1.0))
     async with opened(place, clock) as journal:
         (pause,) = await journal.reader.pauses(await journal.reader.run(run.id), 10)
         assert (pause.began_at, pause.ended_at, pause.until_at) == (NOON + 50, NOON + 50, NOON + 80)
@@ -207,6 +208,25 @@ async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do
         ]
 
 
+async def test_a_run_is_counted_by_product_to_a_bound_with_how_many_there_are(
+    place: Place, clock: Clock
+) -> None:
+    products = ("RapidSSL", 'Straße\0"1"', 'Straße\0"1"', "", "a")
+    rows = [
+        replace(one, kept=(("note", "\0"), ("product", name)) if name else ())
+        for one, name in zip(orders(1, 2, 3, 4, 5), products, strict=True)
+    ]
+    async with opened(place, clock) as journal:
+        run = await plan(journal, [*rows, replace(rows[0], line=7, kept=())])
+        await send(journal, clock, run, {"1": "404", "2": "204", "3": "404", "4": "204"})
+        assert await journal.reader.products(run, 3) == [
+            ProductCount('Straße"1"', 2, 1, 4),
+            ProductCount("RapidSSL", 1, 0, 4),
+            ProductCount("a", 1, 0, 4),
+        ]
+        assert (await journal.reader.products(run, 9))[-1] == ProductCount(None, 1, 1, 4)
+
+
 async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(
     journal: Journal, clock: Clock
 ) -> None:
@@ -225,7 +245,7 @@ async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_wi
     place: Place, clock: Clock
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, recorder):
-        await recorder.pause(Pause(clock(), clock() + 5, "the CA is in trouble", 1.0))
+        await recorder.pause(Pause(clock(), clock() + 5, "the CA has problems", 1.0))
         await recorder.prolong_pause(clock() + 15, 1.0)
         clock.now += 20
         await recorder.flow_again(clock())

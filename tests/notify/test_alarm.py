@@ -11,9 +11,9 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from batch_resend import notify as posting
 from batch_resend.errors import SettingsError
 from batch_resend.notify import CommandResult, Notifier
-from batch_resend.notify import notifier as posting
 from tests.notify.listener import SECRET, listening
 from tests.report.test_conclusion import summary
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio
 
 WELL = CommandResult(0, summary(sent=3), Path("reports/RUN"))
 NOT_WELL = CommandResult(3, summary(sent=3, refused=1), Path("reports/RUN"))
-NOT_BEGUN = CommandResult(1, error="no API key: put it into a file")
+NOT_BEGUN = CommandResult(1, error="no API key: put it in a file")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_command_that_could_not_start_says_why() -> None:
     async with listening() as listener:
         await Notifier(notify_url=listener.url).ended(NOT_BEGUN)
         told = json.loads(listener.posts[0][1])
-        assert told["text"] == ("batch-resend could not start: no API key: put it into a file")
+        assert told["text"] == ("batch-resend could not start: no API key: put it in a file")
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -135,7 +135,7 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
 async def test_what_is_no_url_is_refused_before_anything_is_sent_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Notifier(notify_url=url).check()
-    assert str(caught.value).startswith("--notify-url: ")
+    assert str(caught.value).startswith("--notify-url is not a URL")
     assert not url or url not in str(caught.value)
 
 

@@ -70,7 +70,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
         ),
         (
             summary(state="interrupted", finished_at=None, elapsed_s=None, sent=1, not_attempted=1),
-            "So far (it is under way, or was cut off): 1 of 2 orders sent; 1 not attempted",
+            "Not finished: 1 of 2 orders sent; 1 not attempted",
         ),
         (
             summary(sent=3).model_copy(update={"is_rehearsal": True}),

@@ -152,7 +152,7 @@ async def test_the_live_page_has_the_chart_with_trouble_and_pauses(tmp_path: Pat
 
         await run.pass_rounds(3, each)
         page = page_of(tmp_path)
-    assert "240 requests in 1m 30s at work" in page
+    assert "240 requests in 1m 30s of work" in page
     assert page.count('<rect class="troubled"') == 4
     assert "60 requests, 10 answered with 429, 503 or not at all" in page
     assert 'class="pause"' in page

@@ -80,7 +80,7 @@ async def test_beyond_the_patience_it_is_a_mail_that_stops_the_run_and_says_why(
     )
     await rig.carry(orders(1, 8))
     assert rig.sender.state is RunState.STOPPED
-    assert (rig.sender.stop_reason or "").startswith("the CA is in trouble (HTTP 503), for ")
+    assert (rig.sender.stop_reason or "").startswith("the CA has problems (HTTP 503), for ")
     assert 200 - 60 <= rig.elapsed_s() <= 200 + 60
 
 

@@ -161,7 +161,7 @@ async def test_patience_begins_again_with_every_trouble() -> None:
 async def test_without_patience_the_first_trouble_of_the_ca_stops() -> None:
     door = await flowing(patience_s=0)
     assert await told(door, "503 " * 20) == [*[Advice.COUNT] * 19, Advice.STOP]
-    assert "the CA is in trouble (HTTP 503)" in (door.breaker.reason or "")
+    assert "the CA has problems (HTTP 503)" in (door.breaker.reason or "")
 
 
 async def test_a_maintenance_longer_than_the_patience_stops_at_once() -> None:

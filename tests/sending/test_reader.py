@@ -11,7 +11,7 @@ import pytest
 
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.model import Fault, Reply, Request
-from batch_resend.sending import Flow, Reader, RetryPolicy, ask_each
+from batch_resend.sending import Flow, Leave, Reader, RetryPolicy, ask_each
 from batch_resend.windows import Window, dictated_time
 from tests.sending.conftest import LONG_S, Judged, Reads, answer, channel_to, crowded
 
@@ -59,10 +59,11 @@ class Reading(Judged):
     def paused_s(self) -> float:
         return self.reader.channel.breaker.paused_s
 
-    async def resend(self, order: Request) -> Reply | Fault:
+    async def resend(self, order: Request, leave: Leave) -> Reply | Fault:
         raise AssertionError("nothing is mailed")
 
-    async def get(self, path: str) -> Reply | Fault:
+    async def get(self, path: str, leave: Leave) -> Reply | Fault:
+        leave()
         self.at.append(anyio.current_time() - self.start)
         self.paths.append(path)
         number = len(self.at)

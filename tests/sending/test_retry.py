@@ -233,7 +233,7 @@ async def test_a_refusal_after_an_attempt_without_an_answer_says_that_it_may_hav
         outcome.planned.number: outcome for outcome in await rig.carry([planned(1), planned(2)])
     }
     assert heard[1].error_message == (
-        "scripted: 404 (an attempt before had no answer: it may have been mailed)"
+        "scripted: 404 (an earlier attempt had no answer: it may have been mailed)"
     )
     assert heard[2].error_message == "scripted: 404"
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -9,12 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.model import RequestStatus, RunState
+from batch_resend.model import Fault, Reply, Request, RequestStatus, Ruling, RunState
+from batch_resend.sending import Leave
+from batch_resend.sending.channel import LEAVES_WITHIN_S
 from batch_resend.windows import Window, dictated_time
 from tests.sending.conftest import (
     HOUR_S,
     LONG_S,
     Rig,
+    ScriptedCA,
+    answer,
     check_the_books,
     crowded,
     orders,
@@ -234,6 +239,46 @@ async def test_a_stop_does_not_wait_for_who_waits(
     assert 1 <= len(rig.noted("call")) <= 3
     assert rig.sender.state is RunState.INTERRUPTED
     check_the_books(rig)
+
+
+class SlowToConnect(ScriptedCA):
+    """Each of its connections takes five seconds to be made."""
+
+    async def resend(self, order: Request, leave: Leave) -> Reply | Fault:
+        await anyio.sleep(5)
+        try:
+            return await super().resend(order, leave)
+        except TimeoutError:
+            return answer("noconn")
+
+
+def _stopped_by_a_person(rig: Rig) -> None:
+    rig.sender.stop(RunState.INTERRUPTED, "a person said so")
+
+
+def _key_refused_elsewhere(rig: Rig) -> None:
+    rig.sender.channel.breaker.stop("the CA refused the API key", is_refused=True)
+
+
+def _asleep(rig: Rig) -> None:
+    """Let the machine have slept: the loop's clock stood still meanwhile."""
+    rig.sender.channel.clock = lambda: anyio.current_time() + LEAVES_WITHIN_S
+
+
+@pytest.mark.parametrize("befalls", [_stopped_by_a_person, _key_refused_elsewhere, _asleep])
+async def test_what_has_no_connection_yet_does_not_leave_any_more(
+    befalls: Callable[[Rig], None],
+) -> None:
+    """It is written down as not sent, and nothing is in doubt."""
+    rig = Rig(ca=lambda lines: SlowToConnect(lines, {}))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.carry, orders(1, 1))
+        await anyio.sleep(1)
+        befalls(rig)
+    begun, ended = rig.lines[:2]
+    assert (begun.what, ended.what, ended.said) == ("begin", "end", Ruling.UNAVAILABLE)
+    assert rig.request_of("call") == ([1] if befalls is _asleep else [])
+    assert rig.elapsed_s() <= (1 if befalls is _stopped_by_a_person else 15)
 
 
 async def test_a_stop_before_the_start_sends_nothing() -> None:

@@ -17,8 +17,8 @@ BY_THE_CA = "the CA refused the API key (HTTP 40"
     ("word", "says"),
     [
         ("noconn", "the CA cannot be reached (scripted: noconn), for"),
-        ("503", "the CA is in trouble (HTTP 503), for"),
-        ("timeout", "the CA is in trouble (scripted: timeout), for"),
+        ("503", "the CA has problems (HTTP 503), for"),
+        ("timeout", "the CA has problems (scripted: timeout), for"),
         ("429", "the CA asks for fewer requests (scripted: 429), for"),
     ],
 )

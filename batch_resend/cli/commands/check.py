@@ -1,10 +1,13 @@
-"""`check`: everything up to the plan, without a key and, but for --mx, without a network."""
+"""`check`: everything up to the plan, without a key and, but for --mx, without a network.
+
+And the requests of a plan for other programs, as they would be sent.
+"""
 
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
+from batch_resend.calls import body_of, list_fields, path_of
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
@@ -28,7 +32,6 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
-from batch_resend.cli.output.requests import first_requests, for_programs
 from batch_resend.cli.output.summary import (
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,
@@ -39,11 +42,12 @@ from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.values import MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
-from batch_resend.model import UNKNOWN_WORDS, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
     make_preview,
+    whole_file,
     with_mail_routes,
 )
 from batch_resend.settings import Settings, make_settings
@@ -82,34 +86,34 @@ def _dns_server(text: str) -> tuple[str, int]:
 @option_of_its_own(
     "--out",
     type=FILE,
-    help="Also write every request, as it would be sent, into this file: a JSON object a line.",
+    help="Also write every request to this file, as it would be sent: one JSON object per line.",
 )
 @together(
     "Whether mail can arrive",
     flag(
         "--mx",
-        "Ask DNS whether the domains of the addresses take mail: your resolver, not the CA. "
-        "Without it, no network is used.",
+        "Ask DNS whether the domains of the addresses accept mail. This asks your resolver, not "
+        "the CA. Without --mx, no network is used.",
     ),
     option(
         "--dns-server",
         type=Parsed("address", _dns_server),
         metavar="ADDRESS",
         show_default="this machine's",
-        help="With --mx: the server to ask, such as a public one where yours answers for the "
-        "inside of a company only.",
+        help="With --mx: the DNS server to ask, such as a public one if yours only knows your "
+        "company's network.",
     ),
 )
 @check_log_options
 def check(inputs: Sequence[str], **options: Any) -> int:
     """Read lists and show the plan: rows, orders, rejects, warnings, time needed. Sends nothing.
 
-    INPUT is a list of any form, or - for standard input. No network is used, unless --mx asks DNS.
+    INPUT is a list in any form, or - for standard input. Uses no network, unless --mx asks DNS.
     """
     set_up_logs(options)
     given = click.get_current_context().get_parameter_source("dns_server")
     if given is ParameterSource.COMMANDLINE and not options["mx"]:
-        raise click.UsageError("--dns-server says which server --mx asks: give both")
+        raise click.UsageError("--dns-server is for --mx: give both")
     out: Path | None = options["out"]
     named = [Path(path) for path in inputs]
     if out and out.exists() and any(path.exists() and out.samefile(path) for path in named):
@@ -178,3 +182,39 @@ def _show_requests(requests: Sequence[dict[str, object]], of: int) -> None:
     for request in requests:
         body = json.dumps(request["body"], ensure_ascii=False)
         click.echo(f"  {request['method']} {request['path']}\n    {body}")
+
+
+def for_programs(preview: Preview, requests: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return a plan and the first of its requests, as --json has them."""
+    return {**preview.model_dump(), "first_requests": requests}
+
+
+async def first_requests(
+    reader: JournalReader, run: Run, most: int, path: Path | None = None
+) -> list[dict[str, object]]:
+    """Return the first requests, as they would be sent; write all of them, if there is a file."""
+    first: list[dict[str, object]] = []
+    with whole_file(path) if path else nullcontext() as file:
+        async for planned in reader.pending(run):
+            request = request_for_programs(planned.request)
+            if len(first) < most:
+                first.append(request)
+            elif file is None:
+                break
+            if file is not None:
+                file.write(json.dumps(request, ensure_ascii=False) + "\n")
+    return first
+
+
+def request_for_programs(order: Request) -> dict[str, object]:
+    """Return a request as it would be sent. Its path goes below the base URL."""
+    return {
+        **list_fields(order.subject, order.call),
+        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
+        **({} if order.account is None else {"account": order.account}),
+        # Read again it stands beside requests that name addresses: there it needs the word.
+        **({} if order.entries else {"all_domains": True}),
+        "method": "PUT",
+        "path": path_of(order),
+        "body": body_of(order),
+    }

@@ -26,10 +26,9 @@ from batch_resend.folders import followed, make_private
 @command(
     context_settings={"ignore_unknown_options": True},
     examples={
-        "What `send` would go by, and why": "batch-resend config show",
-        "What `sweep` would, with an option of the command line": "batch-resend config show sweep "
-        "--max-orders 50",
-        "Begin a file of options in its usual place": "batch-resend config init",
+        "See the value of each option of `send`, and its source": "batch-resend config show",
+        "The same of `sweep`, with an option": "batch-resend config show sweep --max-orders 50",
+        "Write a file of options in the default place": "batch-resend config init",
     },
     see_also=("help reference",),
 )
@@ -39,20 +38,22 @@ from batch_resend.folders import followed, make_private
 def config(context: click.Context, action: str, words: Sequence[str], is_json: bool) -> int:
     """Show the value of each option of a COMMAND, and where it comes from; or write a file of them.
 
-    `show`: default, file and line, variable or command line; secrets are masked. COMMAND is send,
-    unless named, and is not carried out. `init`: every option, commented out, with its default,
-    in the file that --config names or in its usual place. A file that is there is left as it is.
+    `show`: default, file and line, variable or command line; secrets are masked. COMMAND is send
+    unless you name another; it is not carried out. `init` writes every option, commented out, with
+    its default, to the file that --config names or to the default place. It overwrites no file.
     """
     if action == "init":
         if words:
             raise click.UsageError(
-                "init: name the file as in batch-resend --config FILE config init"
+                "init takes no COMMAND; to name the file: batch-resend --config FILE config init"
             )
         return _init(context, is_json=is_json)
     named = bool(words) and not words[0].startswith("-")
     name, *options = words if named else ("send", *words)
     if name not in _commands(context):
-        raise click.UsageError(f"show: there is no command {name}; batch-resend --help has them")
+        raise click.UsageError(
+            f"show: there is no command {name}; `batch-resend --help` lists them"
+        )
     return _show(context, name, options, is_json=is_json)
 
 
@@ -152,10 +153,10 @@ def _in_words(value: Any) -> str:
 # --- init ---------------------------------------------------------------------------------------
 
 _HEAD = """\
-# Options of batch-resend. Each stands here with its default, or with an example where it has none:
-# remove the # of those that you want otherwise. Flags and variables go before this file.
-# Under [send], [sweep] or another command, any of its options may stand: for that command alone.
-# `batch-resend config show` shows what holds, and why.
+# Options of batch-resend, each with its default, or with an example if it has none.
+# To change one, remove its # and edit the value. Flags and variables win over this file.
+# A table such as [send] or [sweep] takes any option of that command, for that command alone.
+# `batch-resend config show` shows the value of each option, and where it comes from.
 """
 _OF_ONE_COMMAND = ("sweep", "export", "check", "verify", "worker", "prune")
 _PROFILE = """
@@ -182,7 +183,9 @@ _WIDTH = 98
 def _init(context: click.Context, *, is_json: bool) -> int:
     path: Path | None = context.find_root().params["config"] or usual_config()
     if path is None:
-        raise SettingsError("no home folder to write the file in: name one, --config FILE")
+        raise SettingsError(
+            "there is no home folder to write the file in: name a file with --config FILE"
+        )
     content = _template(_commands(context))
     try:
         make_private(path.parent)
@@ -190,7 +193,7 @@ def _init(context: click.Context, *, is_json: bool) -> int:
         with os.fdopen(os.open(followed(path), flags, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:
-        raise SettingsError(f"{path} is there already, and is left as it is") from None
+        raise SettingsError(f"{path} exists already, and was left as it is") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written: {error.strerror}") from None
     if is_json:
@@ -212,7 +215,7 @@ def _template(commands: Mapping[str, click.Command]) -> str:
         lines += _commented(key, one)
     for name in _OF_ONE_COMMAND:
         own = {_key_of(one): one for one in _options(commands[name])}
-        lines.append(f"\n# --- Of `{name}` alone ---\n\n# [{name}]\n")
+        lines.append(f"\n# --- Only for `{name}` ---\n\n# [{name}]\n")
         for key, one in own.items():
             lines += _commented(key, one) if key not in shared else ()
     return "".join([*lines, _PROFILE])

@@ -14,14 +14,7 @@ from rich.text import Text
 from batch_resend.certcentral import Route
 from batch_resend.cli.accounts import WHERE_TO_PUT_IT, Profile, is_rehearsal, look_for_key
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
-from batch_resend.cli.command import (
-    OF_DOCTOR,
-    OF_READING,
-    SHOWN,
-    ExitCode,
-    command,
-    together,
-)
+from batch_resend.cli.command import OF_DOCTOR, OF_READING, SHOWN, ExitCode, command, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
@@ -67,7 +60,7 @@ _doctor_options = together(
             "A sample of every answer, the fields that this program does not know, every request.",
             log_file_option,
             log_level_option,
-            quiet="Only what is wrong, and what it all comes to.",
+            quiet="Only problems and warnings, and the conclusion.",
         ),
     ),
 )
@@ -76,7 +69,7 @@ _doctor_options = together(
 @command(
     examples={
         "Before the first run": "batch-resend doctor --api-key-file key.txt",
-        "What this program does not know of the CA's answers": "batch-resend doctor -v",
+        "Show how the CA's answers differ from what is expected": "batch-resend doctor -v",
         "In a script": "batch-resend doctor -q --api-key-file key.txt",
     },
     exit_codes=OF_READING,
@@ -85,12 +78,12 @@ _doctor_options = together(
 )
 @_doctor_options
 def doctor(is_json: bool, **options: Any) -> int:
-    """Check whether everything is there to send: journal, key, network, clock, the CA's answers.
+    """Check that everything is ready to send: journal, key, network, clock, the CA's answers.
 
     It mails nobody: it connects to the CA, reads a few things there, each once, and compares the
-    answers with what this program expects. What deviates is shown as a sample that has no names, no
-    addresses, no domains, no numbers and no key in it: please send it to us. What it reads counts
-    in the rate limits. With profiles, each account is checked; --profile NAME checks that one.
+    answers with what this program expects. Where they differ, it shows a sample without names,
+    addresses, domains, numbers or the key: please send it to us. Its reads count toward the rate
+    limits. With profiles, it checks each account; --profile NAME checks only that one.
     """
     set_up_logs(options)
     setup = _setup(options)
@@ -193,7 +186,7 @@ def _look_for_key(path: Path | None, remedy: str) -> tuple[str | None, Finding]:
         return None, Finding(Check.KEY, Result.PROBLEM, _NO_KEY, where)
     if found.remedy is None:
         return found.text, Finding(Check.KEY, Result.OK, f"in {found.where}")
-    detail = f"in {found.where}, which others than its owner can read"
+    detail = f"in {found.where}, which other users can read"
     return found.text, Finding(Check.KEY, Result.WARNING, detail, f"Run {found.remedy}")
 
 
@@ -261,9 +254,9 @@ class _AsText:
         for one in finding.deviations:
             times = f" ({one.times:,} times)" if one.times > 1 else ""
             where = one.path or "the answer"
-            yield f"{where}: {one.expected} is expected, found: {one.found}{times}"
+            yield f"{where}: expected {one.expected}, found {one.found}{times}"
         if self._verbose and finding.unknown_fields:
-            yield f"fields beyond that: {', '.join(finding.unknown_fields)}"
+            yield f"other fields: {', '.join(finding.unknown_fields)}"
         if finding.remedy:
             yield f"-> {finding.remedy}"
 
@@ -281,7 +274,7 @@ def _conclusion(found: Diagnosis) -> str:
         keep = "keeps" if problems == 1 else "keep"
         return f"{counted(problems, 'problem')} {keep} a run from sending. {reads}"
     if found.is_journal_busy:
-        return f"The CA was not asked, for another run holds the journal. {reads}"
+        return f"The CA was not asked, because another run holds the journal. {reads}"
     ready = "Ready to send" + (f"; {counted(warnings, 'warning')}" if warnings else "")
     return f"{ready}. {reads}"
 

@@ -60,7 +60,7 @@ filter_options = together(
         "filters",
         metavar="KEY=VALUE",
         multiple=True,
-        help="A filter of the CA's own, as its call List orders has them; repeatable.",
+        help="A filter of the CA's call List orders; repeatable.",
     ),
 )
 
@@ -74,30 +74,30 @@ filter_options = together(
     exit_codes=OF_READING,
     see_also=("send", "check"),
 )
-@option("--older-than", type=DURATION, help="Only orders that are older than this, such as 1d.")
+@option("--older-than", type=DURATION, help="Only orders older than this, such as 1d.")
 @filter_options
 @flag(
     "--details",
-    "Ask about each order how it is validated and which of its names still wait: one request "
-    "each. Only those names are written.",
+    "Ask the CA how each order is validated and which of its names still wait, one request per "
+    "order. Only those names are written.",
 )
-@format_option("csv", "jsonl", help="How the list is written.")
+@format_option("csv", "jsonl", help="Format of the list.")
 @option_of_its_own(
-    "--out", type=FILE, help="File to write, whole or not at all; else standard output."
+    "--out", type=FILE, help="File to write, as a whole or not at all; without it, standard output."
 )
 @export_options
 def export(**options: Any) -> int:
     """Ask the CA which orders wait, and write them as a list that `send` reads.
 
-    These are its orders with the status pending or reissue_pending. Domains are for people to read:
-    `send` has the CA mail all domains of an order that still wait. What is read counts in the
-    rate limits, as what is sent does.
+    These are its orders with the status pending or reissue_pending. The domains are only for people
+    to read: `send` has the CA mail every pending domain of an order. Reads count toward the rate
+    limits, as mails do.
     """
     set_up_logs(options)
     if options["is_json"] and options["out"] is None:
         raise click.UsageError(
-            "--json writes what was found in numbers to standard output: name a file for the list, "
-            "--out FILE. --format jsonl writes the list itself as JSON"
+            "--json prints the counts to standard output: name a file for the list, --out FILE. "
+            "--format jsonl writes the list itself as JSON"
         )
     filters = filters_of(options)
 
@@ -161,7 +161,9 @@ def _keep_part(file: TextIO, path: Path, orders: int) -> None:
         content = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
         with os.fdopen(os.open(part, _NEW_PART, 0o600), "wb") as kept:
             kept.write(content)
-        say(f"Cut short: the first {counted(orders, 'order')} are in {part}; {path} is as it was.")
+        say(
+            f"Interrupted: the first {counted(orders, 'order')} are in {part}; {path} is as it was."
+        )
 
 
 async def _chosen(

@@ -161,16 +161,16 @@ def complete_topic(
 
 @command(
     examples={
-        "Which topics there are": "batch-resend help",
+        "List the topics": "batch-resend help",
         "What to do about mail that does not arrive": "batch-resend help mail",
     }
 )
 @click.argument("topic", required=False, shell_complete=complete_topic)
 def help(topic: str | None, is_json: bool) -> int:
-    """Show a page of the manual; without a TOPIC, which there are.
+    """Show a page of the manual; without TOPIC, list the pages.
 
-    The beginning of a topic's name is enough. On a terminal a long page goes through your pager.
-    What a command does, `batch-resend COMMAND --help` says.
+    The beginning of a topic's name is enough. On a terminal, a long page opens in your pager. For
+    the options of a command: `batch-resend COMMAND --help`.
     """
     if is_json and topic is None:
         show_json([{"name": one.name, "title": one.title} for one in topics()])
@@ -208,7 +208,6 @@ def _if_a_command(name: str) -> str:
 PROGRAM = "batch-resend"
 VARIABLE = "_BATCH_RESEND_COMPLETE"  # by which the shell asks; click answers
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-_MOST_RUNS = 50
 
 
 @command(

@@ -21,20 +21,13 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_READ, STUCK_SHOWN, show_summary
+from batch_resend.cli.output.summary import show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import (
-    Event,
-    Pruned,
-    Reason,
-    prune_journal,
-    read_journal,
-    size_of_journal,
-)
+from batch_resend.journal import Event, Pruned, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -50,7 +43,6 @@ from batch_resend.report import (
     update_index,
     write_report,
 )
-from batch_resend.results import StuckOrder
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
 _ALL_RUNS = 2**31
@@ -75,7 +67,7 @@ _ALL_RUNS = 2**31
 @format_option("table", "csv")
 @journal_option
 def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
-    """List all runs, the newest first. Times are this machine's; for programs they are UTC."""
+    """List all runs, the newest first. Times are local; in CSV and JSON they are UTC."""
 
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
@@ -149,7 +141,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 @command(
     examples={
         "The newest run in numbers": "batch-resend show",
-        "Another one, by its name or the beginning of it": "batch-resend show 20261123-2119",
+        "Another run, by its name or the beginning of its name": "batch-resend show 20261123-2119",
         "For a program, as summary.json has it": "batch-resend show --json",
     },
     see_also=("runs", "report"),
@@ -158,9 +150,9 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 @format_option("table", "csv")
 @journal_option
 def show(run_id: str, form: str, journal: Place, is_json: bool) -> int:
-    """Show one run, the newest unless named: its lists, limits and counts.
+    """Show a run (default: the newest): its lists, limits and counts.
 
-    RUN is the name of a run, the beginning of it, or latest. As JSON it is as summary.json has it.
+    RUN is the name of a run, the beginning of it, or latest. --json prints it as in summary.json.
     """
 
     async def state_and_summary() -> tuple[str, Summary]:
@@ -208,7 +200,7 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 
 @command(
     examples={
-        "What was ever done for an order": "batch-resend history 100200301",
+        "Everything that was done for an order": "batch-resend history 100200301",
         "Whether a domain was mailed": "batch-resend history shop.example.com",
     },
     see_also=("runs",),
@@ -217,10 +209,10 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 @format_option("table", "csv")
 @journal_option
 def history(order_id: str, form: str, journal: Place, is_json: bool) -> int:
-    """Show every attempt ever made for an order, or that named a domain, over all runs.
+    """Show every attempt ever made for an order or a domain, in all runs.
 
-    A run that made none has one line, which says why. An order that was sent without addresses has
-    all its domains mailed, whose names only the CA knows: look for its number.
+    A run that made none has one line, which says why. If an order was sent without addresses, only
+    the CA knows the domains that it mailed: search for the order's number.
     """
     is_domain = "." in order_id
     try:
@@ -296,8 +288,8 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @command(
     examples={
         "Of the newest run": "batch-resend report",
-        "With a page without addresses (the tables keep them)": "batch-resend report --redact "
-        "20261123-211952-753e",
+        "Mask the addresses in report.html (the tables keep them)": "batch-resend report "
+        "--redact 20261123-211952-753e",
     },
     see_also=("show",),
 )
@@ -308,14 +300,14 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 @redact_option
 @click.pass_context
 def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
-    """Write a run's report again, from the journal alone: the newest run's unless named.
+    """Write a run's report again (default: the newest run's), from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. The report of a newer run is never
-    replaced: beside it, this one has a folder of its own.
+    RUN is the name of a run, the beginning of it, or latest. This never replaces the report of a
+    newer run: it then writes to a folder of its own beside it.
     """
     pattern: Path = options["report_dir"]
 
-    async def written() -> tuple[Path, Presentation, Summary, list[Reason], list[StuckOrder]]:
+    async def written() -> CommandResult:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
             folder = set_aside(folder_of(pattern, run), run)
@@ -325,17 +317,14 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             )
             summary = await write_report(reader, run, folder, presentation)
             update_index(index_folder(pattern, run))
-            reasons = await reader.reasons(run, REASONS_READ)
-            stuck = [order async for order in reader.stuck(run, STUCK_SHOWN)]
-            return folder, presentation, summary, reasons, stuck
+            if not options["is_json"]:
+                await show_summary(reader, run, summary, folder, flags)
+            return CommandResult(ExitCode.ALL_WELL, summary, folder)
 
-    folder, presentation, summary, reasons, stuck = anyio.run(written)
+    result = anyio.run(written)
     if options["is_json"]:
-        result = CommandResult(ExitCode.ALL_WELL, summary, folder)
-        show_json(result.as_json(redact=presentation.redact))
-        return ExitCode.ALL_WELL
-    show_summary(summary, reasons, stuck, folder, presentation.flags)
-    if presentation.redact:
+        show_json(result.as_json(redact=options["redact"]))
+    elif options["redact"]:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
 
@@ -352,7 +341,7 @@ LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer th
     "--older-than",
     type=DURATION,
     default="90d",
-    help="Forget the runs that ended longer ago; at least 2d.",
+    help="Forget runs that ended longer ago than this; at least 2d.",
 )
 @journal_option
 @report_dir_option
@@ -364,11 +353,14 @@ def prune(
 ) -> int:
     """Forget old runs and remove their reports, to keep the journal small.
 
-    How often each order was mailed is kept. A file that is then a quarter empty is made smaller. A
-    report is removed if it is where --report-dir has it now and names the run that it is of.
+    How often each order was mailed is kept. The journal's file shrinks if a quarter of it is then
+    empty. A report is removed only from the place that --report-dir names now, and only if its
+    summary.json names the run.
     """
     if older_than < LEAST_S:
-        raise click.UsageError("--older-than: at least 2d, for the cooldown needs what is younger")
+        raise click.UsageError(
+            "--older-than: at least 2d, because the cooldown needs the runs since then"
+        )
     before = size_of_journal(journal)
     none = Pruned((), 0)
     forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
@@ -382,7 +374,7 @@ def prune(
     else:
         what = f"{counted(len(forgotten.runs), 'run')} with {counted(forgotten.rows, 'row')}"
         also = f", {counted(removed, 'report')} removed" if removed else ""
-        sizes = f"had {_size(before)}, has {_size(after or 0)}"
+        sizes = f"had {_size(before)}, now has {_size(after or 0)}"
         click.echo(f"{what} forgotten{also}; {journal} {sizes}")
     return ExitCode.ALL_WELL
 

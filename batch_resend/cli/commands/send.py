@@ -13,7 +13,7 @@ from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import taken_over
+from batch_resend.cli.next_flags import resume_as_begun
 from batch_resend.cli.options import (
     any_product_option,
     hold_back_options,
@@ -24,18 +24,17 @@ from batch_resend.cli.options import (
 )
 from batch_resend.intake import ListSource
 from batch_resend.journal import read_journal
-from batch_resend.model import Run
 from batch_resend.notify import CommandResult
 
 
 @command(
     examples={
-        "Send a list, the key being in a file": "batch-resend send --api-key-file key.txt "
+        "Send a list, with the key in a file": "batch-resend send --api-key-file key.txt "
         "orders.csv",
-        "Send an export whose headings are its own": "batch-resend send --map order_id=Number "
+        "Send an export with headings of its own": "batch-resend send --map order_id=Number "
         '--map email="Approver address" export.csv',
-        "Send what an earlier run has left": "batch-resend send reports/RUN_ID/unsent.csv",
-        "Send five, look at what came back, then the rest": "batch-resend send --max-orders 5 "
+        "Send what an earlier run left": "batch-resend send reports/RUN_ID/unsent.csv",
+        "Send five, look at the answers, then send the rest": "batch-resend send --max-orders 5 "
         "orders.csv",
         "In a nightly job": "batch-resend send --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID orders.csv",
@@ -53,8 +52,8 @@ from batch_resend.notify import CommandResult
         "first_orders",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Send N first, and show what came back. On a terminal you are asked whether to send "
-        "the rest; otherwise the run ends there, and `resume` sends the rest.",
+        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
+        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
     ),
 )
 @hold_back_options
@@ -63,18 +62,18 @@ from batch_resend.notify import CommandResult
 def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> int:
     """Read lists, send every order's mails once, and report on every row.
 
-    INPUT is a list of any form, or - for standard input. Orders that the CA acknowledged
-    within the cooldown are skipped; a run of the same requests that did not finish is resumed.
+    INPUT is a list in any form, or - for standard input. Orders that the CA acknowledged within the
+    cooldown are skipped. If a run of the same requests did not finish, it is resumed.
     """
     if options["dry_run"]:
         set_up_logs(options)
         code = check_lists(inputs, options)
         first = options["first_orders"]
-        few = f" Without it the first {first:,} would be sent (--max-orders)." if first else ""
-        click.echo(f"Nothing was sent: --dry-run, which does as `check` does.{few}")
+        few = f" Without it, the first {first:,} would be sent (--max-orders)." if first else ""
+        click.echo(f"Nothing was sent (--dry-run, the same as `check`).{few}")
         return code
     if options["distribute"] and options["first_orders"]:
-        raise click.UsageError("--max-orders is for a run that this command sends itself")
+        raise click.UsageError("--max-orders cannot be combined with --distribute")
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
@@ -89,8 +88,8 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @command(
     examples={
         "Resume the newest run that did not finish": "batch-resend resume",
-        "Resume one of them, by the beginning of its name": "batch-resend resume 20261123",
-        "And leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
+        "Resume another run, by the beginning of its name": "batch-resend resume 20261123",
+        "Resume it, and leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
         "See what is left of it": "batch-resend resume --dry-run",
     },
     exit_codes=OF_SENDING,
@@ -101,17 +100,18 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
-    """Resume a run that did not finish (the newest, unless named), from the journal alone.
+    """Resume a run that did not finish (default: the newest), from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. The limits and the --in-doubt that it
-    had are kept, unless you give others.
+    RUN is the name of a run, the beginning of it, or latest. The run keeps its limits and its
+    --in-doubt, unless you give others.
     """
 
     async def work(interruption: Interruption) -> CommandResult:
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
-            had = _terms_of(run, await reader.accounts(run)) if run else {}
-        wanted = options | taken_over(context, had)
+            if run is not None:
+                resume_as_begun(context, run, await reader.accounts(run))
+        wanted = {**options, "in_doubt": context.params["in_doubt"]}
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
@@ -119,13 +119,3 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             return await execute(batch, planning, run_options, interruption)
 
     return run_with_notifier(work, options)
-
-
-def _terms_of(run: Run, accounts: Sequence[str | None]) -> dict[str, object]:
-    """Return by which options a run was begun: those of which another value could do harm."""
-    policy = run.settings.get("in_doubt")
-    terms: dict[str, object] = {"in_doubt": policy} if policy else {}
-    # As an option it would go for every account; each keeps to its own without it, too.
-    if set(accounts) <= {None} and (limits := run.windows_of(None)) is not None:
-        terms["limit"] = limits or ("none",)
-    return terms

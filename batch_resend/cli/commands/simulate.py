@@ -16,6 +16,7 @@ import click
 from anyio.abc import Process
 
 from batch_resend.cli.accounts import KEY_VARIABLE, in_a_rehearsal_after, rehearsal_environment
+from batch_resend.cli.as_settings import named_in
 from batch_resend.cli.command import (
     FILE,
     SIGNAL_BASE,
@@ -72,10 +73,10 @@ def _with_its_place(answer: Provenance) -> str:
     examples={
         "Rehearse a run, with a CA that is slow and sometimes down": "batch-resend simulate "
         "--latency 10-300ms --fail 503=5% -- batch-resend send orders.csv",
-        "Run one to try things against": "batch-resend simulate --port 8080",
-        "See what becomes of a run when a CDN or a proxy answers in the CA's place": "batch-resend "
+        "Start one, to try things against it": "batch-resend simulate --port 8080",
+        "See what happens when a CDN or a proxy answers in the CA's place": "batch-resend "
         "simulate --fail 403-cdn=20% -- batch-resend send orders.csv",
-        "See what becomes of it when the key is revoked": "batch-resend simulate --revoke-after "
+        "See what happens when the key is revoked": "batch-resend simulate --revoke-after "
         "100 -- batch-resend send orders.csv",
         "Rehearse a nightly sweep": "batch-resend simulate --orders 50 -- batch-resend sweep",
         "Rehearse a week of them": "batch-resend simulate --orders 50 --days 7 -- batch-resend "
@@ -88,17 +89,15 @@ def _with_its_place(answer: Provenance) -> str:
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
-    show_default="any free one",
-    help="Where it listens.",
+    show_default="a free port",
+    help="The port it listens on.",
 )
-@option_of_its_own(
-    "--key", is_secret=True, help="The only API key that is accepted; otherwise any is."
-)
+@option_of_its_own("--key", is_secret=True, help="The only API key that is accepted. Default: any.")
 @option_of_its_own(
     "--revoke-after",
     metavar="N",
     type=click.IntRange(min=0),
-    help="Revoke every key after N requests: later ones are answered as by a wrong key.",
+    help="Revoke every key after N requests: later ones get the answer for a wrong key.",
 )
 @option_of_its_own(
     "--limit",
@@ -107,7 +106,7 @@ def _with_its_place(answer: Provenance) -> str:
     multiple=True,
     default=tuple(str(window) for window in CA_WINDOWS),
     show_default="1000/3m and 100/5s",
-    help="Rate limits of each key, by arrival; repeatable. none: no limit.",
+    help="Rate limits of each key, counted by arrival; repeatable. none: no limit.",
 )
 @option_of_its_own("--latency", default="0ms", help="Such as 50ms or 10-300ms.")
 @option_of_its_own(
@@ -115,41 +114,42 @@ def _with_its_place(answer: Provenance) -> str:
     "faults",
     metavar="NAME=SHARE",
     multiple=True,
-    help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable. Its names "
-    "stand at the end of this help. A read has its connection reset by those that mail first.",
+    help="Fail a share of requests, such as 503=5% or drop=0.1; repeatable. The names are at the "
+    "end of this help. Those that mail before they fail reset the connection of a read.",
 )
 @option_of_its_own(
     "--orders",
     type=click.IntRange(min=0),
     default=0,
-    help="How many orders wait in it, for `sweep`, `export`, `verify` and --preflight.",
+    help="How many orders wait there, for `sweep`, `export`, `verify` and --preflight.",
 )
 @option_of_its_own(
     "--odd-orders",
     type=click.IntRange(min=0),
     default=0,
-    help="How many more wait that are odd in one thing, such as a date_created of zeros.",
+    help="How many odd orders wait there as well; each is odd in one way, such as a date_created "
+    "of zeros.",
 )
 @option_of_its_own(
     "--days",
     type=click.IntRange(min=1),
     default=1,
-    help="Run COMMAND so many times, a day apart by its own clock and the simulator's: orders age, "
-    "some are approved, and each day a tenth as many come.",
+    help="Run COMMAND N times, a day apart by its clock and the simulator's: orders age, some are "
+    "approved, and each day a tenth as many new ones come.",
 )
 @option_of_its_own(
     "--approve",
     type=Parsed("share", parse_share),
     metavar="SHARE",
-    show_default="30% with --days, else none",
-    help="Share of mails after which the order is approved within a day.",
+    show_default="30% with --days, otherwise none",
+    help="Share of mails that lead to an approval within a day.",
 )
 @option_of_its_own(
     "--unknown",
     "unknown",
     metavar="ORDER",
     multiple=True,
-    help="An order that it does not know; repeatable.",
+    help="An order that the simulator does not know; repeatable.",
 )
 @option_of_its_own(
     "--seed", type=int, default=0, help="With the same seed, the same requests fail."
@@ -157,7 +157,7 @@ def _with_its_place(answer: Provenance) -> str:
 @option_of_its_own(
     "--books",
     type=FILE,
-    help="File to write at the end: what it received, as GET / shows it.",
+    help="File to write at the end, with what it received, as GET / shows it.",
 )
 @click.argument(
     "command",
@@ -171,14 +171,14 @@ def simulate(
 ) -> int:
     """Run a local CertCentral to rehearse against. It sends no mail anywhere.
 
-    With a COMMAND it runs as long as the command does. Whatever the command asks, by whichever
-    account, it asks the simulator. Its journal is removed afterwards, unless --journal names one.
-    Without a COMMAND it runs until Ctrl-C. GET / shows what it received.
+    With COMMAND, it runs for as long as the command does, and the command sends everything to it,
+    for every account. The command's journal is removed at the end, unless --journal names one.
+    Without COMMAND, it runs until Ctrl-C. GET / shows what it received.
     """
     if is_json and command:
-        raise click.UsageError("--json: give it to the command that is run, whose output it is")
+        raise click.UsageError("--json belongs to the command that is run: write it after --")
     if days > 1 and not command:
-        raise click.UsageError("--days says how often to run a command: -- COMMAND")
+        raise click.UsageError("--days needs a command to run: -- COMMAND")
     settings = _settings(options, _USUALLY_APPROVED if days > 1 else 0.0)
     if command:
         return anyio.run(_simulate, settings, books, partial(_run_daily, command, days))
@@ -188,18 +188,15 @@ def simulate(
 def _settings(options: dict[str, Any], approve: float) -> SimulatorSettings:
     try:
         return SimulatorSettings(
-            host=options["host"],
-            port=options["port"],
-            windows=parse_windows(options["limits"]),
-            api_key=options["key"],
-            revoke_after=options["revoke_after"],
-            unknown_orders=frozenset(options["unknown"]),
-            latency_s=parse_latency(options["latency"]),
-            faults=dict(parse_fault(fault) for fault in options["faults"]),
-            seed=options["seed"],
-            orders=options["orders"],
-            odd_orders=options["odd_orders"],
-            approve=approve if options["approve"] is None else options["approve"],
+            **named_in(SimulatorSettings, options)
+            | {
+                "windows": parse_windows(options["limits"]),
+                "api_key": options["key"],
+                "unknown_orders": frozenset(options["unknown"]),
+                "latency_s": parse_latency(options["latency"]),
+                "faults": dict(map(parse_fault, options["faults"])),
+                "approve": approve if options["approve"] is None else options["approve"],
+            }
         )
     except ValueError as error:
         raise SettingsError(f"simulate: {error}") from None

@@ -50,18 +50,18 @@ sweep_options = together(
         "--older-than",
         type=DURATION,
         default="1d",
-        help="Only orders that have waited longer than this.",
+        help="Only orders that have waited for longer than this.",
     ),
     option(
         "--max-mails-per-order",
         type=click.IntRange(min=1),
         default=5,
-        help="At most this many mails for one order, over all runs.",
+        help="At most this many mails for one order, in all runs together.",
     ),
     option(
         "--max-orders",
         type=click.IntRange(min=1),
-        help="No more than so many orders in one sweep; those that have waited longest first.",
+        help="At most N orders in one sweep; those that have waited longest come first.",
     ),
     filter_options,
     any_product_option,
@@ -69,20 +69,20 @@ sweep_options = together(
         "--exclude",
         type=FILE,
         multiple=True,
-        help="A list of orders that are known and hopeless: they are not mailed, and not counted "
-        "as stuck; repeatable.",
+        help="A list of orders to leave out, such as hopeless ones: they are not mailed, and not "
+        "counted as stuck; repeatable.",
     ),
     option(
         "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
     ),
 )
 fail_option = together(
-    "When it has failed",
+    "What counts as a failure",
     option(
         "--fail-on",
         type=click.Choice([_STUCK]),
-        help="Exit code 3 also where orders are stuck: they have reached --max-mails-per-order, "
-        "and still wait.",
+        help="Exit with code 3 also if orders are stuck, which means that they have reached "
+        "--max-mails-per-order and still wait.",
     ),
 )
 
@@ -91,8 +91,8 @@ fail_option = together(
     examples={
         "Every night, from a timer": "batch-resend sweep --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID --fail-on stuck",
-        "By hand, first looking at what is due": "batch-resend sweep --dry-run --older-than 2d",
-        "Leaving out what nobody can help": "batch-resend sweep --exclude hopeless.csv",
+        "By hand: see first what is due": "batch-resend sweep --dry-run --older-than 2d",
+        "Leave out hopeless orders": "batch-resend sweep --exclude hopeless.csv",
     },
     exit_codes=OF_SENDING,
     see_also=("export", "send", "history"),
@@ -102,13 +102,13 @@ fail_option = together(
 @send_options
 @click.pass_context
 def sweep(context: click.Context, /, **options: Any) -> int:
-    """Have the CA mail again what still waits for an approval, where that is due.
+    """Resend the mails of the orders that still wait for an approval and are due.
 
-    Asks the CA for its orders that are pending, and takes those that are validated by e-mail, have
-    waited long enough, were not mailed within the cooldown and not too often. How they are
-    validated is read from the CA's order report, in one request, or else asked order by order. They
-    are sent and reported as by `send`. A night with nothing to do has a report, too, and exit code
-    0. Orders that were mailed as often as allowed and still wait are stuck: the report, stuck.csv,
+    Asks the CA for its pending orders, and picks those that are validated by e-mail, have waited
+    long enough, were not mailed within the cooldown, and have not reached the limit of mails. How
+    an order is validated comes from the CA's order report, in one request, or else from one request
+    per order. Sends and reports as `send` does. A night with nothing to do also has a report, and
+    exit code 0. Orders at the limit of mails that still wait are stuck: the report, stuck.csv,
     notifications and metrics say so every night.
     """
     filters = filters_of(options)
@@ -140,9 +140,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             if run_options.dry_run:
                 more = {"due": _for_programs(swept.due), "stuck": _for_programs(swept.stuck)}
                 result = replace(
-                    result,
-                    note=f"{result.note}; {found}",
-                    would_send={**result.would_send, **more},
+                    result, note=f"{result.note}; {found}", would_send={**result.would_send, **more}
                 )
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
@@ -179,9 +177,9 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
             continue
         except InputError as error:
             raise InputError(
-                f"--exclude {_without_advice(str(error))}\nThis list names the orders that are not "
-                "to be mailed. All it needs is the heading order_id and a number in each line: "
-                "correct it, or take out what is no order."
+                f"--exclude {_without_advice(str(error))}\nThis list names the orders to leave "
+                "out. It needs only the heading order_id and one number per line: correct it, or "
+                "remove what is not an order."
             ) from None
 
 
@@ -201,7 +199,7 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
         swept = await find_due(order_reader, mailed, rules, batch.journal.now())
     if not rules.filters and (strange := sorted(rules.excluded - swept.numbers, key=int)):
         log.info(
-            "--exclude: %s no order that waits (%s%s): approved since, or mistyped",
+            "--exclude: %s not among the waiting orders (%s%s): approved since then, or mistyped",
             f"{len(strange):,} of its numbers {'is' if len(strange) == 1 else 'are'}",
             ", ".join(strange[:_STRANGE_SHOWN]),
             " and others" if len(strange) > _STRANGE_SHOWN else "",
@@ -210,7 +208,10 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)
     gone = len(mailed_last - swept.numbers)
-    return swept, f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer wait"
+    return swept, (
+        f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer "
+        f"{'waits' if gone == 1 else 'wait'}"
+    )
 
 
 def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:

@@ -49,21 +49,20 @@ _SHOWN = 10
 @option_of_its_own(
     "--names/--no-names",
     default=None,
-    help="Ask which names of the orders that wait are approved, a request each; done anyway where "
-    "few wait.",
+    help="Ask which names of the waiting orders are approved, one request per order; done anyway "
+    "if only a few wait.",
 )
 @export_options
 def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) -> int:
-    """Ask the CA what has come of the orders that a run has sent.
+    """Ask the CA what became of the orders that a run sent (default: the newest that sent any).
 
-    RUN is the name of a run, the beginning of it, or latest. Without it, the newest run that has
-    sent an order.
+    RUN is the name of a run, the beginning of it, or latest.
 
-    Up to seven days after the run one request answers for all of them: the CA's list of what has
-    changed since. Beyond that, or where the CA does not have it, each order is asked about, a
-    request each, many beside each other. All of it counts in the rate limits. Requests for a domain
-    are left out: the CA reports on orders. What it says is kept: `report` writes it into the run's
-    page. For orders that were mailed several times and still wait, it says what to look at.
+    For up to seven days after the run, one request answers for all orders: the CA's list of status
+    changes. Later, or if the CA does not have that list, it takes one request per order, many at a
+    time. All of them count toward the rate limits. Requests for a domain are left out, because the
+    CA only reports on orders. The answers are kept: `report` writes them into the run's page. For
+    orders that were mailed several times and still wait, it says what to look at.
     """
     options |= {"journal": journal}
     set_up_logs(options)
@@ -90,7 +89,7 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
     if is_json:
         show_json(_as_json(found))
     elif found.checked is None:
-        click.echo(f"Run {found.run_id} has sent no order.")
+        click.echo(f"Run {found.run_id} sent no orders.")
     else:
         _show(found.run_id, found.checked, found)
     return ExitCode.ALL_WELL
@@ -118,7 +117,7 @@ class Found(NamedTuple):
 def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
     if checked is not None:
         say(
-            f"Cut short: what the CA said of {counted(checked.orders, 'order')} is kept; "
+            f"Interrupted: what the CA said about {counted(checked.orders, 'order')} is kept; "
             f"`batch-resend report {run.id}` shows it."
         )
 
@@ -144,7 +143,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
     yield (
         0,
         f"{counted(count, 'order')} of these {'was' if one else 'were'} mailed two or more times "
-        f"and {'waits' if one else 'wait'} still: perhaps the mails do not arrive",
+        f"and still {'waits' if one else 'wait'}: perhaps the mails do not arrive",
     )
     for order in unapproved[:_SHOWN]:
         of = f" of {order.account}" if order.account else ""

@@ -51,15 +51,15 @@ worker_options = together(
         "--jobs",
         type=click.IntRange(1, 1000),
         default=4,
-        help="Parts of runs at once: at least as many as there are keys to send by.",
+        help="How many parts of runs to send at once; at least the number of keys.",
     ),
     option(
         "--sweep",
         "sweeps",
         metavar="CRON",
         multiple=True,
-        help="Sweep at these times, such as '0 2 * * *', in UTC: once, however many workers say "
-        "so. Further options of `sweep` are taken from the environment.",
+        help="Sweep at these times (UTC), such as '0 2 * * *': once, however many workers have "
+        "this option. Other options of `sweep` come from the environment.",
     ),
 )
 
@@ -83,11 +83,11 @@ worker_options = together(
 def worker(
     context: click.Context, /, jobs: int, sweeps: Sequence[str], is_json: bool, **options: Any
 ) -> int:
-    """Send what `send --distribute` hands out, until a signal ends it.
+    """Send what `send --distribute` distributes, until a signal ends it.
 
-    The journal is a PostgreSQL database that all hosts reach. After a signal nothing more leaves,
-    and what is in flight is waited for; others send the rest. While the database is gone, it is
-    waited for.
+    The journal is a PostgreSQL database that all hosts reach. After a signal, the worker sends
+    nothing more and waits for the requests in flight; other workers send the rest. If the database
+    is down, the worker waits for it.
     """
     # Handed out too, so that the death of this host does not stop it.
     sweep = [*_PROGRAM, *config_words(context), "sweep"]
@@ -189,7 +189,7 @@ def _end(one: "Worker", sweeper: _Sweeper, _name: str) -> str:
     examples={
         "Workers, jobs, and how much of each key's rate limits is in use": "batch-resend cluster "
         "status --journal postgresql://db/batch_resend",
-        "A probe: is any worker alive, on this host": "batch-resend cluster check --host worker-1",
+        "A probe: is a worker alive on this host": "batch-resend cluster check --host worker-1",
     },
     see_also=("worker", "watch"),
 )
@@ -199,8 +199,8 @@ def _end(one: "Worker", sweeper: _Sweeper, _name: str) -> str:
 def cluster(action: str, host: str | None, journal: Place, is_json: bool) -> int:
     """Show how the workers are doing, or check that one is alive.
 
-    `check` says nothing where all is well, and ends with 1 where no worker gives a sign of life.
-    With --json both write the state of things.
+    `check` prints nothing and exits with 0 if a worker is alive, and with 1 if none is. With
+    --json, both print the state.
     """
 
     async def look() -> "Status":
@@ -242,7 +242,7 @@ def _show(status: "Status") -> None:
     for name in status.sessions:
         click.echo(name)
     show_table(
-        ("worker", "last sign of life", "jobs in work"),
+        ("worker", "last heartbeat", "jobs in progress"),
         [
             (
                 str(worker.number) + ("" if worker.is_alive else " (dead)"),
@@ -259,7 +259,7 @@ def _show(status: "Status") -> None:
         sys.stdout,
     )
     show_table(
-        ("key", "in flight", "in its limits", "share", "paused"),
+        ("key", "in flight", "counted by limits", "share", "paused"),
         [
             (
                 key.budget[:8],

@@ -11,8 +11,8 @@ import click
 from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
-from batch_resend.journal import Reason
-from batch_resend.model import Plan, RequestStatus
+from batch_resend.journal import JournalReader, Reason
+from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     BackPressure,
@@ -42,16 +42,16 @@ class Closeness:
 
 BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
-WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "see to these first")
+WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "look at these first")
 _LISTS_SHOWN = 4
 _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "mx": "with an MX record",
     "no_mx": "without one, but with an address",
-    "null_mx": "that take no mail",
+    "null_mx": "that accept no mail",
     "no_mail_records": "with neither MX record nor address",
     "no_such_domain": "that do not exist",
-    "unknown": "not known, for no answer said it",
-    "not_asked": f"not asked about: {MOST_DOMAINS_ASKED:,} are at the most, within two minutes",
+    "unknown": "not known, because no answer came",
+    "not_asked": f"not asked about (at most {MOST_DOMAINS_ASKED:,} are, within two minutes)",
 }
 
 
@@ -108,12 +108,13 @@ def _time_needed(least_s: float) -> str:
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
-        yield "list", f"{read.path}: {read.form}, {counted(read.rows, 'row')}"
+        form = filter(None, (read.form, counted(read.rows, "row")))
+        yield "list", f"{read.path}: {', '.join(form)}"
     if others := preview.inputs[_LISTS_SHOWN:]:
         rows = counted(sum(read.rows for read in others), "row")
         yield "", f"and {counted(len(others), 'other list')}: {rows}"
     yield "rows", _rows_in_words(preview)
-    orders = f"{counted(preview.orders, 'order')} (one an order and language)"
+    orders = f"{counted(preview.orders, 'order')} (one per order and language)"
     yield "requests", f"{preview.requests:,} for {orders}, {preview.to_send:,} to send"
     yield from _skipped(preview)
     yield from _to_send(preview)
@@ -131,8 +132,15 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
         yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
-    limits = " and ".join(preview.limits) or "no limit"
-    yield "time", f"{format_duration(preview.duration_s)} at the least, within {limits}"
+    yield "time", _least_time(preview.duration_s, preview.limits)
+
+
+def _least_time(least_s: float, limits: Sequence[str]) -> str:
+    if not limits:
+        return "without a rate limit"
+    is_short = least_s < _FEW_SECONDS
+    time = "a few seconds at best" if is_short else f"at least {format_duration(least_s)}"
+    return f"{time}, within {' and '.join(limits)}"
 
 
 def _rows_in_words(of: Preview | Summary) -> str:
@@ -202,22 +210,19 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
 
 
 _FEW_SECONDS = 2.0
-STUCK_SHOWN = 5
-REASONS_SHOWN = 5  # for which orders were not sent
-REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
+_STUCK_SHOWN = 5
+_REASONS_SHOWN = 5  # for which orders were not sent
+_REASONS_READ = _REASONS_SHOWN + 2  # are there more? And those not attempted, which are not shown
 
 
-def show_summary(
-    summary: Summary,
-    reasons: Sequence[Reason],
-    stuck: Sequence[StuckOrder],
-    folder: Path,
-    flags: NextFlags,
+async def show_summary(
+    reader: JournalReader, run: Run, summary: Summary, folder: Path, flags: NextFlags
 ) -> None:
-    """Print a run in a few lines, and the next commands. `stuck`: the first of those that are."""
+    """Print a run in a few lines, and the next commands. Raises JournalError."""
     if summary.orders.total or summary.sweep is None:  # else the sweep has said it
         show_counts(summary)
-    show_lines(list(why_not_sent(reasons)), sys.stdout)
+    await show_why_not_sent(reader, run, sys.stdout)
+    stuck = [order async for order in reader.stuck(run, _STUCK_SHOWN)]
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
@@ -251,19 +256,24 @@ def show_counts(summary: Summary, to: TextIO | None = None) -> None:
     show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
 
 
-def why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:
+    """Print why orders of a run were not sent. Raises JournalError."""
+    show_lines(list(_why_not_sent(await reader.reasons(run, _REASONS_READ))), to)
+
+
+def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     not_attempted = RequestStatus.NOT_ATTEMPTED
     shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
     if shown:
         yield 0, "Not sent, and why"
-    for reason in shown[:REASONS_SHOWN]:
+    for reason in shown[:_REASONS_SHOWN]:
         answer = _answer(reason)
         verdict = verdict_in_words(reason.status, answer)
         yield 2, f"{reason.orders:,} {verdict}: {answer or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"
-    if len(shown) > REASONS_SHOWN:
+    if len(shown) > _REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
 
 
@@ -289,7 +299,7 @@ def sweep_in_words(counts: SweepCounts, *, any_product: bool) -> str:
 def stuck_in_words(first: Sequence[StuckOrder], count: int) -> Iterator[tuple[int, str]]:
     """Yield lines about the orders that a sweep has given up on: the first, and how many more."""
     if first:
-        yield 0, "Stuck: mailed as often as allowed, and still waiting"
+        yield 0, "Stuck: at the limit of mails, and still waiting"
     for order in first:
         last = f", the last on {_day(order.last_mail_at)}" if order.last_mail_at else ""
         ordered = f", ordered on {_day(order.created_at)}" if order.created_at else ""
@@ -313,5 +323,5 @@ def _answer(reason: Reason) -> str:
 def _held_up(by: BackPressure) -> str:
     shown = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
     if by.lowest_share < 1:
-        shown += f"; after a 429 no more than {by.lowest_share:.0%} of the rate limits was taken"
+        shown += f"; after a 429 at most {by.lowest_share:.0%} of the rate limits was used"
     return shown

@@ -175,5 +175,5 @@ def _trouble(view: View) -> str:
 def _allowed(view: View) -> str:
     if not view.limits:
         return "allowed: no limit"
-    taken = f"; {view.share:.0%} of it taken, after a 429" if view.share < 1 else ""
+    taken = f"; {view.share:.0%} of it used, after a 429" if view.share < 1 else ""
     return f"allowed: {' and '.join(view.limits)}{taken}"

@@ -1,4 +1,7 @@
-"""How a command ended, to a webhook, a watchdog and Prometheus."""
+"""How a command ended, to a webhook, a watchdog and Prometheus.
+
+A failure here never changes what a run comes to.
+"""
 
 import json
 import logging
@@ -86,7 +89,7 @@ class Notifier:
         """Raise SettingsError where a URL is none, without the URL: it is a secret."""
         for option, url in (("--notify-url", self.notify_url), ("--ping-url", self.ping_url)):
             if url is not None and not is_url(url):
-                raise SettingsError(f"{option}: is not a URL such as https://host/path")
+                raise SettingsError(f"{option} is not a URL such as https://host/path")
 
     async def started(self) -> None:
         """Tell that a command has begun."""
@@ -124,6 +127,8 @@ class Notifier:
     async def _try(self, url: str, body: str) -> str | None:
         import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing
 
+        from batch_resend.certcentral.wire import why_not_connected  # noqa: PLC0415 - likewise
+
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             async with (
@@ -136,8 +141,10 @@ class Notifier:
                 return None if response.status < _LEAST_ERROR else f"HTTP {response.status}"
         except TimeoutError:
             return f"no answer within {TIMEOUT_S:.0f} s"
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-            return f"no connection ({type(error).__name__})"
+        except aiohttp.ClientConnectorError as error:
+            return f"no connection: {why_not_connected(error)}"
+        except aiohttp.ServerDisconnectedError:
+            return "the connection was closed"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return type(error).__name__  # its text may repeat the URL
 
@@ -162,11 +169,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
 
     The time of the last success outlives the runs that had none.
     """
-    from prometheus_client import (  # noqa: PLC0415 - slow, and rarely wanted
-        CollectorRegistry,
-        Gauge,
-        generate_latest,
-    )
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
     registry = CollectorRegistry()
     gauges = {
@@ -214,9 +217,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
 
 def _last_success(path: Path) -> float | None:
     """Return what the file says until now; None where it says nothing that can be read."""
-    from prometheus_client.parser import (  # noqa: PLC0415 - likewise
-        text_string_to_metric_families,
-    )
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - likewise
 
     if not path.is_file():
         return None  # a pipe would keep its reader waiting
