@@ -62,7 +62,9 @@ async def test_opening_ends_nothing_of_what_others_have_in_hand(
         (first, _) = await pending(one.reader, run)
         await carry(recorder, clock, first, "cut")
         async with open_journal(database, clock) as third:
-            assert (await third.reader.run(run.id)).state is RunState.RUNNING
+            running = await third.reader.run(run.id)
+            assert running.state is RunState.RUNNING
+            assert "process" in (await third.reader.holder(running) or "")
             assert (await third.reader.run(planned.id)).state is RunState.PLANNED
             assert await third.reader.recent_ends(BASE_URL, 0.0, clock) == []
 
