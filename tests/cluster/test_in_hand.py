@@ -96,6 +96,9 @@ async def test_a_run_that_is_left_to_workers_is_in_their_hand_when_who_began_it_
         run = await other.reader.run(run.id)
         assert await other.reader.holder(run) == "workers"
         assert await other.reader.latest_unfinished() is None
+        stands = await other.reader.standing(run, clock)
+        assert stands is not None
+        assert (stands.planned, stands.made) == (2, 0)
 
 
 async def test_the_same_list_meanwhile_is_another_run_which_leaves_all_to_the_first(

@@ -287,6 +287,21 @@ async def test_all_that_has_happened_is_taken_though_the_journal_is_lost(path: P
         assert [(p.until_at, p.share) for p in pauses] == [(NOON + 9, 0.5), (NOON + 20, 0.25)]
 
 
+async def test_a_loss_is_looked_for_again_and_again_until_there_is_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, lost = iter((None, None, "it was deleted")), list[str]()
+
+    async def loss() -> str | None:
+        return next(answers)
+
+    async with running(path, 1) as (journal, *_):
+        monkeypatch.setattr(journal, "loss", loss)
+        monkeypatch.setattr("batch_resend.journal.journal.LOOK_EVERY_S", 0.001)
+        await journal.watch(lost.append)
+    assert lost == ["it was deleted"]
+
+
 async def test_a_look_at_a_file_system_that_hangs_keeps_nobody_from_stopping(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
