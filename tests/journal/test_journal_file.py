@@ -305,7 +305,7 @@ async def test_a_loss_is_looked_for_again_and_again_until_there_is_one(
 async def test_a_look_at_a_file_system_that_hangs_keeps_nobody_from_stopping(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, looked = threading.Event(), []
+    answers, looked = threading.Event(), list[bool]()
 
     def hang(_: HeldFile) -> None:
         anyio.from_thread.run_sync(scope.cancel)
