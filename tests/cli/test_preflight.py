@@ -13,6 +13,7 @@ from tests.cli.raw_service import (
     BLOCK_PAGE,
     NO_SUCH_CALL,
     SOME,
+    WRONG_KEY,
     Asked,
     RawService,
     accept_all,
@@ -103,7 +104,7 @@ async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find
         assert first.code == 4, first.err
         assert sorted(service.mailed()) == WAITING[:5]
         assert sorted(asked_about(service)) == [str(n) for n in range(700_000, 700_007)]
-        assert "Asking the CA about 5 requests first" in first.err
+        assert "First asking the CA about 5 requests" in first.err
         hint = re.search(r"batch-resend (resume \S+ .*)", first.out)
         assert hint is not None
         assert "--preflight" in hint[1], "the rest was not asked about"
@@ -111,6 +112,17 @@ async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find
         rest = await desk.run(*hint[1].split(), "--report-dir", "rest")
         assert rest.code == 0, rest.err
         assert sorted(service.mailed()) == WAITING[5:]
+
+
+async def test_what_was_asked_about_is_not_asked_about_again_to_resume(tmp_path: Path) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        return WRONG_KEY if asked.method == "PUT" else waiting_but_every_third(asked)
+
+    async with desk_at(tmp_path, answer_to, 3) as (desk, _):
+        stopped = await desk.run("send", "orders.csv", "--preflight")
+    assert stopped.code == 4, stopped.err
+    assert "batch-resend resume " in stopped.out
+    assert "--preflight" not in stopped.out
 
 
 async def test_the_first_few_of_several_accounts_are_asked_about_before_they_are_sent(
@@ -140,7 +152,7 @@ async def test_on_a_terminal_the_rest_is_asked_about_before_it_is_sent(tmp_path:
             screen.type(b"y\n")
             assert await screen.ended() == 0
         assert sorted(service.mailed()) == WAITING
-        assert "Asking the CA about 13 requests first" in screen.text
+        assert "First asking the CA about 13 requests" in screen.text
         assert desk.summary()["orders"]["skipped"] == 20 - len(WAITING)
 
 
