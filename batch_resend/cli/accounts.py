@@ -291,7 +291,10 @@ def take_profile(context: click.Context, _param: click.Parameter, name: str | No
         return name
     profiles = profiles_of(context)
     if name not in profiles:
-        there_are = ", ".join(sorted(profiles)) or "none: --config names the file that has them"
-        raise click.BadParameter(f"no profile {name!r}; there are {there_are}")
+        raise click.BadParameter(
+            f"no profile {name!r}; the profiles are {', '.join(sorted(profiles))}"
+            if profiles
+            else f"no profile {name!r}; there are none: --config names the file that has them"
+        )
     context.default_map = {**(context.default_map or {}), **profiles[name].values}
     return name
