@@ -62,10 +62,11 @@ test: $(READY)
 	$(BIN)/python $(PYTEST)
 
 # One seed again: `make worlds SEED=4711`. A world as it was printed: `make worlds WORLD=FILE`.
-# Those with several hosts, at a PostgreSQL server: HOSTS=1 beside it.
+# Those with several hosts, at a PostgreSQL server: HOSTS=1 beside it. KNOWN=1: which known faults are found.
 SECONDS ?= 60
 worlds: $(READY)
-	$(BIN)/python -m tests.worlds$(if $(HOSTS),.hosts_explore) --seconds $(SECONDS) --seed "$(SEED)" --world "$(WORLD)"
+	$(BIN)/python -m tests.worlds $(if $(HOSTS),--hosts) $(if $(KNOWN),--known) --seconds $(SECONDS) \
+		--seed "$(SEED)" --world "$(WORLD)"
 
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/python $(PYTEST)

@@ -16,17 +16,11 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Sequence,
-    Set,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from inspect import isawaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -45,8 +39,6 @@ from batch_resend.journal import (
     open_journal,
 )
 from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
-from batch_resend.order_reader import OrderReader
-from batch_resend.preflight import ask_beforehand
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -58,9 +50,11 @@ from batch_resend.report import (
 )
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
-from batch_resend.sweep import SweepResult
-from batch_resend.verification import look_whether_waiting, verify
 from batch_resend.windows import dictated_time, joint
+
+if TYPE_CHECKING:
+    from batch_resend.order_reader import OrderReader
+    from batch_resend.sweep import SweepResult
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +118,7 @@ class Batch:
             raise
         return await self._settled(planned, taken_up=planned.number != run.number)
 
-    async def plan_sweep(self, swept: SweepResult, locale: str | None = None) -> Plan:
+    async def plan_sweep(self, swept: "SweepResult", locale: str | None = None) -> Plan:
         """Plan to send what a sweep has found due, perhaps nothing; keep its findings for reports.
 
         Raises JournalError.
@@ -149,21 +143,27 @@ class Batch:
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
 
-    async def preflight(self, plan: Plan, *, any_product: bool = False) -> Plan:
+    async def preflight(
+        self, plan: Plan, most: int | None = None, *, any_product: bool = False
+    ) -> Plan:
         """Ask the CA about what is to be sent: leave out what waits for no mail.
 
-        What would mail others than it asks for is refused. `any_product`: what is not DV is sent
-        by the order call, too. Whatever ends it, what was learned is kept, and the run can be taken
+        What would mail others than it asks for is refused. `most`: so many are to be sent now, and
+        no more are asked about than it takes to find them. `any_product`: what is not DV is sent by
+        the order call, too. Whatever ends it, what was learned is kept, and the run can be taken
         up. An account whose key is refused sends nothing then (`stopped_keys`), nor does one of
         several that cannot be read. Raises CallError where the CA cannot be read, JournalError.
         """
+        from batch_resend.inquiries import ask_beforehand  # noqa: PLC0415 - slow; most runs send only
+
         try:
             self.stopped_keys |= await ask_beforehand(
-                self.channels, plan.run, any_product=any_product
+                self.channels, plan.run, most, any_product=any_product
             )
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self.decline(plan, "ended before anything was sent", RunState.INTERRUPTED)
+                why = "ended while the CA was asked what to send"
+                await self.decline(plan, why, RunState.INTERRUPTED)
             raise
         return await self._plan_of(plan.run, taken_up=plan.taken_up)
 
@@ -179,9 +179,11 @@ class Batch:
         """Ask the CA what has come of the orders that a run has sent; keep that for its report.
 
         `with_names`: also which of their names are approved (None: where few orders wait); see
-        `verification`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
+        `inquiries`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
+        from batch_resend.inquiries import verify  # noqa: PLC0415 - as above
+
         run = await self.reader.run(run_id)
         return await verify(self.channels, run, with_names=with_names)
 
@@ -195,6 +197,8 @@ class Batch:
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         """
+        from batch_resend.inquiries import look_whether_waiting  # noqa: PLC0415 - as above
+
         await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 
     async def discard(self, plan: Plan) -> None:
@@ -250,7 +254,7 @@ class Batch:
 
     def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
-    ) -> AbstractAsyncContextManager[OrderReader]:
+    ) -> "AbstractAsyncContextManager[OrderReader]":
         """Open a way to read which orders an account has; see `Channels.order_reader`."""
         return self.channels.order_reader(name, purpose)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -15,7 +16,6 @@ from batch_resend.errors import SettingsError
 from batch_resend.folders import user_and_host
 from batch_resend.journal import Journal, Purpose, Recorder, Terms
 from batch_resend.model import SENT_BY, Outcome, PlannedRequest, RequestStatus, Run, RunState
-from batch_resend.order_reader import OrderReader
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
@@ -28,6 +28,9 @@ from batch_resend.sending import (
 from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
 from batch_resend.windows import Limiter, SharedLimiters, joint
+
+if TYPE_CHECKING:
+    from batch_resend.order_reader import OrderReader
 
 _COUNTED = (  # of requests, in a `Progress`
     "attempts", "retries", "rate_limited", "possible_duplicates", "in_flight",
@@ -121,12 +124,14 @@ class Channels:
     @asynccontextmanager
     async def order_reader(
         self, name: str | None = None, purpose: Purpose | None = None
-    ) -> AsyncIterator[OrderReader]:
+    ) -> "AsyncIterator[OrderReader]":
         """Open a way to read which orders an account has. Raises JournalError, SettingsError.
 
         One a key at a time, and not while sending: each keeps the limits of its key by itself. For
         a purpose, answers are kept: one that is cut off does not ask for them again.
         """
+        from batch_resend.order_reader import OrderReader  # noqa: PLC0415 - slow; most runs send only
+
         key = self.settings.key(name)
         account = key.account
         recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)

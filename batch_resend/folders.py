@@ -1,9 +1,4 @@
-"""Where files are: journals, private folders, and the links that are followed to them.
-
-- A link in a folder where everyone may write is never followed.
-- Elsewhere a link is deliberate if this user or root made it (`/var/run`, a log folder on another
-  disk), and is followed; one that another user made is not, also where root meets it.
-"""
+"""Where files are: journals, private folders, and the links that are followed to them."""
 
 import errno
 import getpass

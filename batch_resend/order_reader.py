@@ -9,6 +9,7 @@ import anyio
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
+from batch_resend.certcentral.judge import is_of_subject
 from batch_resend.certcentral.orders import (
     LONGEST_CHANGES_S,
     REPORT_PATH,
@@ -27,7 +28,7 @@ from batch_resend.certcentral.orders import (
     validation_path,
 )
 from batch_resend.errors import CallError, CallRefused
-from batch_resend.intake import is_dv, skip_reason
+from batch_resend.intake import is_dv, skip_cause
 from batch_resend.listed import WAITING, ListedOrder, names_in_words
 from batch_resend.model import Call, Reply
 from batch_resend.sending import Reader, ask_each
@@ -50,8 +51,8 @@ def nothing_to_mail(
     # The type says it of every product (public clients go by it), the name of most.
     product = "" if is_dv(order.product_type or "") else order.product or ""
     status, method = order.status or "", order.dcv_method or ""
-    if reason := skip_reason(status, method, product, call, any_product=any_product):
-        return reason
+    if cause := skip_cause(status, method, product, call, any_product=any_product):
+        return cause[1]
     if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
         return names_in_words(order.approved, len(order.names))
     return None
@@ -294,9 +295,3 @@ def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[Lis
         else replace(order, dcv_method=methods.get(order.order_id))
         for order in orders
     ]
-
-
-def is_of_subject(code: str | None) -> bool:
-    """Whether a code says that an order, or a domain, is not there, and not that a call is not."""
-    kind, _, what = (code or "").partition("|")
-    return kind == "not_found" and bool(what) and "route" not in what

@@ -112,6 +112,26 @@ class StuckOrder:
     domains: tuple[str, ...]
 
 
+class PartCount(NamedTuple):
+    """How many orders of a run that have these in common came to this."""
+
+    locale: str | None
+    call: Call
+    account: str | None
+    status: RequestStatus
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductCount:
+    """How many orders of a run are of one product."""
+
+    product: str | None  # None: their list does not say
+    orders: int
+    sent: int  # of these
+    products: int  # that the run has in all
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """The counts of a run. The rows add up to the rows read, the orders to the orders planned."""

@@ -41,7 +41,7 @@ from batch_resend.windows import CA_WINDOWS, Window, of_one_key
 DEFAULT_COOLDOWN_S = 20 * 3600.0  # less than a day, so that a daily run mails again
 Made = TypeVar("Made", bound=BaseModel)
 
-_PORTS = {"https": 443, "http": 80}
+PORTS = {"https": 443, "http": 80}
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _PROXY = re.compile(rf"https?://([^/?#\s]*@)?{_HOST_AND_PORT.pattern}/?", re.IGNORECASE)
 _NO_KEY = SecretStr("")
@@ -113,13 +113,13 @@ def checked_base_url(text: str) -> str:
     url = urlsplit(text.strip())
     if url.username or url.password:
         raise ValueError("a base URL must not contain a user name or password")
-    is_one = url.scheme in _PORTS and _HOST_AND_PORT.fullmatch(url.netloc) and url.port != 0
+    is_one = url.scheme in PORTS and _HOST_AND_PORT.fullmatch(url.netloc) and url.port != 0
     if not is_one or url.query or url.fragment:
         raise ValueError(f"{text!r} is not a base URL such as {Region.US.base_url}")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ValueError(f"{text!r}: the API key is sent over https only (http: to loopback only)")
     # One spelling for one CA: it is part of what a request is known by.
-    host = url.netloc.lower().removesuffix(f":{_PORTS[url.scheme]}")
+    host = url.netloc.lower().removesuffix(f":{PORTS[url.scheme]}")
     return url._replace(netloc=host).geturl().rstrip("/")
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from batch_resend.intake import RecordSource
+from batch_resend.intake import Field, RecordSource
 from batch_resend.journal import Mailed
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Row
@@ -78,7 +78,14 @@ class SweepResult:
     def source(self, locale: str | None) -> RecordSource:
         """Return the orders that are due as rows, which leave it to the CA whom to mail."""
         rows = [
-            Row(line, order.order_id, (), locale, json.dumps({"order_id": order.order_id}))
+            Row(
+                line,
+                order.order_id,
+                (),
+                locale,
+                json.dumps({"order_id": order.order_id}),
+                kept=((Field.PRODUCT, order.product),) if order.product else (),
+            )
             for line, order in enumerate(self.due, start=1)
         ]
         return RecordSource(rows, name=SOURCE_NAME, all_domains=True)

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil, inf
-from typing import Protocol
+from typing import Protocol, Self
 
 from batch_resend.clock import exact_duration, format_duration, parse_duration
 
@@ -225,12 +225,21 @@ class Fate(Enum):
 
 
 class Slot:
-    """Leave for one request. The first word of what became of it counts."""
+    """Leave for one request. The first word of what became of it counts.
+
+    At the end of its block, without a word of an answer, the request counts as given up.
+    """
 
     __slots__ = ("_note",)
 
     def __init__(self, note: Callable[[Fate], None]) -> None:
         self._note: Callable[[Fate], None] | None = note
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(Fate.GIVEN_UP)
 
     def end(self, fate: Fate) -> None:
         """Note what became of the request."""
@@ -242,11 +251,8 @@ class Slot:
 class Limiter(Protocol):
     """Grants slots, for this process alone or together with others."""
 
-    def slot(self) -> AbstractAsyncContextManager[Slot]:
-        """Hold a slot from when every window has one; it comes free W seconds after its answer.
-
-        Without a word of an answer, the request counts as given up at the end of the block.
-        """
+    async def slot(self) -> Slot:
+        """Take a slot as soon as every window has one; it comes free W seconds after its answer."""
 
     @property
     def share(self) -> float:

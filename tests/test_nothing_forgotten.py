@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from batch_resend.calls import CALLS, body_of
-from batch_resend.cli.output.requests import request_for_programs
+from batch_resend.cli.commands.check import request_for_programs
 from batch_resend.doctor import Check, Result
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
@@ -82,7 +82,7 @@ def test_what_check_writes_of_every_call_is_read_again_with_all_its_addresses(
     order: Request,
 ) -> None:
     line = json.dumps(request_for_programs(order))
-    (raw,) = JsonRecords({}, Call.DV_RESEND).of_lines([line])
+    (raw,) = JsonRecords(Reading()).of_lines([line])
     row = check_record(raw, Reading()) if isinstance(raw, RawRecord) else raw
     assert isinstance(row, Row), row
     assert (row.order_id, row.call, row.locale) == (order.subject, order.call, order.locale)

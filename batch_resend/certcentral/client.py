@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from json import JSONEncoder
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import cast
 
 import aiohttp
 from pydantic import SecretStr
@@ -22,6 +22,7 @@ from batch_resend.certcentral.wire import (
     MAX_HEADERS,
     Exchange,
     SilentConnector,
+    at_once,
     classify,
     media_type,
     never_send_twice,
@@ -35,7 +36,7 @@ QUIET_TURNS = 5  # of the loop in which nothing came; each of them looks at all 
 
 
 class Deadline:
-    """`async with Deadline(exchange, seconds):` raises TimeoutError, as `asyncio.timeout` does.
+    """`with Deadline(exchange, seconds):` raises TimeoutError, as `asyncio.timeout` does.
 
     An event loop looks at its clock and at its sockets in turns, and a timer that is due cancels a
     call whose answer was read in the same turn, or lies in the socket still. While the loop turns,
@@ -48,39 +49,43 @@ class Deadline:
 
     __slots__ = (
         "_at",
+        "_cancelling",
         "_ends_by",
         "_exchange",
         "_handle",
-        "_limit",
+        "_has_ended",
         "_loop",
         "_quiet",
         "_received",
+        "_task",
     )
 
     def __init__(self, exchange: Exchange, limit_s: float) -> None:
-        """Limit the call that `exchange` follows."""
+        """Limit the call that `exchange` follows, which this task makes."""
         self._loop = asyncio.get_running_loop()
         self._at = self._loop.time() + limit_s
         self._exchange = exchange
         exchange.leaves_by = self._at
-        self._limit = asyncio.timeout(None)
-        self._handle: asyncio.Handle = self._loop.call_at(self._at, self._due)
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()  # by others, before
+        self._has_ended = False
         self._ends_by = 0.0
         self._quiet = 0
         self._received = 0
 
-    async def __aenter__(self) -> Self:
-        await self._limit.__aenter__()
-        return self
+    def __enter__(self) -> None:
+        self._handle: asyncio.Handle = self._loop.call_at(self._at, self._due)
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._handle.cancel()
-        await self._limit.__aexit__(kind, error, trace)
+        is_ours_alone = self._has_ended and self._task.uncancel() <= self._cancelling
+        if is_ours_alone and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
     def _due(self) -> None:
         """End the call once nothing more comes, after a while where the loop stood still."""
@@ -108,7 +113,8 @@ class Deadline:
             self._handle = self._loop.call_soon(self._turn)
 
     def _end(self) -> None:
-        self._limit.reschedule(self._loop.time())
+        self._has_ended = True
+        self._task.cancel()
 
 
 USER_AGENT = f"batch-resend/{__version__}"
@@ -148,19 +154,24 @@ class CertCentral:
         """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
         return remedy(verdict, self.base_url)
 
-    async def resend(self, order: Request) -> Reply | Fault:
-        """Ask the CA to mail an order again: one request, whatever happens to it."""
-        return await self._call("PUT", request_path(order), request_body(order), MAX_BODY_BYTES)
+    async def resend(self, order: Request, leave: Callable[[], None] = at_once) -> Reply | Fault:
+        """Ask the CA to mail an order again: one request, whatever happens to it.
 
-    async def get(self, path: str) -> Reply | Fault:
+        `leave` is called once there is a connection, directly before the request leaves: if it
+        raises TimeoutError, the request does not.
+        """
+        body = request_body(order)
+        return await self._call("PUT", path_of(order), body, MAX_BODY_BYTES, leave)
+
+    async def get(self, path: str, leave: Callable[[], None] = at_once) -> Reply | Fault:
         """Read something of the CA's. `path` is below the base URL, quoted, with its query."""
-        return await self._call("GET", path, None, MAX_READ_BYTES)
+        return await self._call("GET", path, None, MAX_READ_BYTES, leave)
 
     async def _call(
-        self, method: str, path: str, body: bytes | None, max_body: int
+        self, method: str, path: str, body: bytes | None, max_body: int, leave: Callable[[], None]
     ) -> Reply | Fault:
         """Make one request, and read its answer to a bound."""
-        exchange = Exchange.begin()
+        exchange = Exchange.begin(leave)
         head: Reply | None = None
         content = bytearray()
         # Here and not the session's own, which aiohttp tells a proxy as well.
@@ -168,18 +179,16 @@ class CertCentral:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            async with (
-                Deadline(exchange, self.timeout_s),
-                self.session.request(
+            with Deadline(exchange, self.timeout_s):
+                async with self.session.request(
                     method,
                     URL(self.base_url + path, encoded=True),
                     data=body,
                     headers=headers,
                     allow_redirects=False,
-                ) as response,
-            ):
-                head = _head_of(response, self.clock())
-                await _read_body(response, content, max_body)
+                ) as response:
+                    head = _head_of(response, self.clock())
+                    await _read_body(response, content, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             exchange.broke_off()
             # What is wrong behind a status line takes nothing away from the status. But what was to
@@ -190,11 +199,6 @@ class CertCentral:
                 return classify(error, connected=exchange.connected)
             return reply
         return replace(head, body=_without_mark(content)) if content else head
-
-
-def request_path(order: Request) -> str:
-    """Return where the call goes, below the base URL."""
-    return path_of(order)
 
 
 def request_body(order: Request) -> bytes:

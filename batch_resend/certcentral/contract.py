@@ -147,7 +147,7 @@ class ErrorItem(BaseModel):
     `description` is the old retail API's word for `message`.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     code: _Lenient = None
     message: _Lenient = Field(default=None, validation_alias=AliasChoices("message", "description"))
@@ -159,7 +159,7 @@ class ErrorBody(BaseModel):
     An old recording has one object in place of the list. What is no error in it is left out.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     errors: tuple[ErrorItem, ...] = ()
     is_odd: bool = Field(default=False, exclude=True)  # `errors` holds nothing that can be read

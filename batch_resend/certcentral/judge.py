@@ -132,10 +132,14 @@ def _is_of_the_url(status: int, code: str) -> bool:
 
     Of the answers under 404 only `not_found|...` of anything else speaks of an order.
     """
-    kind, _, what = code.partition("|")
-    if kind == "not_found":
-        return not what or "route" in what
-    return status == 404
+    is_not_found = status == 404 or code.partition("|")[0] == "not_found"
+    return is_not_found and not is_of_subject(code)
+
+
+def is_of_subject(code: str | None) -> bool:
+    """Whether a code says that an order, or a domain, is not there, and not that a call is not."""
+    kind, _, what = (code or "").partition("|")
+    return kind == "not_found" and bool(what) and "route" not in what
 
 
 def _is_page(reply: Reply) -> bool:
@@ -150,9 +154,13 @@ def _is_page(reply: Reply) -> bool:
     return start == b"<" or (reply.content_type in _PAGES and start not in (b"{", b"["))
 
 
+def _leads_elsewhere(reply: Reply) -> bool:
+    return 300 <= reply.status < 400 and bool(reply.location)
+
+
 def _foreign_code(reply: Reply) -> str | None:
     """Return the code of an answer that is none of the CA's."""
-    if 300 <= reply.status < 400 and reply.location:
+    if _leads_elsewhere(reply):
         return REDIRECT
     return PAGE if _is_page(reply) else None
 
@@ -192,8 +200,8 @@ def _with_title(verdict: Verdict) -> str:
 
 def _errors(reply: Reply, key: str) -> _Errors:
     """Return what an answer says went wrong, in whichever form it came."""
-    if 300 <= reply.status < 400 and reply.location:
-        return _Errors(REDIRECT, _bounded(f"to {reply.location}", key), are_there=False)
+    if _leads_elsewhere(reply):
+        return _Errors(None, _bounded(f"to {reply.location}", key), are_there=False)
     text = reply.body.decode("utf-8", "replace")
     try:
         body = ErrorBody.model_validate(_json(text))

@@ -77,7 +77,7 @@ class _Item(BaseModel):
     The list never tells how an order is validated (recordings); `dcv_method` is that of Order info.
     """
 
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     order_id: str = Field(alias="id", pattern=r"^[0-9]{1,18}$")
     status: Text = None
@@ -94,8 +94,6 @@ class _Item(BaseModel):
 
 
 class _Page(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     # Some services write an empty list as `{}`.
     orders: Annotated[list[object] | None, BeforeValidator(lambda v: v if v != {} else [])] = None
     total: Whole = Field(default=None, validation_alias=AliasPath("page", "total"))
@@ -240,8 +238,6 @@ _BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
 class _DomainValidation(BaseModel):
     """One item of `dns_name_validations`: a domain, and the names that it stands for."""
 
-    model_config = ConfigDict(extra="ignore")
-
     domain_id: Digits = None
     name_scope: Text = None
     status: Text = None
@@ -251,23 +247,17 @@ class _DomainValidation(BaseModel):
 class _Validation(BaseModel):
     """Order validation status. Lenient: what cannot be read of it is not known."""
 
-    model_config = ConfigDict(extra="ignore")
-
     order_status: Text = None
     order_dcv_method: Text = None
     dns_name_validations: Items = ()
 
 
 class _Change(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     order_id: Digits = None
     status: Text = None
 
 
 class _DomainEmails(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     base_emails: Names = ()
     whois_emails: Names = ()
     dns_txt_emails: Names = ()

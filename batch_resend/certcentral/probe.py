@@ -22,8 +22,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from batch_resend.certcentral.client import Route
+from batch_resend.settings import PORTS
 
-_PORTS = {"https": 443, "http": 80}
 _MAX_HEAD_BYTES = 16 * 1024  # of a proxy's answer to CONNECT
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
@@ -218,8 +218,7 @@ def _certificate(stream: TLSStream) -> Certificate:
 
 
 def _connect_request(target: SplitResult, proxy: SplitResult) -> bytes:
-    host = target.hostname or ""
-    authority = f"{f'[{host}]' if ':' in host else host}:{_port(target)}"
+    authority = _address(target)
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     if proxy.username is not None:
         pair = b":".join(unquote_to_bytes(word or "") for word in (proxy.username, proxy.password))
@@ -228,7 +227,7 @@ def _connect_request(target: SplitResult, proxy: SplitResult) -> bytes:
 
 
 def _port(url: SplitResult) -> int:
-    return url.port or _PORTS[url.scheme.lower()]
+    return url.port or PORTS[url.scheme.lower()]
 
 
 def _address(url: SplitResult) -> str:

@@ -17,6 +17,7 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,7 @@ from math import inf
 from typing import cast
 
 import aiohttp
+import anyio.lowlevel
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -62,6 +64,10 @@ class _Broken(aiohttp.ClientError):
     """A connection broke. Not one of the errors on which aiohttp sends a PUT once more."""
 
 
+def at_once() -> None:
+    """Let a request leave."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """How far the call that a task makes has come.
@@ -72,6 +78,7 @@ class Exchange:
     connector: "SilentConnector | None" = None  # that gave the call its connection
     arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
     received: int = 0  # bytes, in all
+    leave: Callable[[], None] = at_once  # asked once there is a connection; see `client`
     leaves_by: float = inf  # by the loop's time: later, nobody waits for an answer any more
 
     @property
@@ -98,9 +105,9 @@ class Exchange:
         return read_answer(bytes(self.arrived), received_at)
 
     @classmethod
-    def begin(cls) -> "Exchange":
+    def begin(cls, leave: Callable[[], None] = at_once) -> "Exchange":
         """Return a new one, which follows this task's call from now on."""
-        exchange = cls()
+        exchange = cls(leave=leave)
         _EXCHANGE.set(exchange)
         return exchange
 
@@ -164,7 +171,10 @@ class SilentConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
     ) -> Connection:
-        """Return a connection that is new, or as good as new. Raises TimeoutError: it is late."""
+        """Return a connection that is new, or as good as new: the request leaves now.
+
+        Raises TimeoutError: it is too late for that.
+        """
         while True:
             try:
                 connection = await super().connect(req, traces, timeout)
@@ -177,10 +187,15 @@ class SilentConnector(aiohttp.TCPConnector):
                 break
             connection.close()
         exchange = _EXCHANGE.get()
-        if self._loop.time() >= exchange.leaves_by:
-            # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            if self._loop.time() >= exchange.leaves_by:
+                # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+                raise TimeoutError
+            exchange.leave()
+        except BaseException:
             connection.release()
-            raise TimeoutError
+            raise
         exchange.connector = self
         if isinstance(connection.protocol, _Recorded):
             connection.protocol.exchange = exchange

@@ -12,13 +12,7 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import (
-    Profile,
-    find_key,
-    profiles_of,
-    read_key,
-    refuse_elsewhere,
-)
+from batch_resend.cli.accounts import Profile, find_key, profiles_of, read_key, refuse_elsewhere
 from batch_resend.cli.next_flags import KEPT, next_flags
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal

@@ -100,11 +100,7 @@ class ManualOption(click.Option):
     section = OTHER
 
     def __init__(
-        self,
-        *args: Any,
-        carried_to: Collection[str] = (),
-        is_secret: bool = False,
-        **how: Any,
+        self, *args: Any, carried_to: Collection[str] = (), is_secret: bool = False, **how: Any
     ) -> None:
         """Take the commands that a report names, and that are to be given what this one was.
 

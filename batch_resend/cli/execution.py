@@ -19,22 +19,19 @@ from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
-from batch_resend.cli.commands.watch import follow_others
-from batch_resend.cli.lifecycle import Interruption, beside
-from batch_resend.cli.logs import run_log, with_run_id
-from batch_resend.cli.output.progress import follow, while_asking
-from batch_resend.cli.output.requests import first_requests, for_programs
+from batch_resend.cli.commands.check import first_requests, for_programs
+from batch_resend.cli.lifecycle import Interruption, beside, cancelling
+from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
+from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
-    REASONS_READ,
-    STUCK_SHOWN,
     sending_in_words,
     show_counts,
     show_left,
     show_plan,
     show_summary,
+    show_why_not_sent,
     stopping,
-    why_not_sent,
 )
 from batch_resend.cli.output.terminal import (
     CannotAskError,
@@ -43,7 +40,7 @@ from batch_resend.cli.output.terminal import (
     say,
     show_lines,
 )
-from batch_resend.errors import BatchResendError, JournalError, ReportError
+from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -70,7 +67,7 @@ async def execute(
     plan = await planning
     reason = _hold_back_reason(plan, options)
     if options.preflight and not reason:
-        plan = await _preflighted(batch, plan, options)
+        plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
         return await execution.show_only()
@@ -89,14 +86,16 @@ async def execute(
     return await execution.send_and_report()
 
 
-async def _preflighted(batch: Batch, plan: Plan, options: RunOptions) -> Plan:
-    """Return a plan without what the CA says is better not sent."""
+async def _preflighted(
+    batch: Batch, plan: Plan, options: RunOptions, most: int | None = None
+) -> Plan:
+    """Return a plan without what the CA says is better not sent, of the first `most` to be sent."""
     if not plan.to_send:
         return plan
     if not options.quiet:
-        what = counted(plan.to_send, "request")
+        what = counted(min(plan.to_send, most or plan.to_send), "request")
         say(f"First asking the CA about {what}, with one or two reads each")
-    asking = batch.preflight(plan, any_product=options.any_product)
+    asking = batch.preflight(plan, most, any_product=options.any_product)
     return await while_asking(asking, batch, options.style)
 
 
@@ -210,7 +209,7 @@ class _Execution:
             else:
                 ended = await self._send(self.options.first_orders)
                 if ended.held_back and self.options.asks and await self._wants_the_rest(ended):
-                    ended = await self._send()
+                    ended = await self._send_the_rest(ended)
             if ended.state is RunState.STOPPED and ended.why is not None:
                 with suppress(OSError):
                     say(f"batch-resend: stopped: {ended.why}")
@@ -227,19 +226,35 @@ class _Execution:
         summary = await make_summary(reader, await reader.run(run.id))
         # It has not ended: the answer says whether it does.
         summary = summary.model_copy(update={"state": "running", "stop_reason": None})
-        reasons = await reader.reasons(run, REASONS_READ)
         confirmed = False
         with (
             suppress(CannotAskError, click.Abort),
             anyio.CancelScope() as asking,
-            self.interruption.leads_to(lambda _: _cancel(asking)),
+            self.interruption.leads_to(cancelling(asking, "Stopping")),
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
-            show_lines(list(why_not_sent(reasons)), terminal.shows)
+            await show_why_not_sent(reader, run, terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             confirmed = await _confirmed(terminal, question)
         return confirmed
+
+    async def _send_the_rest(self, ended: "_Ended") -> "_Ended":
+        """Send what was held back, once the CA was asked about that, too; return how that ended."""
+        if self.options.preflight:
+            rest = replace(self.plan, to_send=ended.held_back)
+            with (
+                anyio.CancelScope() as asking,
+                self.interruption.leads_to(cancelling(asking, "Stopping")),
+            ):
+                try:
+                    await _preflighted(self.batch, rest, self.options)
+                except CallError as error:
+                    await self.batch.decline(self.plan, str(error))
+                    return _Ended(RunState.STOPPED, str(error))
+            if asking.cancelled_caught:
+                return _Ended(RunState.INTERRUPTED, None)
+        return await self._send()
 
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""
@@ -250,7 +265,7 @@ class _Execution:
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)
             async with (
                 self.batch.send(plan, most) as sending,
-                beside(partial(live.keep, lambda: sending.progress)),
+                beside(partial(live.keep, lambda: sending.progress), prepare_logs),
             ):
                 with interruption.leads_to(partial(_stop, sending)):
                     if interruption.caught is not None:
@@ -349,9 +364,7 @@ class _Execution:
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         with suppress(OSError):
-            reasons = await batch.reader.reasons(run, REASONS_READ)
-            stuck = [order async for order in batch.reader.stuck(run, STUCK_SHOWN)]
-            show_summary(summary, reasons, stuck, folder, presentation.flags)
+            await show_summary(batch.reader, run, summary, folder, presentation.flags)
         if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
@@ -363,11 +376,6 @@ async def _confirmed(terminal: Terminal, question: str) -> bool:
     """Return whether the answer is yes. Raises CannotAskError, click.Abort."""
     ask = partial(terminal.confirm, question)
     return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-
-
-def _cancel(asking: anyio.CancelScope) -> str:
-    asking.cancel()
-    return "Stopping"
 
 
 def _stop(sending: RunHandle, signal_name: str) -> str:

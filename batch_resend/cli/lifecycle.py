@@ -37,13 +37,23 @@ Act = Callable[[str], str]  # from the signal's name to the message for the user
 Result = TypeVar("Result")
 
 
+def cancelling(scope: anyio.CancelScope, message: str) -> Act:
+    """Return what has a signal cancel a scope, with a message for the user."""
+
+    def act(_name: str) -> str:
+        scope.cancel()
+        return message
+
+    return act
+
+
 class Interruption:
     """What a signal leads to, which depends on how far the command is."""
 
     def __init__(self) -> None:
         self.caught: int | None = None  # the first signal
         self.scope = anyio.CancelScope()
-        self._act: Act = self._leave
+        self._act: Act = cancelling(self.scope, "Stopping")
 
     @contextmanager
     def leads_to(self, act: Act) -> Iterator[None]:
@@ -71,10 +81,6 @@ class Interruption:
                 message = self._act(signal.Signals(number).name)
                 with suppress(OSError):  # the terminal may be what has gone
                     say(f"{message} (repeat it to quit at once)")
-
-    def _leave(self, _name: str) -> str:
-        self.scope.cancel()
-        return "Stopping"
 
 
 @asynccontextmanager
@@ -148,7 +154,9 @@ def run_with_notifier(
             result = result or _cut_short(interruption)
             with (
                 anyio.CancelScope(shield=True) as notifying,
-                interruption.leads_to(lambda _: _cut(notifying)),
+                interruption.leads_to(
+                    cancelling(notifying, "No longer waiting for the notification")
+                ),
             ):
                 await _notify_safely(partial(notifier.ended, result))
         if options["is_json"]:
@@ -156,12 +164,6 @@ def run_with_notifier(
         return result.code
 
     return run_interruptibly(notified)
-
-
-def _cut(notifying: anyio.CancelScope) -> str:
-    """End a notification that takes long; the command's own ending stands."""
-    notifying.cancel()
-    return "No longer waiting for the notification"
 
 
 async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:

@@ -11,18 +11,23 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+import anyio.to_thread
 
 from batch_resend.cli.output.terminal import is_screen
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, is_everyones, is_trusted
 from batch_resend.visible import redacted
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")
 # What a log file is to have of a run, and a person sees without it, but for -v.
@@ -125,61 +130,98 @@ def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
     handlers[0].setLevel(LEVELS[verbosity])
     elsewhere = (*_ON_STANDARD_ERROR_ANYHOW, *(() if verbosity > 0 else (run_log.name,)))
     handlers[0].addFilter(lambda record: record.name not in elsewhere)
-    handlers[0].setFormatter(_formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
+    handlers[0].setFormatter(_Formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
     if (path := options.get("log_file")) is not None:
         handlers.append(_LogFile(path))
         handlers[1].setLevel(options.get("log_level", "info").upper())
-        handlers[1].setFormatter(_formatter(log_format, redact, on_terminal=False))
+        handlers[1].setFormatter(_Formatter(log_format, redact, on_terminal=False))
     logger = logging.getLogger("batch_resend")
     logger.handlers = handlers
     logger.setLevel(min(handler.level for handler in handlers))
     logger.propagate = False
 
 
+_run_id: ContextVar[str] = ContextVar("run_id")
+
+
 @contextmanager
 def with_run_id(run_id: str) -> Iterator[None]:
     """Have all events in a block, and in tasks begun there, name the run they are part of."""
-    with structlog.contextvars.bound_contextvars(run_id=run_id):
+    before = _run_id.set(run_id)
+    try:
         yield
+    finally:
+        _run_id.reset(before)
 
 
-def _formatter(log_format: str, redact: bool, *, on_terminal: bool) -> logging.Formatter:
-    # NO_COLOR: any value but none asks for it (no-color.org)
-    is_coloured = on_terminal and is_screen(sys.stderr) and not os.environ.get("NO_COLOR")
-    rendering: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=is_coloured, pad_event_to=0, sort_keys=False)
-    )
-    brief = on_terminal and log_format == "text"  # it shows one run, of today
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="%H:%M:%S" if brief else "iso", utc=not brief),
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            # As plain text: a console's own would show the variables of every frame, the key too.
-            structlog.processors.format_exc_info,
-            _without_nothing,
-            *([_without_run] if brief else []),
-            *([_redacted] if redact else []),
-            rendering,
-        ],
-    )
+async def prepare_logs() -> None:
+    """Load what formats events, beside the first request: at the end the files may be others."""
+    with suppress(ImportError):  # whatever it is, the run continues
+        await anyio.to_thread.run_sync(import_module, "structlog")
 
 
-def _without_nothing(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+class _Formatter(logging.Formatter):
+    """Formats events by structlog, which is loaded with the first: a short run has none."""
+
+    def __init__(self, log_format: str, redact: bool, *, on_terminal: bool) -> None:
+        super().__init__()
+        self._is_json = log_format == "json"
+        self._redact = redact
+        self._brief = on_terminal and not self._is_json  # it shows one run, of today
+        # NO_COLOR: any value but none asks for it (no-color.org)
+        is_coloured = on_terminal and is_screen(sys.stderr) and not os.environ.get("NO_COLOR")
+        self._is_coloured = is_coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._made.format(record)
+
+    @cached_property
+    def _made(self) -> logging.Formatter:
+        import structlog  # noqa: PLC0415 - slow
+
+        brief = self._brief
+        rendering: Processor = (
+            structlog.processors.JSONRenderer(ensure_ascii=False)
+            if self._is_json
+            else structlog.dev.ConsoleRenderer(
+                colors=self._is_coloured, pad_event_to=0, sort_keys=False
+            )
+        )
+        return structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                _with_run,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="%H:%M:%S" if brief else "iso", utc=not brief),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # As plain text: a console's own would show the variables of every frame, the key
+                # too.
+                structlog.processors.format_exc_info,
+                _without_nothing,
+                *([_without_run] if brief else []),
+                *([_redacted] if self._redact else []),
+                rendering,
+            ],
+        )
+
+
+def _with_run(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
+    if run_id := _run_id.get(None):
+        event.setdefault("run_id", run_id)
+    return event
+
+
+def _without_nothing(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     """Leave out what there is nothing to say of."""
     return {name: value for name, value in event.items() if value is not None}
 
 
-def _without_run(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _without_run(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     event.pop("run_id", None)
     return event
 
 
-def _redacted(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _redacted(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     return {n: redacted(value) if isinstance(value, str) else value for n, value in event.items()}

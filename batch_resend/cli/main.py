@@ -139,10 +139,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     wanted = context.invoked_subcommand or ""
     if wanted == "config" and "init" in words:
         return  # there is none yet
-    from batch_resend.cli.config import (  # noqa: PLC0415 - slow, and --help needs none
-        find_config,
-        read_config,
-    )
+    from batch_resend.cli.config import find_config, read_config  # noqa: PLC0415 - slow, and --help needs none
     from batch_resend.cli.variables import check_variables  # noqa: PLC0415 - likewise
 
     STREAMS.prints_data = wanted not in SENDING

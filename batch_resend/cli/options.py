@@ -294,6 +294,7 @@ asking_options = together(
         "--preflight",
         "Ask the CA about each request first: skip what needs no mail, refuse what would mail "
         "anyone it does not name.",
+        carried_to=(RESUME,),
     ),
     flag("--yes", "Do not ask before sending. (`send` asks if there is a terminal.)"),
     flag("--dry-run", "Show what would be sent, and send nothing."),

@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from batch_resend.batch import Batch
 from batch_resend.journal import Journal, JournalReader, Terms
+from batch_resend.journal.connection import Connection, execute
 from batch_resend.journal.recording import state_change
-from batch_resend.journal.statements import Record, execute, run_of
+from batch_resend.journal.statements import Record, run_of
 from batch_resend.model import Plan, Run, RunState
 from batch_resend.settings import InDoubt
 
@@ -150,7 +149,7 @@ def split(connection: Connection, run: Run, accounts: Accounts) -> list[Chunk]:
     """Return what is left to send of a run by accounts that share a key, cut into chunks."""
     names = [name or "" for name in accounts]
     found = execute(connection, "positions", run=run.number, accounts=names)
-    positions = found.scalars().all()
+    positions = [record[0] for record in found]
     length = max(LEAST, min(MOST, len(positions) // CHUNKS_WANTED))
     parts = [positions[begin : begin + length] for begin in range(0, len(positions), length)]
     return [Chunk(run.id, tuple(accounts), part[0], part[-1]) for part in parts]
@@ -168,13 +167,14 @@ def orphaned(connection: Connection) -> list[tuple[int, Chunk]]:
 
 def _hold_doubts(connection: Connection) -> None:
     """Leave to a person what may have reached the CA, in runs distributed to be sent so."""
-    for run in map(run_of, execute(connection, "runs_with_workers").all()):
+    for run in map(run_of, execute(connection, "runs_with_workers")):
         if run.settings.get("in_doubt") == InDoubt.HOLD:
             execute(connection, "hold_doubts", run=run.number)
 
 
 def _is_running(connection: Connection, run: Run) -> bool:
-    return execute(connection, "state", run=run.number).scalar() == RunState.RUNNING
+    state: str | None = execute(connection, "state", run=run.number).value()
+    return state == RunState.RUNNING
 
 
 def _finish_if_done(connection: Connection, run: Run, now: float) -> bool:
@@ -183,7 +183,7 @@ def _finish_if_done(connection: Connection, run: Run, now: float) -> bool:
         return True
     if execute(connection, "in_hand", run=run.number).first():
         return False  # the worker that has it looks again when it is done
-    stops = execute(connection, "stops", run=run.number).all()
+    stops = execute(connection, "stops", run=run.number)
     stopped = [name for stop in stops for name in stop.accounts.split("\n")]
     if execute(connection, "any_left", run=run.number, stopped=stopped).first():
         return False

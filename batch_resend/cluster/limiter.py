@@ -9,8 +9,8 @@ hosts' windows count, so that takes no time, as long as the database's clock goe
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from math import inf
 
@@ -59,31 +59,24 @@ class SharedLimiter:
         self._closed = False
         self.share = 1.0  # what part of the windows is taken by those who share them
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
-        """Hold a slot from when every window has one; it comes free W seconds after its answer.
+    async def slot(self) -> Slot:
+        """Take a slot as soon as every window has one; it comes free W seconds after its answer.
 
-        Without a word of an answer, the request counts as given up at the end of the block.
         Raises JournalError where the database cannot be asked, KeyStopped.
         """
         self._check()
         number: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(number)
         self._stirred.set()
-        slot: Slot | None = None
         try:
-            await number
-            async with self._own.slot() as own:
-                slot = Slot(partial(self._end, number.result(), own))
-                try:
-                    yield slot
-                finally:
-                    slot.end(Fate.GIVEN_UP)
-        finally:
-            # Cancelled before it had both: then nothing has left.
-            granted = number.done() and not number.cancelled() and number.exception() is None
-            if slot is None and granted:
+            granted = await number
+            own = await self._own.slot()
+        except BaseException:
+            # Ended before it had both: then nothing has left.
+            if number.done() and not number.cancelled() and number.exception() is None:
                 self._note(self._news.unused, number.result())
+            raise
+        return Slot(partial(self._end, granted, own))
 
     @property
     def full_for_s(self) -> float:

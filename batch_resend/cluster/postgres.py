@@ -11,28 +11,27 @@ password with them. What does not leave the machine needs no TLS: a local socket
 
 import os
 import platform
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, ClassVar
-
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.cluster.limiter import limiters
 from batch_resend.cluster.slots import define_take_slots, open_slots
 from batch_resend.errors import JournalError
 from batch_resend.folders import Database
-from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.statements import (
+from batch_resend.journal.connection import (
+    Connection,
+    add_driver_error,
     create_tables,
     execute,
     journal_errors,
-    read_statements,
-    statement,
+    records,
 )
+from batch_resend.journal.journal_file import HeldFile
+from batch_resend.journal.statements import Dialect, Record, read_statements
 from batch_resend.windows import SharedLimiters
 
 try:
@@ -43,7 +42,6 @@ except ModuleNotFoundError as missing:
         "a journal in PostgreSQL needs psycopg: pip install 'batch-resend[cluster]'"
     ) from missing
 
-_DRIVER = "postgresql+psycopg://"
 _REACHED: dict[str, Any] = {
     "application_name": "batch-resend",
     "connect_timeout": 10,
@@ -68,6 +66,30 @@ _SET_UP = (
 )
 
 read_statements("batch_resend.cluster")
+add_driver_error(psycopg.Error)
+
+
+class PostgresConnection(Connection):
+    """A connection to a server."""
+
+    dialect: ClassVar[Dialect] = "postgresql"
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it broke, and its locks and its session have ended."""
+        return bool(self.driver.closed)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Begin a transaction; commit it at the end, or undo it if an error comes through."""
+        transaction: AbstractContextManager[object] = self.driver.transaction()
+        return transaction
+
+    def pages(self, text: str, values: Sequence[object], size: int) -> Generator[Iterable[Record]]:
+        """Yield what a statement finds, `size` records at a time, however many there are."""
+        with self.driver.transaction(), psycopg.RawServerCursor(self.driver, "pages") as cursor:
+            cursor.execute(text, values)
+            while rows := cursor.fetchmany(size):
+                yield records(cursor, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +113,14 @@ class PostgresBackend:
         """Begin a session, which ends with the connection; return its number."""
         name = f"{title} {os.getpid()} on {platform.node()}, since {timestamp(now)}"
         execute(connection, "forget_sessions")
-        number: int = execute(connection, "add_session", name=name, now=now).scalar_one()
+        number: int = execute(connection, "add_session", name=name, now=now).value()
         execute(connection, "lock_session", number=number)
         return number
 
-    async def holder(self, connection: AsyncConnection, session: int) -> str | None:
+    def holder(self, connection: Connection, session: int) -> str | None:
         """Return which living process has a session, if it is one."""
-        found = await connection.execute(statement("holder", "postgresql"), {"number": session})
-        return found.scalar_one_or_none()
+        name: str | None = execute(connection, "holder", number=session).value()
+        return name
 
     def create(self) -> bool:
         """Make no database: its owner does."""
@@ -108,8 +130,8 @@ class PostgresBackend:
         """Create the schema, if there is none."""
         self.serialize(connection)
         # Looked for first: a user that may use it need not be able to make it.
-        if execute(connection, "find_schema").scalar_one() is None:
-            connection.exec_driver_sql("CREATE SCHEMA batch_resend")
+        if execute(connection, "find_schema").value() is None:
+            connection.driver.execute("CREATE SCHEMA batch_resend")
 
     def add_tables(self, connection: Connection) -> None:
         """Make what hosts share beside the journal's tables."""
@@ -124,48 +146,26 @@ class PostgresBackend:
 
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none. Raises JournalError."""
-        engine = self.writing_engine()
-        try:
-            with journal_errors(self.place), engine.connect() as connection:
-                found = execute(connection, "size").scalar_one()
-        finally:
-            engine.dispose()
+        with journal_errors(self.place), closing(self.connect_to_read()) as connection:
+            found = execute(connection, "size").value()
         return None if found is None else int(found)
 
     def compact(self) -> None:
         """Leave it to the server, which does so by itself."""
 
-    def writing_engine(self) -> Engine:
-        """Return what opens the one connection of this process that writes. Raises JournalError."""
-        reached = self._reached()
+    def connect_to_write(self) -> Connection:
+        """Open the one connection of this process that writes. Raises JournalError."""
+        reached = {**_REACHED, **encryption_options(self.place)}
+        driver = psycopg.connect(
+            self.place.url, autocommit=True, cursor_factory=psycopg.RawCursor, **reached
+        )
+        for setting in _SET_UP:
+            driver.execute(setting)
+        return PostgresConnection(driver)
 
-        def connect() -> psycopg.Connection[Any]:
-            connection = psycopg.connect(self.place.url, autocommit=True, **reached)
-            for setting in _SET_UP:
-                connection.execute(setting)
-            connection.autocommit = False
-            return connection
-
-        return create_engine(_DRIVER, creator=connect)
-
-    def reading_engine(self) -> AsyncEngine:
-        """Return what opens connections that read. Raises JournalError."""
-        reached = self._reached()
-
-        async def connect() -> psycopg.AsyncConnection[Any]:
-            connection = await psycopg.AsyncConnection.connect(
-                self.place.url, autocommit=True, **reached
-            )
-            for setting in _SET_UP:
-                await connection.execute(setting)
-            await connection.set_autocommit(False)
-            return connection
-
-        return create_async_engine(_DRIVER, async_creator=connect)
-
-    def _reached(self) -> dict[str, Any]:
-        """Return how the server is reached."""
-        return {**_REACHED, **encryption_options(self.place)}
+    def connect_to_read(self) -> Connection:
+        """Open a connection that reads. Raises JournalError."""
+        return self.connect_to_write()
 
 
 _ENCRYPTED = ("require", "verify-ca", "verify-full")

@@ -35,13 +35,17 @@ from math import inf
 from typing import Any
 
 import anyio
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from batch_resend.clock import Clock
 from batch_resend.folders import Place
+from batch_resend.journal.connection import (
+    AsyncConnection,
+    Connection,
+    execute,
+    journal_errors,
+)
 from batch_resend.journal.database import Backend, reading_connection
-from batch_resend.journal.statements import journal_errors, sql, statement
+from batch_resend.journal.statements import sql
 from batch_resend.sending import limiter
 from batch_resend.windows import Window
 
@@ -177,7 +181,7 @@ def define_take_slots(connection: Connection) -> None:
         "decrease": limiter.DECREASE,
         "decrease_later": limiter.DECREASE_LATER,
     }
-    connection.exec_driver_sql(sql("define_take_slots", connection.dialect.name, words))
+    connection.driver.execute(sql("define_take_slots", connection.dialect, words))
 
 
 class Slots:
@@ -226,10 +230,9 @@ class Slots:
 
     async def _ask(self, budget: str, values: dict[str, Any]) -> Grant:
         time = self._times[budget]
-        bounds = asdict(time.ask())
-        found = (
-            await self._connection.execute(statement("take_slots", "postgresql"), values | bounds)
-        ).one()
+        found = await self._connection.run(
+            lambda connection: execute(connection, "take_slots", **values, **asdict(time.ask()))[0]
+        )
         time.learn(found.said_s, found.correction_now_s)
         return Grant(
             found.granted, found.wait_s, found.share_now, found.paused_s, found.paused_for or ""
@@ -239,5 +242,5 @@ class Slots:
 @asynccontextmanager
 async def open_slots(backend: Backend, session: int, clock: Clock) -> AsyncIterator[Slots]:
     """Open a session's way to the slots of all keys. Raises JournalError."""
-    async with reading_connection(backend, at_once=True) as connection:
+    async with reading_connection(backend) as connection:
         yield Slots(connection, backend.place, session, lambda: clock() - clock.offset_s)

@@ -4,11 +4,10 @@ A few harmless reads; nothing is mailed.
 """
 
 from batch_resend.doctor.examination import Setup, Subject, examine
-from batch_resend.doctor.findings import Check, Deviation, Diagnosis, Finding, Group, Result
+from batch_resend.doctor.findings import Check, Diagnosis, Finding, Group, Result
 
 __all__ = [
     "Check",
-    "Deviation",
     "Diagnosis",
     "Finding",
     "Group",

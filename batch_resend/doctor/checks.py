@@ -10,14 +10,7 @@ from typing import Any
 from batch_resend.certcentral import Failure, Probe, Step
 from batch_resend.clock import format_duration
 from batch_resend.doctor.comparison import orders_of
-from batch_resend.doctor.findings import (
-    Answer,
-    Check,
-    Failed,
-    Finding,
-    Result,
-    Trouble,
-)
+from batch_resend.doctor.findings import Answer, Check, Failed, Finding, Result, Trouble
 from batch_resend.doctor.shapes import DV
 from batch_resend.folders import Place
 from batch_resend.model import Reply

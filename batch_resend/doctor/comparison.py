@@ -7,14 +7,7 @@ from functools import cache
 from typing import Any
 
 from batch_resend.doctor import shapes
-from batch_resend.doctor.findings import (
-    NOTHING,
-    Check,
-    Deviation,
-    Failed,
-    Finding,
-    Result,
-)
+from batch_resend.doctor.findings import NOTHING, Check, Deviation, Failed, Finding, Result
 from batch_resend.doctor.shapes import Field, Kind, Need, Vocabulary, kind_of, sanitized
 
 MISSING = "missing"

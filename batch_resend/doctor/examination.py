@@ -268,14 +268,13 @@ class Reads:
         return content
 
     async def _get(self, path: str) -> Answer:
-        async with AsyncExitStack() as stack:
-            slot = await self._slot(stack)
+        with await self._slot() as slot:
             number = await self.recorder.begin(self.clock())
             self.made += 1
             is_doubtful = True  # until an answer says otherwise: it may still arrive
             try:
                 sent_at = self.clock()
-                result = await self.channel.ca.get(path)
+                result = await self.channel.ca.get(path, lambda: None)
                 verdict = self.channel.ca.judge(result)
                 is_doubtful = verdict.ruling is Ruling.IN_DOUBT
             finally:
@@ -288,12 +287,12 @@ class Reads:
         )
         return Answer(result, verdict, sent_at)
 
-    async def _slot(self, stack: AsyncExitStack) -> Slot:
-        """Take a slot, to be given back when `stack` ends. Raises Ended."""
+    async def _slot(self) -> Slot:
+        """Take a slot. Raises Ended."""
         limiter = self.channel.limiter
         if limiter.full_for_s <= LONGEST_WAIT_S:
             with suppress(KeyStopped), anyio.move_on_after(LONGEST_WAIT_S):
-                return await stack.enter_async_context(limiter.slot())
+                return await limiter.slot()
         for_s = limiter.full_for_s
         known = f" for another {format_duration(for_s)}" if isfinite(for_s) else " for a while"
         detail = f"the rate limits of this key let no request leave{known}: a run has used them up"

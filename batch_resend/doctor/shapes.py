@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from batch_resend.listed import STATUSES
+
 
 class Kind(StrEnum):
     """What a value may be."""
@@ -49,14 +51,6 @@ class Field:
     words: frozenset[str] = frozenset()  # the words that are known; none: any is fine
 
 
-# Those to filter by are from the page "List orders"; the others were seen in lists and clients.
-STATUSES = frozenset(
-    (
-        "pending", "reissue_pending", "issued", "rejected", "revoked", "waiting_pickup", "canceled",
-        "cancelled", "expired", "denied", "needs_approval", "needs_csr", "processing", "approved",
-        "failed", "suspended",
-    )
-)  # fmt: skip
 DCV_METHODS = frozenset(("email", "dns-txt-token", "dns-cname-token", "http-token"))
 NAME_STATUSES = frozenset(("approved", "unapproved", "pending", "valid"))
 DV = "dv_ssl_certificate"  # the `product.type` of DV orders

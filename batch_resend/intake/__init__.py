@@ -9,7 +9,7 @@ from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
     from batch_resend.intake.cells import Malformed, domain_name, order_number
-    from batch_resend.intake.exports import is_dv, is_known_status, skip_reason
+    from batch_resend.intake.exports import is_dv, skip_cause
     from batch_resend.intake.fields import REQUEST_FIELDS, Field
     from batch_resend.intake.headings import unread
     from batch_resend.intake.passed_over import OWN_COLUMNS
@@ -40,11 +40,10 @@ __all__ = [
     "checked_or_none",
     "domain_name",
     "is_dv",
-    "is_known_status",
     "listed",
     "order_number",
     "refuse_ignored",
-    "skip_reason",
+    "skip_cause",
     "unread",
 ]
 
@@ -52,7 +51,7 @@ __getattr__ = imported_on_demand(
     __name__,
     {
         "cells": ("Malformed", "domain_name", "order_number"),
-        "exports": ("is_dv", "is_known_status", "skip_reason"),
+        "exports": ("is_dv", "skip_cause"),
         "fields": ("REQUEST_FIELDS", "Field"),
         "headings": ("unread",),
         "passed_over": ("OWN_COLUMNS",),

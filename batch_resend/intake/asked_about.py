@@ -18,8 +18,8 @@ from batch_resend.intake.fields import (
     plain,
     second_fields,
 )
+from batch_resend.intake.languages import is_language
 from batch_resend.intake.looks import filled, has_address, looked_for
-from batch_resend.intake.repairs import is_language
 from batch_resend.intake.signs import (
     holds_domain,
     is_live,
@@ -30,109 +30,88 @@ from batch_resend.intake.signs import (
     says_whether,
     tells_not_to_send,
 )
-from batch_resend.intake.suggestions import COLUMN, ignore_flag, map_flag, pair_flags
+from batch_resend.intake.suggestions import COLUMN, Head, ignore_flag, map_flag, pair_flags
 
 # A heading of what stands in a row a second time.
 _NUMBERED = re.compile(
     r"([^\W\d]+)\d{1,2}|(?:2nd|3rd|second|secondary|third|another|zweite[rs]?|weitere[rs]?"
     r"|deuxieme|second[ao]|autre)(.+)"
 )
-_IN_WORDS = {
-    Field.ORDER_ID: "order number",
-    Field.DOMAIN: "domain",
-    Field.EMAIL: "address",
-    Field.EMAIL_DOMAIN: "e-mail domain",
-    Field.LOCALE: "language",
-}
 _ROW_OF_ITS_OWN = "Give each domain and address a row of their own, with the order's number"
-_HOW_ONE_MORE = {
-    Field.ORDER_ID: "Give each order a row of its own",
-    Field.DOMAIN: _ROW_OF_ITS_OWN,
-    Field.EMAIL: f"{_ROW_OF_ITS_OWN}, or write several addresses into one cell (a; b)",
-    Field.EMAIL_DOMAIN: _ROW_OF_ITS_OWN,
-    Field.LOCALE: "Give each language a row of its own",
+_ONE_MORE = {  # of a row: what it is, and where to write it
+    Field.ORDER_ID: ("order number", "Give each order a row of its own"),
+    Field.DOMAIN: ("domain", _ROW_OF_ITS_OWN),
+    Field.EMAIL: (
+        "address",
+        f"{_ROW_OF_ITS_OWN}, or write several addresses into one cell (a; b)",
+    ),
+    Field.EMAIL_DOMAIN: ("e-mail domain", _ROW_OF_ITS_OWN),
+    Field.LOCALE: ("language", "Give each language a row of its own"),
 }
 
 
-def ask_about(
-    names: Sequence[str],
-    places: Mapping[Field, Sequence[int]],
-    sample: Sequence[Sequence[str]],
-    where: str,
-    *,
-    orders_only: bool,
-) -> None:
+def ask_about(head: Head, places: Mapping[Field, Sequence[int]], *, orders_only: bool) -> None:
     """Raise InputError where a column, or a key, may say whom or what to mail, and is not read.
 
-    `places`: of those that are; `sample`: some rows; `orders_only`: of an export of the
-    CA, to which somebody added a column.
+    `places`: of those that are; `orders_only`: of an export of the CA, to which somebody added a
+    column.
     """
     taken = {at for indexes in places.values() for at in indexes}
     by_word = Field.ALL_DOMAINS in places
-    _refuse_one_more(names, places, sample, where)
-    for at, name in enumerate(names):
+    _refuse_one_more(head, places, taken)
+    for at, name in enumerate(head.names):
         if not name or at in taken:
             continue
         if not by_word and is_close_to_all_domains(name):
             raise InputError(
-                f"{where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
+                f"{head.where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
                 f"{map_flag(Field.ALL_DOMAINS, name)}; if not: {ignore_flag(name)}"
             )
-        if why := _why_asked(name, filled(sample, at) if orders_only else ()):
-            raise InputError(f"{where}: {why}")
+        if why := _why_asked(name, filled(head.sample, at) if orders_only else ()):
+            raise InputError(f"{head.where}: {why}")
 
 
 def _refuse_one_more(
-    names: Sequence[str],
-    places: Mapping[Field, Sequence[int]],
-    sample: Sequence[Sequence[str]],
-    where: str,
+    head: Head, places: Mapping[Field, Sequence[int]], taken: Collection[int]
 ) -> None:
-    taken = {at for indexes in places.values() for at in indexes}
     more: dict[Field, list[int]] = {}
-    for at, name in enumerate(names):
+    for at, name in enumerate(head.names):
         if at not in taken and not is_own_heading(name) and (which := one_more_of(name)):
             more.setdefault(which, []).append(at)
     for which, (at, *_) in more.items():
         flags = [
             flag
             for field, indexes in more.items()
-            for flag in _for_one(field, indexes, places, names, sample)
+            for flag in _for_one(field, indexes, places, head)
         ]
+        what, how = _ONE_MORE[which]
         raise InputError(
-            f"{where}: {names[at]!r} seems to hold one more {_IN_WORDS[which]} of a row, and is "
-            f"not read. {_HOW_ONE_MORE[which]}. To read only one: {' '.join(flags)}"
+            f"{head.where}: {head.names[at]!r} seems to hold one more {what} of a row, and is not "
+            f"read. {how}. To read only one: {' '.join(flags)}"
         )
 
 
 def _for_one(
-    which: Field,
-    indexes: Sequence[int],
-    places: Mapping[Field, Sequence[int]],
-    names: Sequence[str],
-    sample: Sequence[Sequence[str]],
+    which: Field, indexes: Sequence[int], places: Mapping[Field, Sequence[int]], head: Head
 ) -> Iterator[str]:
     """Yield the options that have one column of a field read alone."""
     read = places.get(which, ())
     known = {field: at for field, (at, *_) in places.items() if field is not which}
-    right = _right_of((*read, *indexes), which, known, names, sample)
+    right = _right_of((*read, *indexes), which, known, head)
     if right not in read:
-        yield map_flag(which, COLUMN if right is None else names[right])
-    yield from (ignore_flag(names[at]) for at in indexes if right not in (None, at))
+        yield map_flag(which, COLUMN if right is None else head.names[right])
+    yield from (ignore_flag(head.names[at]) for at in indexes if right not in (None, at))
 
 
 def _right_of(
-    indexes: Sequence[int],
-    which: Field,
-    known: Mapping[Field, int],
-    names: Sequence[str],
-    sample: Sequence[Sequence[str]],
+    indexes: Sequence[int], which: Field, known: Mapping[Field, int], head: Head
 ) -> int | None:
     """Return which of several columns is plainly the one; the first, where all may be it."""
     if which not in (Field.DOMAIN, Field.EMAIL):
         return indexes[0]
     for among in (indexes, indexes[:1]):
-        if (right := looked_for(sample, names, known, among).get(which)) is not None:
+        right = looked_for(head.sample, head.names, known, among).get(which)
+        if right is not None:
             return right
     return None
 
@@ -143,7 +122,7 @@ def one_more_of(name: str) -> Field | None:
     if found is None or found[1] == "id" or found[2] == "id":
         return None
     which = known_field(found[1] or found[2])
-    return which if which in _IN_WORDS else None
+    return which if which in _ONE_MORE else None
 
 
 def _why_asked(name: str, added: Sequence[str]) -> str:
@@ -264,10 +243,7 @@ _COUNTRIES = frozenset(
 
 
 def ask_for_language(
-    heading: Sequence[str],
-    read: Collection[int],
-    sample: Sequence[Sequence[str]],
-    where: str,
+    heading: Sequence[str], read: Collection[int], sample: Sequence[Sequence[str]], where: str
 ) -> None:
     """Raise InputError where a column seems to hold the languages; `read`: those not to look at."""
     for at, name in enumerate(map(in_one_line, heading)):

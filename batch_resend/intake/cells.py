@@ -13,8 +13,7 @@ from functools import lru_cache
 
 import idna
 
-from batch_resend.intake.languages import code_of_language, codes_in_question, is_no_language
-from batch_resend.model import Call
+from batch_resend.model import USUAL_LOCAL_PARTS, Call
 from batch_resend.visible import FORMULA_SIGNS
 
 # Letters of which a word looks like one in Latin letters: of Cyrillic and of Greek, as far as they
@@ -64,10 +63,6 @@ def _named(sign: str) -> str:
     return f"{sign!r} (U+{ord(sign):04X}, {name})"
 
 
-KNOWN_LOCALES = frozenset(
-    ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
-)  # the languages the CA's own documentation is published in
-
 _GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
 _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
@@ -81,10 +76,6 @@ PLAIN_ADDRESS = re.compile(
 _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
-# A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
-_LOCALE = re.compile(
-    r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-](?:[A-Za-z]{2}|[A-Za-z]{4}))?"
-)
 _NOTHING = frozenset(
     ("null", "nil", "none", "nan", "na", "n/a", "n.a.", "#n/v", "n/v", "n.v.", "k.a.", "k. a.", "-",
      "--", "\u2013", "\u2014", "?", "(null)", "(none)", "\\n", "undefined")
@@ -106,7 +97,7 @@ _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _LEFT_OVER = re.compile(
     r"(?:_?x00[0-9a-f]{2}_|nbsp|mailto|u00(?:[0-2][0-9a-f]|3[a-f]|40|5[b-f]|60|[7-9a-f][0-9a-f])(?=[a-z])"
     r"|(?:amp|quot|apos|lt|gt|u20[0-6][0-9a-f]|0[9ad]|2[0267f]|3[acde]|(?:c2)?a0)"
-    r"(?=(?:admin|administrator|webmaster|hostmaster|postmaster)@))"
+    rf"(?=(?:{'|'.join(USUAL_LOCAL_PARTS)})@))"
     r"|(?<=[a-z])u00[c-f][0-9a-f](?=[a-z])",
     re.IGNORECASE,
 )
@@ -306,10 +297,7 @@ def _left_over(address: str) -> str:
 
 def _odd_local_part(local: str, domain: str) -> str:
     """Return what stands before the @, in other letters than ASCII's perhaps, in one spelling."""
-    from email_validator import (  # noqa: PLC0415 - slow to load, and few addresses are so odd
-        EmailNotValidError,
-        validate_email,
-    )
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow to load, and few addresses are so odd
 
     address = f"{local}@{domain}"
     try:
@@ -361,24 +349,3 @@ def call_name(text: str) -> str:
             f"the call {shown(trimmed(text))} does not exist: write {', '.join(Call)}, or leave "
             "it empty"
         ) from None
-
-
-@lru_cache(maxsize=1024)
-def locale_code(text: str) -> str:
-    """Return a locale code such as `en` or `zh_CN`, in the CA's spelling; of a language's name too.
-
-    Codes the CA's documentation does not name pass: a newer one must not be blocked.
-    """
-    word = trimmed(text)
-    if codes := codes_in_question(word):
-        raise Malformed(f"the locale {shown(word)} could be {codes}: write which")
-    code = code_of_language(word, KNOWN_LOCALES) or word
-    if is_no_language(code):
-        perhaps = ", but perhaps a country" if len(code) == 2 else ""
-        raise Malformed(
-            f"the locale {shown(word)} is not a language{perhaps}: write the language, such as en "
-            "or zh_CN, or nothing"
-        )
-    if not _LOCALE.fullmatch(code):
-        raise Malformed(f"the locale {shown(word)} is not a code such as en or zh_CN")
-    return code.lower() if len(code) == 2 else code

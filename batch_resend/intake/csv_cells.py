@@ -8,14 +8,13 @@ from contextlib import suppress
 from itertools import islice
 
 from batch_resend.errors import InputError
-from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields
-from batch_resend.intake.layout import STRAY_CR, Unseen
+from batch_resend.intake.fields import Field, in_one_line, known_field
+from batch_resend.intake.layout import STRAY_CR, Unseen, count_titles
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
 
 DELIMITERS = (",", ";", "\t", "|")
 
 _SAMPLE_ROWS = 50
-_MAX_TITLE_ROWS = 6
 _MAX_BLANK_ROWS = 1_000_000
 _ROW_OF_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own way to say the delimiter
 
@@ -146,17 +145,6 @@ def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, heade
     return chosen
 
 
-def _from_heading(
-    rows: list[list[str]], mapping: Mapping[Field, str]
-) -> list[list[str]]:  # fmt: skip
-    """Return the rows from the heading on, if one of the first is plainly that; else all."""
-    mapped = set(mapping.values())
-    for at, row in enumerate(rows[:_MAX_TITLE_ROWS]):
-        if len(known_fields(row)) > 1 or mapped & set(map(in_one_line, row)):
-            return rows[at:]
-    return rows
-
-
 def _sample(text: Text, delimiter: str, mapping: Mapping[Field, str] | None) -> list[list[str]]:
     """Return the first rows, from the heading on, as this delimiter would have them."""
     # The last line may be cut off.
@@ -167,7 +155,7 @@ def _sample(text: Text, delimiter: str, mapping: Mapping[Field, str] | None) -> 
         first = list(islice(rows, _SAMPLE_ROWS))
     except csv.Error:
         return []
-    return first if mapping is None else _from_heading(first, mapping)
+    return first if mapping is None else first[count_titles(first, set(mapping.values())) :]
 
 
 def _score(rows: Sequence[Sequence[str]], mapping: Mapping[Field, str] | None) -> tuple[int, ...]:

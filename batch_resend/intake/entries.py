@@ -4,16 +4,10 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from batch_resend.calls import Addresses, Description
-from batch_resend.intake.cells import (
-    KNOWN_LOCALES,
-    Malformed,
-    failed_formula,
-    several,
-    shown,
-    trimmed,
-)
+from batch_resend.intake.cells import Malformed, failed_formula, several, shown, trimmed
 from batch_resend.intake.fields import COLUMNS, Field, RawEntry, RawRecord
-from batch_resend.intake.looks import is_constructed, is_parent
+from batch_resend.intake.languages import KNOWN_LOCALES
+from batch_resend.intake.looks import is_at, is_constructed, is_parent
 from batch_resend.model import Entry, Note, Problem
 
 Pairs = Sequence[tuple[RawEntry, Sequence[Entry]]]  # the cells, and what they come to
@@ -93,10 +87,7 @@ def _entries(record: RawRecord, raw: RawEntry) -> list[Entry]:
 def _refuse_unpaired(domains: Sequence[str], emails: Sequence[str]) -> None:
     """Raise UnusableError where it is not plain which domain goes with which address."""
     if not emails:
-        raise UnusableError(
-            Problem.PAIR,
-            "a domain without an e-mail address: give both",
-        )
+        raise UnusableError(Problem.PAIR, "a domain without an e-mail address: give both")
     if not domains:
         raise UnusableError(Problem.PAIR, "an e-mail address without the domain to approve")
     if len(domains) > 1 and len(emails) > 1:
@@ -114,7 +105,7 @@ def _refuse_broken_name(names: Sequence[str], address: str, cell: str) -> None:
     stands there it has to be at both: few write one between domains.
     """
     mail = address.rpartition("@")[2]
-    at_it = [mail == name.removeprefix("*.") or is_parent(mail, name) for name in names]
+    at_it = [is_at(mail, name) for name in names]
     if not any(at_it):
         raise UnusableError(
             Problem.DOMAIN,

@@ -19,17 +19,10 @@ from batch_resend.errors import InputError
 from batch_resend.intake.cells import is_nothing, shown, trimmed
 from batch_resend.intake.fields import Field, known_field, plain
 from batch_resend.intake.suggestions import ignore_flag, map_flag, own_name
-from batch_resend.listed import WAITING
+from batch_resend.listed import REPORT_COLUMNS, STATUSES, WAITING
 from batch_resend.model import Call
 
-WAITING_WORDS = frozenset(WAITING)
-_OVER = frozenset(
-    (
-        "issued", "rejected", "revoked", "waiting_pickup", "canceled", "cancelled", "expired",
-        "denied", "failed", "suspended", "approved", "needs_approval", "needs_csr", "processing",
-    )
-)  # fmt: skip
-BY_EMAIL = frozenset(("email", "e_mail"))
+_BY_EMAIL = frozenset(("email", "e_mail"))
 _METHOD = re.compile(r"e_?mail|(?:dns|http)(?:_.+)?")
 _DV = re.compile(r"(?<![a-z])dv(?![a-z])|rapidssl|quickssl|ssl123|encryption.?everywhere")
 # Of the page "Product list": what its names and name_ids are made of.
@@ -52,11 +45,7 @@ _STATES = re.compile(
 )
 _BETWEEN_WORDS = re.compile(r"[\s\-]+")
 _MAX_WORDS = 10_000  # that are remembered, with those beside them
-_NAMES = {
-    Field.STATUS: "status",
-    Field.DCV_METHOD: "validation method",
-    Field.PRODUCT: "product",
-}
+_NAMES = {Field.STATUS: "status", Field.DCV_METHOD: "validation method", Field.PRODUCT: "product"}
 
 
 def plain_word(text: str) -> str:
@@ -74,7 +63,7 @@ def is_known_status(status: str) -> bool:
 
     Another one may be a later one of the CA's, or no order status at all.
     """
-    return not status or plain_word(status) in WAITING_WORDS | _OVER
+    return not status or plain_word(status) in STATUSES
 
 
 @lru_cache(maxsize=1024)
@@ -178,34 +167,21 @@ class WordsSeen:
         )
 
 
-def skip_reason(
-    status: str,
-    dcv_method: str,
-    product: str,
-    call: Call = Call.DV_RESEND,
-    *,
-    any_product: bool = False,
-) -> str | None:
-    """Return why an order has nothing to resend by a call, as far as its list says.
+def skip_cause(
+    status: str, dcv_method: str, product: str, call: Call, *, any_product: bool
+) -> tuple[Field, str] | None:
+    """Return why an order has nothing to resend by a call, and which field of its list says so.
 
     An empty text says nothing. `any_product`: whatever the product is, the call is made. A word
     that is not known is a reason: what it means is not known either, and the narrower is sent.
     """
-    cause = skip_cause(status, dcv_method, product, call, any_product=any_product)
-    return None if cause is None else cause[1]
-
-
-def skip_cause(
-    status: str, dcv_method: str, product: str, call: Call, *, any_product: bool
-) -> tuple[Field, str] | None:
-    """Return what of an order's words is the reason of `skip_reason`, and that reason."""
-    if status and (word := plain_word(status)) not in WAITING_WORDS:
+    if status and (word := plain_word(status)) not in WAITING:
         if not is_known_status(status):
             why = f"its status is {shown(status.strip())}, which is not known"
             return Field.STATUS, why
         return Field.STATUS, f"its status is {word}, not pending"
     described = CALLS[call]
-    if described.approves_domains and dcv_method and plain_word(dcv_method) not in BY_EMAIL:
+    if described.approves_domains and dcv_method and plain_word(dcv_method) not in _BY_EMAIL:
         why = f"its domains are validated by {shown(dcv_method.strip())}, not by e-mail"
         return Field.DCV_METHOD, why
     if described.is_for_dv and not any_product and product and not is_dv(product):
@@ -250,23 +226,12 @@ _KEYS = frozenset(
 
 
 # What an order of the CA's has below a key of these, and other shops' orders have not.
-_BELOW = {
-    "certificate": ("dns_names", "common_name"),
-    "product": ("name_id",),
-}
+_BELOW = {"certificate": ("dns_names", "common_name"), "product": ("name_id",)}
 
 
-# Columns of the CA's order report beside those above, of its list of orders, and of our `export`.
-_OTHER_COLUMNS = frozenset(
-    ("organizationid", "organizationname", "organizationaddress1", "organizationaddress2",
-     "organizationcity", "organizationstate", "organizationcountry", "organizationunit",
-     "techfirstname", "techlastname", "techtitle", "techtelephone", "servertype", "issuingca",
-     "agreementid", "validityyears", "signaturehash", "certificatetrackerid", "isrenewed",
-     "renewedorderid", "receiptid", "disableissuanceemail", "paytype", "isoutofcontract",
-     "disablerenewalnotifications", "additionalemails", "autorenew", "customrenewalmessage",
-     "thumbprint", "serialnumber", "accountid", "userfirstname", "userlastname", "useremail",
-     "userassignments", "cost", "metadata", "hasduplicates",
-     "requested", "requestedon", "requestedby", "dateordered", "orderdate", "ordered", "expires",
+# Columns of the CA's order report, of its list of orders, and of our `export`.
+_OWN_COLUMNS = frozenset(map(plain, REPORT_COLUMNS)) | frozenset(
+    ("requested", "requestedon", "requestedby", "dateordered", "orderdate", "ordered", "expires",
      "validuntil", "validity", "container", "division", "organization", "createdat", "agedays",
      "domainid", "file", "line", "reason", "row")
 )  # fmt: skip
@@ -274,8 +239,7 @@ _OTHER_COLUMNS = frozenset(
 
 def is_own_heading(heading: str) -> bool:
     """Whether the CA's exports, or ours, have a column of that name."""
-    name = plain(heading)
-    return name in _REPORT or name in _OTHER_COLUMNS or known_field(heading) is not None
+    return plain(heading) in _OWN_COLUMNS or known_field(heading) is not None
 
 
 def is_order_of_the_ca(value: Mapping[str, object]) -> bool:

@@ -16,11 +16,11 @@ from batch_resend.intake.cells import (
     domain_name,
     domain_number,
     email_address,
-    locale_code,
     order_number,
     trimmed,
     yes_or_nothing,
 )
+from batch_resend.intake.languages import locale_code
 from batch_resend.model import Problem
 
 
@@ -94,11 +94,7 @@ COLUMNS: Mapping[Field, Column] = {
         takes_more_than_text=True,
     ),
     Field.DOMAIN_ID: Column(
-        "domain id",
-        Role.SUBJECT,
-        domain_number,
-        Problem.DOMAIN,
-        takes_more_than_text=True,
+        "domain id", Role.SUBJECT, domain_number, Problem.DOMAIN, takes_more_than_text=True
     ),
     Field.DOMAIN: Column(
         "domain, domains, domain name, domain names, common name, common names, fqdn, fqdns, "
@@ -145,12 +141,7 @@ COLUMNS: Mapping[Field, Column] = {
             r"|lieferant\w*|employee|manager|agent|private?\w*|personal|home|user\w*"
         ),
     ),
-    Field.EMAIL_DOMAIN: Column(
-        "email domain",
-        Role.ADDRESS,
-        domain_name,
-        Problem.EMAIL_DOMAIN,
-    ),
+    Field.EMAIL_DOMAIN: Column("email domain", Role.ADDRESS, domain_name, Problem.EMAIL_DOMAIN),
     Field.LOCALE: Column(
         "locale, language, lang, mail language, Sprache, langue, lingua, língua, idioma, lenguaje, "
         "taal, språk, sprog, język, jazyk, kieli, nyelv, dil, язык, 言語, 语言, 語言, 언어",
@@ -159,36 +150,17 @@ COLUMNS: Mapping[Field, Column] = {
         Problem.LOCALE,
     ),
     Field.ALL_DOMAINS: Column(
-        "all domains",
-        Role.REQUEST,
-        yes_or_nothing,
-        Problem.NO_ADDRESS,
-        takes_more_than_text=True,
+        "all domains", Role.REQUEST, yes_or_nothing, Problem.NO_ADDRESS, takes_more_than_text=True
     ),
-    Field.STATUS: Column(
-        "status, order status",
-        Role.OF_EXPORTS,
-    ),
-    Field.DCV_METHOD: Column(
-        "dcv method",
-        Role.OF_EXPORTS,
-    ),
+    Field.STATUS: Column("status, order status", Role.OF_EXPORTS),
+    Field.DCV_METHOD: Column("dcv method", Role.OF_EXPORTS),
     Field.PRODUCT: Column(
         "product, product name, product name id, product type",
         Role.OF_EXPORTS,
         takes_more_than_text=True,
     ),
-    Field.CALL: Column(
-        "call",
-        Role.REQUEST,
-        call_name,
-        Problem.CALL,
-    ),
-    Field.ACCOUNT: Column(
-        "account",
-        Role.REQUEST,
-        problem=Problem.ACCOUNT,
-    ),
+    Field.CALL: Column("call", Role.REQUEST, call_name, Problem.CALL),
+    Field.ACCOUNT: Column("account", Role.REQUEST, problem=Problem.ACCOUNT),
 }
 
 
@@ -198,6 +170,7 @@ def of_role(*roles: Role) -> tuple[Field, ...]:
 
 
 REQUEST_FIELDS = (Field.ORDER_ID, Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN, Field.LOCALE)
+SUBJECTS = of_role(Role.SUBJECT)
 ADDRESSES = frozenset(of_role(Role.ADDRESS))
 OF_EXPORTS = of_role(Role.OF_EXPORTS)
 # Words for an order of any kind: alone among columns that are not known they mean none of the CA's.
@@ -297,8 +270,13 @@ def second_fields(headings: Iterable[str]) -> dict[int, Field]:
 @lru_cache(maxsize=1024)
 def may_be_for(field: Field, heading: str) -> bool:
     """Whether a heading does not say that its column is another thing than a field."""
-    words = map(plain, _ONE_WORD.findall(_CAMEL.sub(" ", heading)))
+    words = map(plain, words_of(heading))
     return known_field(heading) is field or not any(map(_OTHERWISE[field].fullmatch, words))
+
+
+def words_of(heading: str) -> list[str]:
+    """Return the words of a heading, in camelCase too, and its numbers."""
+    return _ONE_WORD.findall(_CAMEL.sub(" ", heading))
 
 
 def is_any_order(heading: str) -> bool:

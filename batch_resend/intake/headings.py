@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import cached_property
 
 from batch_resend.calls import CALLS
@@ -22,6 +23,7 @@ from batch_resend.intake.fields import (
     second_fields,
 )
 from batch_resend.intake.looks import holds_alone
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.suggestions import (
     Head,
     bare_id,
@@ -73,46 +75,50 @@ class Columns:
         return not ADDRESSES.isdisjoint(self.places)
 
 
-@dataclass(frozen=True, slots=True)
-class HeadingRules:
-    """What holds beside the usual words of headings, or of a record's keys."""
+class Headed(Enum):
+    """What has headings, or keys."""
 
-    mapping: tuple[tuple[Field, str], ...] = ()  # the heading of a field, said outright
-    call: Call = Call.DV_RESEND  # of rows that name none
-    all_domains: bool = False  # rows that name nobody mail all domains
-    of_record: bool = False  # the keys of one record, which may leave out what others have
-    of_the_ca: bool = False  # of an order as the CA lists it
-    given: str = ""  # what else was said on the command line
-    ruled_out: frozenset[Field] = frozenset()  # what usual words are no sign of: mapped elsewhere
+    TABLE = auto()
+    RECORD = auto()  # of JSON, one of many: it may leave out what others have
+    ORDER_OF_THE_CA = auto()  # such a record, as the CA lists it
+
+
+def mapped_in(keys: Container[str], mapping: Mapping[Field, str]) -> dict[Field, str]:
+    """Return what of a mapping is for a record with these keys, which may leave out the rest."""
+    return {f: key for f, key in mapping.items() if key in keys or f is Field.ORDER_ID}
 
 
 def find_columns(
     headings: Sequence[str],
-    rules: HeadingRules,
+    reading: Reading,
     where: str,
     sample: Sequence[Sequence[str]] = (),
+    of: Headed = Headed.TABLE,
 ) -> Columns:
     """Return which columns hold the fields that the list has.
 
     `where` (file and line) stands in front of messages; `sample` has some rows, for what is to be
     suggested. Raises InputError.
     """
-    head = Head([in_one_line(heading) for heading in headings], where, sample, rules.given)
+    is_table = of is Headed.TABLE
+    mapped = reading.mapping if is_table else mapped_in(headings, reading.mapping)
+    given = reading.flags if is_table else ""
+    head = Head([in_one_line(heading) for heading in headings], where, sample, given)
     names = head.names
-    places = _mapped(head, rules)
+    places = _mapped(head, mapped, is_table)
     known = _known(
         names,
-        {*places, *rules.ruled_out},
+        reading.mapping,  # what is mapped elsewhere too: usual words are no sign of it
         {at for found in places.values() for at in found},
-        rules.of_the_ca,
+        of is Headed.ORDER_OF_THE_CA,
         {at for at, which in second_fields(names).items() if holds_alone(at, which, sample)},
     )
-    orders_only = _is_of_orders_only(head, known, rules)
+    orders_only = _is_of_orders_only(head, known, mapped, reading)
     places |= _one_each(head, known, without=ADDRESSES if orders_only else frozenset())
-    if not rules.of_record and (missing := _missing(places, rules.call)):
+    if is_table and (missing := _missing(places, reading.call)):
         raise InputError(what_is_missing(head, missing, places))
-    require_subject(places, rules.call, f"{where}: {_without_order(names)}", where)
-    ask_about(names, places, sample, where, orders_only=orders_only)
+    require_subject(places, reading.call, f"{where}: {_without_order(names)}", where)
+    ask_about(head, places, orders_only=orders_only)
     added = (at for at, name in enumerate(names) if name and not exports.is_own_heading(name))
     return Columns(
         places,
@@ -136,21 +142,20 @@ def _one_each(
 
 
 def _is_of_orders_only(
-    head: Head, known: Mapping[Field, Sequence[int]], rules: HeadingRules
+    head: Head, known: Mapping[Field, Sequence[int]], mapped: Mapping[Field, str], reading: Reading
 ) -> bool:
     """Whether a list is an export of the CA, whose domains and addresses are not for us.
 
     Raises InputError where that cannot be known.
     """
-    mapped = {field for field, _ in rules.mapping}
-    by_pairs = rules.call is Call.DV_RESEND and Field.CALL not in {*known, *mapped}
-    if not by_pairs or not mapped.isdisjoint(ADDRESSES):
+    by_pairs = reading.call is Call.DV_RESEND and Field.CALL not in {*known, *mapped}
+    if not by_pairs or not ADDRESSES.isdisjoint(mapped):
         return False
     if exports.is_whole_report(head.names) and _adds_no_address(head.names, known):
         return True
     if not exports.is_report_with_email(head.names):
         return _is_export(head.names, known)
-    if not rules.all_domains:
+    if not reading.all_domains:
         raise InputError(whose_email(head, known))
     return True
 
@@ -292,15 +297,17 @@ def _missing(places: Mapping[Field, object], call: Call) -> list[Field]:
     return missing + [field for field in pair if field not in places]
 
 
-def _mapped(head: Head, rules: HeadingRules) -> dict[Field, tuple[int, ...]]:
+def _mapped(
+    head: Head, mapping: Mapping[Field, str], is_table: bool
+) -> dict[Field, tuple[int, ...]]:
     """Return the columns that --map names. Raises InputError where one is not there, or twice."""
-    if not rules.of_record and any(is_data(wanted) for _, wanted in rules.mapping):
+    if is_table and any(map(is_data, mapping.values())):
         raise InputError(
             f"{head.where}: --map names a cell of data, not a heading; without a heading row: "
             f"{by_position(head)}"
         )
     return {
-        field: (_place(head.names, field, wanted, head.where),) for field, wanted in rules.mapping
+        field: (_place(head.names, field, wanted, head.where),) for field, wanted in mapping.items()
     }
 
 

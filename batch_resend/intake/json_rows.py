@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import refuse_other_trade
@@ -20,15 +20,15 @@ from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_o
 from batch_resend.intake.fields import (
     ADDRESSES,
     COLUMNS,
+    SUBJECTS,
     Field,
     RawEntry,
     RawRecord,
     Role,
     kept_places,
     known_field,
-    of_role,
 )
-from batch_resend.intake.headings import Columns, HeadingRules, find_columns, require_subject
+from batch_resend.intake.headings import Columns, Headed, find_columns, mapped_in, require_subject
 from batch_resend.intake.json_shapes import (
     NESTED,
     refuse_numbers,
@@ -43,12 +43,13 @@ from batch_resend.intake.json_unread import (
     refuse_unread_address,
     refuse_unread_of_entries,
 )
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import without_invisible
-from batch_resend.model import Call, Problem, RejectedRow
+from batch_resend.model import Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
-_OF_BROKEN = (*of_role(Role.SUBJECT), Field.CALL, Field.ACCOUNT)
+_OF_BROKEN = (*SUBJECTS, Field.CALL, Field.ACCOUNT)
 _OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _IN_WORDS = {
     "string_type": "a string is expected",
@@ -67,8 +68,6 @@ def _together(value: object) -> object:
 class JsonEntry(BaseModel):
     """One entry of the nested form."""
 
-    model_config = ConfigDict(extra="ignore")
-
     domain: str
     email: str
     email_domain: str | None = None
@@ -77,8 +76,6 @@ class JsonEntry(BaseModel):
 
 class _Record(BaseModel):
     """A record of any form, its keys already brought to the fields' names."""
-
-    model_config = ConfigDict(extra="ignore")
 
     domain_approval_emails: list[JsonEntry] | None = None
 
@@ -139,25 +136,9 @@ class _Keys:
 class JsonRecords:
     """Makes raw records of the JSON values of one list."""
 
-    def __init__(
-        self,
-        mapping: Mapping[Field, str],
-        call: Call,
-        *,
-        all_domains: bool = False,
-        ignored: frozenset[str] = frozenset(),
-    ) -> None:
-        """Take how keys are to be understood.
-
-        `call`: of a record that names none; `all_domains`: one that names nobody means all domains.
-        """
-        self.mapping = mapping
-        self.call = call
-        self.all_domains = all_domains
-        self.ignored = ignored
-        named = tuple(mapping.items())
-        self.rules = HeadingRules(named, call, all_domains, of_record=True)
-        self.known_of_entries = JsonEntry.model_fields.keys() | ignored
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
@@ -191,27 +172,20 @@ class JsonRecords:
 
     def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
         """Return which keys hold which field. Raises InputError."""
-        rules = self.rules
-        flat = [key for key in keys if key != NESTED and key not in self.ignored]
+        reading = self.reading
+        flat = [key for key in keys if key != NESTED and key not in reading.ignored]
         refuse_numbers(flat)
-        # A record may leave out what is optional.
-        present = {f: key for f, key in rules.mapping if key in flat or f is Field.ORDER_ID}
         shown = ", ".join(map(repr, flat[:20])) or "none"
         require_subject(
-            {*present, *filter(None, map(known_field, flat))},
-            rules.call,
+            {*mapped_in(flat, reading.mapping), *filter(None, map(known_field, flat))},
+            reading.call,
             f"no key holds the order number; the keys are {shown}. Say which it is: "
             '--map order_id="KEY"',
             "record",
         )
         # The nested form is one that only orders have.
-        rules = replace(
-            rules,
-            mapping=tuple(present.items()),
-            of_the_ca=is_order or NESTED in keys,
-            ruled_out=frozenset(which for which, _ in rules.mapping),
-        )
-        found = _named(find_columns(flat, rules, "record"), flat)
+        of = Headed.ORDER_OF_THE_CA if is_order or NESTED in keys else Headed.RECORD
+        found = _named(find_columns(flat, reading, "record", of=of), flat)
         passed = {NESTED, *found.read}
         if is_order:
             passed.update(filter(is_own_key, keys))
@@ -223,7 +197,8 @@ class JsonRecords:
     def _kept(
         self, keys: Sequence[str], unread: Sequence[str], mapped: Mapping[Field, Sequence[str]]
     ) -> dict[Field, tuple[str, ...]]:
-        names = [key if key in unread and key not in self.ignored else "" for key in keys]
+        ignored = self.reading.ignored
+        names = [key if key in unread and key not in ignored else "" for key in keys]
         by_place = {which: [keys.index(key) for key in found] for which, found in mapped.items()}
         kept = kept_places(names, by_place).items()
         return {which: tuple(keys[at] for at in found) for which, found in kept}
@@ -252,19 +227,19 @@ class _Object:
 
     def read(self, line: int, raw: str) -> RawRecord:
         """Return the record. Raises ValidationError, ValueError, InputError."""
-        of = self._of
-        value = self._value = request_unwrapped(self._value, all_domains=of.all_domains)
+        reading = self._of.reading
+        value = self._value = request_unwrapped(self._value, all_domains=reading.all_domains)
         self._has_addresses = NESTED in value
-        refuse_record_beneath(value, of.mapping, of.call)
-        keys = self.keys = of.keys_of(tuple(value), is_order=self._is_order)
+        refuse_record_beneath(value, reading)
+        keys = self.keys = self._of.keys_of(tuple(value), is_order=self._is_order)
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
         unread = {key: value[key] for key in keys.unread}
-        if not of.all_domains:
+        if not reading.all_domains:
             self._refuse_to_widen(unread)
         record = self._checked()
         texts = self._texts(record)
-        if of.ignored:
-            unread = {key: held for key, held in unread.items() if key not in of.ignored}
+        if reading.ignored:
+            unread = {key: held for key, held in unread.items() if key not in reading.ignored}
         refuse_marks(unread)
         entries = tuple(_entries(record.domain_approval_emails, texts))
         return RawRecord(
@@ -278,7 +253,7 @@ class _Object:
             domains_aside="; ".join(_texts(map(value.get, keys.aside))),
             of_the_ca=self._is_order,
             addresses_aside=not self._has_addresses and key_with_address(value) is not None,
-            unread=key_with_signs(unread) if of.all_domains else "",
+            unread=key_with_signs(unread) if reading.all_domains else "",
         )
 
     def broken(self, line: int, raw: str, reason: str) -> RawRecord:
@@ -296,20 +271,20 @@ class _Object:
 
     def _refuse_to_widen(self, unread: Mapping[str, object]) -> None:
         """Raise ValueError, InputError where one that names nobody may not mean all domains."""
-        places, value, of = self.keys.places, self._value, self._of
+        places, value, reading = self.keys.places, self._value, self._of.reading
         if NESTED not in value and Field.EMAIL not in places:
             without_domain = not self._has_addresses
             self._has_addresses = self._has_addresses or key_with_address(value) is not None
-            refuse_unread_address(value, places, of.call, without_domain=without_domain)
+            refuse_unread_address(value, places, reading.call, without_domain=without_domain)
         if self._has_addresses:
             return
-        refuse_address_data(unread, of.ignored, of_the_ca=self._is_order)
+        refuse_address_data(unread, reading.ignored, of_the_ca=self._is_order)
         if not self._is_order:
             self._refuse_other_trade()
 
     def _refuse_other_trade(self) -> None:
         """Raise InputError where a record may be about no order of the CA's."""
-        keys, ignored = self.keys, self._of.ignored
+        keys, ignored = self.keys, self._of.reading.ignored
         if Field.ORDER_ID in keys.places and Field.ALL_DOMAINS not in keys.places:
             names = ["" if key in ignored else key for key in self._value]
             read = [at for at, key in enumerate(self._value) if key in keys.read]

@@ -10,6 +10,7 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, known_field, plain
 from batch_resend.intake.looks import is_order_number
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import holds_address, holds_domain, says_not_to_send
 from batch_resend.intake.suggestions import listed
 from batch_resend.model import Call
@@ -74,9 +75,9 @@ _INNER = ("attributes", "fields", "node", "_source", "properties")
 Path = tuple[str, ...]
 
 
-def is_record(keys: Iterable[str], mapping: Mapping[Field, str], call: Call) -> bool:
+def is_record(keys: Iterable[str], reading: Reading) -> bool:
     """Whether an object with these keys is a record: whether one says what it is about."""
-    return _names_subject(tuple(keys), tuple(mapping.items()), call)
+    return _names_subject(tuple(keys), tuple(reading.mapping.items()), reading.call)
 
 
 @lru_cache(maxsize=256)
@@ -113,24 +114,20 @@ def lists_in(value: object, path: Path = ()) -> Iterator[tuple[Path, list[object
             yield from lists_in(one, (*path, key))
 
 
-def inner_record(
-    value: dict[str, object], mapping: Mapping[Field, str], call: Call
-) -> dict[str, object]:
+def inner_record(value: dict[str, object], reading: Reading) -> dict[str, object]:
     """Return the object that has the fields of a record: itself, or one within."""
-    if not is_record(value, mapping, call):
+    if not is_record(value, reading):
         for key in _INNER:
             if isinstance(inner := value.get(key), dict):
                 return inner
     return value
 
 
-def refuse_record_beneath(
-    value: Mapping[str, object], mapping: Mapping[Field, str], call: Call
-) -> None:
+def refuse_record_beneath(value: Mapping[str, object], reading: Reading) -> None:
     """Raise ValueError where an object is no record, and one stands under a key of it."""
     for key, held in value.items():
-        if isinstance(held, dict) and is_record(held, mapping, call):
-            if is_record([name for name in value if name != key], mapping, call):
+        if isinstance(held, dict) and is_record(held, reading):
+            if is_record([name for name in value if name != key], reading):
                 return
             raise ValueError(
                 f"the record stands under the key {key!r}: pass what is below it, without the "
@@ -167,15 +164,14 @@ class Wrapper:
     """Which of the lists in an object, or in several pages of it, is the one of orders."""
 
     name: str  # of the file, for messages
-    mapping: Mapping[Field, str]
-    call: Call
+    reading: Reading
     taken: Path | None = None
     _is_taken_here: bool = False  # in the object that is being read
     _passed_over: list[str] = field(default_factory=list)  # lists there that hold no orders
 
     def wraps(self, value: dict[str, object]) -> bool:
         """Whether an object is no record itself, and wraps a list of them."""
-        if is_record(value, self.mapping, self.call):
+        if is_record(value, self.reading):
             return False
         return any(
             path == self.taken or (one and isinstance(one[0], dict) and self._are_orders(one[0]))
@@ -184,7 +180,7 @@ class Wrapper:
 
     def complaint(self, value: dict[str, object]) -> str | None:
         """Return why an object that wraps a list is no use; None: it wraps none."""
-        if is_record(value, self.mapping, self.call):
+        if is_record(value, self.reading):
             return None
         lists = [
             self._described(path, one[0])
@@ -223,13 +219,13 @@ class Wrapper:
         return None if is_taken else _without_orders(keys, lists)
 
     def _are_orders(self, first: dict[str, object]) -> bool:
-        return is_record(self._record(first), self.mapping, self.call)
+        return is_record(self._record(first), self.reading)
 
     def _described(self, path: Path, first: dict[str, object]) -> str:
         return f"under {_shown(path)}, with the keys {listed(list(self._record(first)))}"
 
     def _record(self, value: dict[str, object]) -> dict[str, object]:
-        return inner_record(value, self.mapping, self.call)
+        return inner_record(value, self.reading)
 
 
 def _without_orders(keys: Iterable[str], lists: list[str]) -> str:

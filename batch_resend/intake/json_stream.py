@@ -7,23 +7,18 @@ of orders is read likewise: see `json_shapes`.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
 from batch_resend.errors import InputError
-from batch_resend.intake.fields import Field, RawRecord
+from batch_resend.intake.fields import RawRecord
 from batch_resend.intake.json_rows import DECODER, JsonRecords, whole_number
-from batch_resend.intake.json_shapes import (
-    Path,
-    Wrapper,
-    inner_record,
-    is_record,
-    may_hold_lists,
-)
+from batch_resend.intake.json_shapes import Path, Wrapper, inner_record, is_record, may_hold_lists
 from batch_resend.intake.json_unread import narrows_the_list
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
-from batch_resend.model import Call, Problem, RejectedRow
+from batch_resend.model import Problem, RejectedRow
 
 PAGE = "orders"
 
@@ -34,7 +29,7 @@ _ANOTHER_ON_LINE = re.compile(r"[ \t]*,[ \t]*\S")
 _ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
 
 
-def is_document(begin: str, mapping: Mapping[Field, str], call: Call) -> bool:
+def is_document(begin: str, reading: Reading) -> bool:
     """Whether a text is a JSON document and not JSONL, an object a line, by how it begins.
 
     An object of many lines is one; so is one of the CA's pages. A line that is broken, with others
@@ -51,7 +46,7 @@ def is_document(begin: str, mapping: Mapping[Field, str], call: Call) -> bool:
         return bool(rest.strip()) and not rest.lstrip("\r\n").startswith("{")
     if not isinstance(value, dict):
         return False
-    wraps = Wrapper("", mapping, call).complaint(value) is not None
+    wraps = Wrapper("", reading).complaint(value) is not None
     return wraps or isinstance(value.get(PAGE), list)
 
 
@@ -65,9 +60,9 @@ class JsonStream:
         self._buffer = ""
         self._at = 0  # in the buffer
         self._line = 1  # of that place
-        self._mapping, self._call = records.mapping, records.call
+        self._reading = records.reading
         self._count = self._last_line = 0  # of records, and where the last one began
-        self._wrapper = Wrapper(name, self._mapping, self._call)
+        self._wrapper = Wrapper(name, self._reading)
         self._beside: list[tuple[str, object]] = []  # what stands beside a list of orders
         self._names_nobody = False  # some record does
 
@@ -117,7 +112,7 @@ class JsonStream:
     def _pass_over(self) -> object:
         """Take a value that is not read, and return it: a key that stands twice does no harm."""
         with suppress(_KeyTwiceError):
-            return self._value()[0]
+            return self._value()
         return None
 
     def _refuse_beside(self) -> None:
@@ -188,7 +183,7 @@ class JsonStream:
         if complaint is None:
             self._refuse_beside()
         self._beside.clear()
-        if is_long and is_record(keys, self._mapping, self._call):
+        if is_long and is_record(keys, self._reading):
             raise too_long
         if is_long and complaint is not None:
             raise InputError(f"{self._name}: {complaint}")
@@ -201,7 +196,7 @@ class JsonStream:
                 self._take(",")
             elif sign != '"':
                 raise self._error("a key is expected", self._at)
-            key = str(self._value()[0])
+            key = str(self._value())
             keys.append(key)
             self._take(":")
             inside = (*path, key)
@@ -227,7 +222,7 @@ class JsonStream:
                 is_taken = isinstance(seen, dict) and self._wrapper.takes(path, seen)
             if is_taken:
                 if isinstance(value, dict):
-                    value = inner_record(value, self._mapping, self._call)
+                    value = inner_record(value, self._reading)
                 yield self._record(line, value, raw)
             else:
                 self._beside.append((path[-1], value))
@@ -250,13 +245,13 @@ class JsonStream:
             raise self._error(f"{sign!r} is expected", self._at)
         self._move(self._at + 1)
 
-    def _value(self) -> tuple[object, str]:
-        """Return the value that begins here, and its text. Raises _KeyTwiceError, InputError."""
+    def _value(self) -> object:
+        """Take the value that begins here. Raises _KeyTwiceError, InputError."""
         value, end = self._complete()
-        raw = self._passed(end)
+        self._move(end)
         if isinstance(value, _KeyTwiceError):
             raise value
-        return value, raw
+        return value
 
     def _complete(self) -> tuple[object, int]:
         """Return the value that begins here and where it ends, without taking it.

@@ -5,7 +5,13 @@ of ISO 639-1; which of them the CA takes beyond the eleven of its documentation 
 """
 
 import re
+from functools import lru_cache
 
+from batch_resend.intake.cells import Malformed, shown, trimmed
+
+KNOWN_LOCALES = frozenset(
+    ("de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh_CN", "zh_TW")
+)  # the languages the CA's own documentation is published in
 # In English, in German, French, Italian, Spanish and Portuguese, and as they call themselves.
 _NAMES = {
     "en": "english american_english british_english englisch anglais inglese inglés inglês eng",
@@ -89,16 +95,53 @@ _COUNTRIES_IN_ANY_CASE = frozenset(("BR", "CH", "KR", "SE", "TW"))
 _OF_A_SYSTEM = re.compile(
     r"([a-z]{2,3})(?:[_-]([a-z]{4}))?(?:[_-]([a-z]{2}))?(?:\.[a-z0-9-]+)?(?:@[a-z]+)?", re.I
 )
+# A code of two letters, or of three that no word is: one of more is a language's name, or a yes.
+_LOCALE = re.compile(
+    r"(?:[A-Za-z]{2}|(?!yes|not|nix|tbd|any|all)[a-z]{3})(?:[_-](?:[A-Za-z]{2}|[A-Za-z]{4}))?"
+)
 _NO_LANGUAGE = re.compile(r"und|mul|mis|zxx|q[a-t][a-z]|c|posix|root|default")
 _WITH_COUNTRY = re.compile(r"([^()]+?)\s*\(([^()]+)\)")
 _TWO = re.compile(r"(.+?)\s+[-\u2013]\s+(.+)")
 
 
-def code_of_language(text: str, known: frozenset[str]) -> str | None:
+@lru_cache(maxsize=1024)
+def locale_code(text: str) -> str:
+    """Return a locale code such as `en` or `zh_CN`, in the CA's spelling; of a language's name too.
+
+    Codes the CA's documentation does not name pass: a newer one must not be blocked.
+    """
+    word = trimmed(text)
+    if codes := _OF_SEVERAL_CODES.get(_plain(word), ""):
+        raise Malformed(f"the locale {shown(word)} could be {codes}: write which")
+    code = _code_of_name(word) or word
+    if _is_no_language(code):
+        perhaps = ", but perhaps a country" if len(code) == 2 else ""
+        raise Malformed(
+            f"the locale {shown(word)} is not a language{perhaps}: write the language, such as en "
+            "or zh_CN, or nothing"
+        )
+    if not _LOCALE.fullmatch(code):
+        raise Malformed(f"the locale {shown(word)} is not a code such as en or zh_CN")
+    return code.lower() if len(code) == 2 else code
+
+
+def is_language(text: str) -> bool:
+    """Whether a cell holds a language: its name, or a code that is known."""
+    return code_of(text) in KNOWN_LOCALES
+
+
+def code_of(text: str) -> str | None:
+    """Return a locale code as `locale_code` does; None where a text is none."""
+    try:
+        return locale_code(text)
+    except Malformed:
+        return None
+
+
+def _code_of_name(text: str) -> str | None:
     """Return the code that a language's name stands for; None: it is no name, or not one alone.
 
-    `known`: the codes that the CA's documentation has. Takes `English (US)`, `de (German)`,
-    `DE - Deutsch`, and a system's `de_DE.UTF-8`.
+    Takes `English (US)`, `de (German)`, `DE - Deutsch`, and a system's `de_DE.UTF-8`.
     """
     word = _plain(text)
     if code := _CODE_OF_NAME.get(word.replace(" ", "_")):
@@ -107,12 +150,12 @@ def code_of_language(text: str, known: frozenset[str]) -> str | None:
         return _in_usual_spelling(found)
     if found := _WITH_COUNTRY.fullmatch(word):
         both = f"{found[1]}_{found[2]}".replace(" ", "_")
-        one, other = _code(found[1], known), _code(found[2], known)
+        one, other = _code(found[1]), _code(found[2])
         if code := _CODE_OF_NAME.get(both):
             return code
         return one if one is not None and other in (None, one) else None
     if found := _TWO.fullmatch(word):
-        one, other = _code(found[1], known), _code(found[2], known)
+        one, other = _code(found[1]), _code(found[2])
         return one if one == other else None
     return None
 
@@ -130,21 +173,16 @@ def _in_usual_spelling(found: re.Match[str]) -> str:
     return "_".join(filter(None, (language, script or country)))
 
 
-def codes_in_question(text: str) -> str:
-    """Return which codes the name of a language may stand for, in words; empty: it is no such."""
-    return _OF_SEVERAL_CODES.get(_plain(text), "")
-
-
 def _plain(text: str) -> str:
     return " ".join(text.split()).lower()
 
 
-def _code(word: str, known: frozenset[str]) -> str | None:
+def _code(word: str) -> str | None:
     code = _CODE_OF_NAME.get(word)
-    return code or (word if word in known and len(word) == 2 else None)
+    return code or (word if word in KNOWN_LOCALES and len(word) == 2 else None)
 
 
-def is_no_language(code: str) -> bool:
+def _is_no_language(code: str) -> bool:
     """Whether a locale code names no language.
 
     Mostly its two letters are a country's; of three letters there are some for none, for several

@@ -11,11 +11,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import Malformed, domain_name, shown, trimmed
-from batch_resend.intake.fields import Field, in_one_line, known_field, known_fields, plain
+from batch_resend.intake.cells import Malformed, domain_name, is_nothing, several, shown, trimmed
+from batch_resend.intake.fields import (
+    SUBJECTS,
+    Field,
+    Role,
+    in_one_line,
+    known_field,
+    known_fields,
+    of_role,
+    plain,
+)
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
 from batch_resend.intake.lengths import digits_of
-from batch_resend.intake.looks import has_address, is_domain, is_order_number, is_parent
+from batch_resend.intake.looks import has_address, is_at, is_domain, is_order_number
 from batch_resend.intake.signs import may_narrow
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
@@ -24,12 +33,8 @@ STRAY_CR = "\udc0d"
 _MAX_TITLE_ROWS = 5
 
 LONG_NUMBER = 12  # digits; those of the CA have had ten at the most
-NUMBERS = (Field.ORDER_ID, Field.DOMAIN_ID)
 # Of few values: the last of a list that is cut off has one that no row before has.
-_OF_FEW_VALUES = (
-    Field.LOCALE, Field.CALL, Field.ACCOUNT, Field.ALL_DOMAINS, Field.STATUS, Field.DCV_METHOD,
-    Field.PRODUCT,
-)  # fmt: skip
+_OF_FEW_VALUES = of_role(Role.REQUEST, Role.OF_EXPORTS)
 _MAX_VALUES = 1_000
 
 # By the words of programs alone: what a person writes there may say what is not to be sent.
@@ -120,12 +125,12 @@ def with_footers_apart(rows: Iterable[Numbered], footers: list[Numbered]) -> Ite
         yield row
 
 
-def count_titles(rows: Sequence[Numbered], mapped: Collection[str]) -> int:
+def count_titles(rows: Sequence[Sequence[str]], mapped: Collection[str]) -> int:
     """Return how many rows stand above one that is plainly the heading; 0 where data are there.
 
     `mapped`: headings that were named.
     """
-    for at, (_, cells) in enumerate(rows[: _MAX_TITLE_ROWS + 1]):
+    for at, cells in enumerate(rows[: _MAX_TITLE_ROWS + 1]):
         names = {in_one_line(cell) for cell in cells if cell.strip()}
         is_plain = at == 0 or len(names) == 1 or any(map(names_orders, names))
         enough = 1 if is_plain else 2
@@ -224,7 +229,7 @@ def _is_word(text: str) -> bool:
         text[:1].isalpha()
         and not any(sign.isdigit() or sign in "@" for sign in text)
         and not is_domain(text)
-        and text.lower() not in ("n/a", "null", "none", "nan")
+        and not is_nothing(text)
     )
 
 
@@ -246,7 +251,7 @@ class RowsBefore:
         """Look up once what each row is asked for."""
         places = self.columns.places
         self.has_domain_alone = Field.DOMAIN in places and not self.has_email
-        self.numbers = tuple((which, places[which][0]) for which in NUMBERS if which in places)
+        self.numbers = tuple((which, places[which][0]) for which in SUBJECTS if which in places)
         self.longest = {which: 0 for which, _ in self.numbers}
         self.values = {which: set() for which in _OF_FEW_VALUES if which in places}
 
@@ -325,13 +330,10 @@ class RowsBefore:
 
 def why_elsewhere(columns: Columns, cells: Sequence[str]) -> str:
     """Return why an address may have been cut off; empty where it is at its domain."""
-    domains = [_domain(text) for text in _split(columns.cell(cells, Field.DOMAIN))]
-    emails = _split(columns.cell(cells, Field.EMAIL))
+    domains = [_domain(text) for text in several(columns.cell(cells, Field.DOMAIN))]
+    emails = several(columns.cell(cells, Field.EMAIL))
     mails = [_domain(text.rpartition("@")[2]) for text in emails]
-    apart = any(
-        mail != domain and not is_parent(mail, domain) for mail in mails for domain in domains
-    )
-    if apart:
+    if not all(is_at(mail, domain) for mail in mails for domain in domains):
         return "its address is not at its domain"
     named = columns.cell(cells, Field.EMAIL_DOMAIN)
     if named and _domain(named) not in mails:
@@ -353,7 +355,3 @@ def _domain(text: str) -> str:
         return domain_name(text)
     except Malformed:
         return text
-
-
-def _split(text: str) -> list[str]:
-    return [one for one in re.split(r"[;,\s]+", text) if one]

@@ -13,6 +13,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from batch_resend.intake.cells import several
 from batch_resend.intake.fields import Field, may_be_for
 from batch_resend.model import USUAL_LOCAL_PARTS
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 def is_parent(parent: str, domain: str) -> bool:
     """Whether `domain` is a subdomain of `parent`. Both in lower case; wildcards don't count."""
     return domain.removeprefix("*.").endswith(f".{parent}")
+
+
+def is_at(mail_domain: str, domain: str) -> bool:
+    """Whether an address lives at a domain, or at a parent of it. Wildcards don't count."""
+    return mail_domain == domain.removeprefix("*.") or is_parent(mail_domain, domain)
 
 
 def is_constructed(local_part: str, mail_domain: str, domain: str) -> bool:
@@ -154,10 +160,7 @@ def _are_pairs(rows: Sequence[Sequence[str]], domain: int, email: int) -> bool:
         if max(domain, email) < len(row) and row[domain].strip() and row[email].strip()
     ]
     return bool(both) and all(
-        name == mail or is_parent(mail, name) or name == f"*.{mail}"
-        for names, mails in both
-        for name in re.split(r"[;,\s]+", names)
-        for mail in mails
+        is_at(mail, name) for names, mails in both for name in several(names) for mail in mails
     )
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from shlex import quote
 from types import MappingProxyType
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
-from batch_resend.intake.cells import Malformed, locale_code
+from batch_resend.intake.cells import Malformed
 from batch_resend.intake.fields import Field, in_one_line
-from batch_resend.intake.suggestions import flags_of
+from batch_resend.intake.languages import locale_code
+from batch_resend.intake.suggestions import ignore_flag, quoted
 from batch_resend.intake.text import known_encoding
 from batch_resend.model import Call
 
@@ -50,20 +52,23 @@ class Reading:
     @property
     def flags(self) -> str:
         """What was said on the command line, for commands that are suggested."""
-        flags = flags_of(
-            self.mapping,
-            sorted(self.ignored),
-            locale=self.locale,
-            no_header=not self.headed,
-            delimiter="tab" if self.delimiter == "\t" else self.delimiter,
-            encoding=self.encoding,
-            sheet=self.sheet,
-            all_statuses=self.all_statuses,
-            any_product=self.any_product,
-            call=None if self.call is Call.DV_RESEND else self.call.value,
-            auto_call=self.auto_call,
-            all_domains=self.all_domains,
-        )
+        named = {  # by the long names of options; False and None were not said
+            "locale": self.locale,
+            "no-header": not self.headed,
+            "delimiter": "tab" if self.delimiter == "\t" else self.delimiter,
+            "encoding": self.encoding,
+            "sheet": self.sheet,
+            "all-statuses": self.all_statuses,
+            "any-product": self.any_product,
+            "call": None if self.call is Call.DV_RESEND else self.call.value,
+            "auto-call": self.auto_call,
+            "all-domains": self.all_domains,
+        }
+        flags = [f"--map {field}={quoted(column)}" for field, column in self.mapping.items()]
+        flags += map(ignore_flag, sorted(self.ignored))
+        for name, value in named.items():
+            if value not in (None, False):
+                flags.append(f"--{name}" if value is True else f"--{name} {quote(str(value))}")
         return " ".join(flags)
 
     @property

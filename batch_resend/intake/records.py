@@ -6,13 +6,7 @@ from operator import itemgetter
 
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.cells import is_nothing, several, shown, trimmed
-from batch_resend.intake.entries import (
-    Pairs,
-    UnusableError,
-    notes_of,
-    pairs_of,
-    parsed,
-)
+from batch_resend.intake.entries import Pairs, UnusableError, notes_of, pairs_of, parsed
 from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
 from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.reading import Reading
@@ -76,7 +70,7 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     """
     described = CALLS[asked.call]
     unfit = None
-    if record.kept and not record.complaint:
+    if (record.kept or record.texts.get(Field.PRODUCT)) and not record.complaint:
         asked.kept, unfit = _kept(record)
     if described.is_about_domain:
         asked.subject = _domain(record)
@@ -103,6 +97,8 @@ def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError
                 kept.append((which, parsed(record, which, text)))
         except UnusableError as unusable:
             unfit = unfit or unusable
+    if product := record.text(Field.PRODUCT):
+        kept.append((Field.PRODUCT, product))
     return tuple(kept), unfit
 
 

@@ -15,15 +15,9 @@ import unicodedata
 from collections import Counter
 from urllib.parse import unquote
 
-from batch_resend.intake.cells import (
-    KNOWN_LOCALES,
-    PLAIN_ADDRESS,
-    Malformed,
-    is_nothing,
-    locale_code,
-    trimmed,
-)
+from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, trimmed
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
+from batch_resend.intake.languages import KNOWN_LOCALES, code_of
 from batch_resend.model import Remark
 
 _BULLETS = "\u2022\u2023\u2043\u25aa\u25cf\u25e6\u00b7"
@@ -199,18 +193,6 @@ _DISTINGUISHED = re.compile(
 _IN_BRACKETS = re.compile(r"[<(\[{]\s*([^<>()\[\]{}@]+?)\s*[>)\]}]")
 
 
-def is_language(text: str) -> bool:
-    """Whether a cell holds a language: its name, or a code that is known."""
-    return _code_of(text) in KNOWN_LOCALES
-
-
-def _code_of(text: str) -> str | None:
-    try:
-        return locale_code(text)
-    except Malformed:
-        return None
-
-
 def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
     """Return a record with what is repaired in its cells, and count those cells by what it was."""
     texts: dict[Field, object] = {}
@@ -229,7 +211,7 @@ def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
 
 def _locale(text: str, counts: Counter[Remark]) -> str:
     text = plain_text(text, counts)
-    code = _code_of(text)
+    code = code_of(text)
     if code is None or code.lower() == text.lower().replace("-", "_"):
         return code or text
     return noted(code, Remark.REPAIRED_LANGUAGE, counts)

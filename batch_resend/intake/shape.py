@@ -12,11 +12,10 @@ from itertools import repeat
 
 from batch_resend.calls import CALLS
 from batch_resend.intake.cells import failed_formula, trimmed
-from batch_resend.intake.fields import Field
+from batch_resend.intake.fields import SUBJECTS, Field
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import (
     LONG_NUMBER,
-    NUMBERS,
     STRAY_CR,
     RowsBefore,
     TableRow,
@@ -191,7 +190,7 @@ class Shape:
         """Whether the row below may be the end of this one's last cell, and that is one read."""
         if len(after) > 1 or self.width < 2 or len(cells) - 1 not in self.columns.read:
             return False
-        numbers = {at for which in NUMBERS for at in self.columns.places.get(which, ())}
+        numbers = {at for which in SUBJECTS for at in self.columns.places.get(which, ())}
         return len(cells) - 1 in numbers or not after[0].strip().isdigit()
 
     def _group(self, row: TableRow) -> str:

@@ -10,8 +10,9 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
-from batch_resend.intake.fields import plain
+from batch_resend.intake.fields import plain, words_of
 from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.model import USUAL_LOCAL_PARTS
 
 # --- whether to mail at all ---------------------------------------------------------------
 
@@ -210,8 +211,7 @@ _DOT_IN_BRACKETS = re.compile(r"\s*[\[({<]\s*(?:\.|dot|punkt|point)\s*[\])}>]\s*
 _AT_IN_BRACKETS = re.compile(r"\s*[\[({<]\s*(?:@|at|\u00e4t)\s*[\])}>]\s*", re.I)
 _OTHER_DOTS = re.compile("[\uff0e\u3002\uff61]")
 _NAME = re.compile(r"(?:\*\.)?[\w-]+(?:\.[\w-]+)+")
-# The five mailboxes that the CA makes up of a domain (CA/Browser Forum, BR 3.2.2.4.4).
-_MAILBOX = r"(?:admin|administrator|webmaster|hostmaster|postmaster)@?"
+_MAILBOX = rf"(?:{'|'.join(USUAL_LOCAL_PARTS)})@?"
 _MAILBOXES = re.compile(rf"{_MAILBOX}(?:[\s,;/|&+]+{_MAILBOX})*", re.I)
 _COMPANIES = frozenset(("co.kg",))  # ends of names of companies that are written like a domain
 _OF_ADDRESSES = re.compile(
@@ -223,8 +223,6 @@ _SHORT_WORDS = frozenset(
      "email", "emails", "san", "sans", "cn", "dns", "website", "url",
      "only", "except", "subset", "scope", "names", "apex")
 )  # fmt: skip
-_WORDS = re.compile(r"[^\W\d_]+")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def may_name_addresses(text: str) -> bool:
@@ -263,7 +261,7 @@ def is_of_addresses(heading: str) -> bool:
 
     A domain in the place of a heading is one of these, too.
     """
-    words = {word.lower() for word in _WORDS.findall(_CAMEL.sub(" ", heading))}
+    words = set(map(str.lower, words_of(heading)))
     is_time = "time" in words
     by_word = not (words - {"zone"} if is_time else words).isdisjoint(_SHORT_WORDS)
     return by_word or _OF_ADDRESSES.search(plain(heading)) is not None or holds_domain(heading)

@@ -14,9 +14,7 @@ import anyio.to_thread
 from batch_resend.errors import InputError, NoRows, UnknownColumn
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
-from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, RawRecord
-from batch_resend.intake.json_rows import JsonRecords
-from batch_resend.intake.json_stream import JsonStream, is_document
+from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
@@ -95,18 +93,18 @@ class ListSource:
         begin = text.sample.lstrip()
         form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
         if begin.startswith(("{", "[")):
+            # As slow to load: most lists are tables.
+            from batch_resend.intake.json_rows import JsonRecords  # noqa: PLC0415
+            from batch_resend.intake.json_stream import JsonStream, is_document  # noqa: PLC0415
+
             self.form = form
-            how = self._reading
-            of = JsonRecords(
-                how.mapping, how.call, all_domains=how.all_domains, ignored=how.ignored
-            )
-            stream = None
-            if is_document(begin, how.mapping, how.call):
+            all_domains, of, stream = self._reading.all_domains, JsonRecords(self._reading), None
+            if is_document(begin, self._reading):
                 stream = JsonStream(self.name, text, of)
                 records = iter(stream)
             else:
                 records = of.of_lines(text.lines())
-            checked = with_usual_numbers(records, self.name, all_domains=how.all_domains)
+            checked = with_usual_numbers(records, self.name, all_domains=all_domains)
             yield from self._with_all_mapped(checked)
             if stream is not None:
                 self.form = replace(self.form, under=stream.under)
@@ -157,10 +155,7 @@ class ListSource:
         self.columns = rows.names or by_place
         self.not_there -= {*rows.names, *by_place}
         self.form = replace(
-            form,
-            columns=rows.heading,
-            fields=self._fields,
-            orders_only=rows.orders_only,
+            form, columns=rows.heading, fields=self._fields, orders_only=rows.orders_only
         )
         self.form = _with_remarks(self.form, rows.remarks)
 
@@ -192,6 +187,8 @@ class RecordSource:
         `all_domains`: mappings without addresses mail all domains, though others have some. A
         `Row` without entries says so by itself.
         """
+        from batch_resend.intake.json_rows import JsonRecords  # noqa: PLC0415 - as for a list
+
         self.name = name
         self._has_addresses = self._has_checked_rows = False
         self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, all_domains=all_domains)
@@ -200,7 +197,7 @@ class RecordSource:
             locale=locale, call=call, accounts=accounts or {}, all_domains=all_domains
         )
         self._maker = _RowMaker(self._reading)
-        self._json = JsonRecords({}, call, all_domains=all_domains)
+        self._json = JsonRecords(self._reading)
 
     @property
     def form(self) -> ListForm:
@@ -223,6 +220,8 @@ class RecordSource:
     def _raw(self, line: int, record: Given) -> Row | RawRecord | RejectedRow:
         if isinstance(record, Row):
             self._has_checked_rows = True
+            if record.kept:
+                self._maker.note_kept(which for which, _ in record.kept)
             return record
         fields = dict(record)
         try:
@@ -252,7 +251,7 @@ class _RowMaker:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._kept: dict[str, None] = {}  # fields that only stay with their rows
+        self._kept: dict[str, None] = {}  # fields that stay with their rows, for the report
         self._repairs: Counter[Remark] = Counter()
 
     def row(self, record: RawRecord | RejectedRow) -> Row | RejectedRow:
@@ -260,8 +259,14 @@ class _RowMaker:
         if isinstance(record, RejectedRow):
             return replace(record, call=self._reading.call)
         if record.kept:
-            self._kept |= dict.fromkeys(record.kept)
+            self.note_kept(record.kept)
+        if Field.PRODUCT in record.texts:
+            self.note_kept((Field.PRODUCT,))
         return check_record(repaired(record, self._repairs), self._reading)
+
+    def note_kept(self, fields: Iterable[str]) -> None:
+        """Take note of fields that a list has for the report."""
+        self._kept |= dict.fromkeys(fields)
 
     def completed(self, form: ListForm) -> ListForm:
         """Return a form with what was noted."""

@@ -59,21 +59,6 @@ def check_command(where: str, flags: Iterable[str]) -> str:
     return " ".join(("batch-resend check", *filter(None, flags), word))
 
 
-def flags_of(mapping: Mapping[Field, str], ignored: Sequence[str], **others: object) -> list[str]:
-    """Return options that were given, to give them again; `others` by their long names.
-
-    What is false or None was not given.
-    """
-    flags = [f"--map {field}={quoted(column)}" for field, column in mapping.items()]
-    flags += [ignore_flag(column) for column in ignored]
-    for name, value in others.items():
-        if value is True:
-            flags.append(f"--{name.replace('_', '-')}")
-        elif value is not None and value is not False:
-            flags.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
-    return flags
-
-
 _TITLES_LOOKED_BELOW = 3  # rows that may be the headings, where titles stand above
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
 _OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")

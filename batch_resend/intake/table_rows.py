@@ -13,6 +13,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
 from batch_resend.intake.fields import (
     REQUEST_FIELDS,
+    SUBJECTS,
     Field,
     RawEntry,
     RawRecord,
@@ -21,13 +22,7 @@ from batch_resend.intake.fields import (
     known_field,
     known_fields,
 )
-from batch_resend.intake.headings import (
-    Columns,
-    HeadingRules,
-    find_columns,
-    find_positions,
-    require_width,
-)
+from batch_resend.intake.headings import Columns, find_columns, find_positions, require_width
 from batch_resend.intake.layout import (
     STRAY_CR,
     HeadingsAgain,
@@ -47,7 +42,6 @@ from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
 _END: Numbered = 0, []  # behind the last row
-_SUBJECTS = (Field.ORDER_ID, Field.DOMAIN_ID)  # struck out, the row is
 
 
 class Table(Protocol):
@@ -107,7 +101,7 @@ class TableRows:
             columns = find_positions(reading.mapping, self._name, reading.call)
             self._kept = kept_places((), columns.places)
             return columns
-        if titles := count_titles(first, set(reading.mapping.values())):
+        if titles := count_titles([cells for _, cells in first], set(reading.mapping.values())):
             refuse_narrowing(first[:titles], self._name)
             self.remarks[Remark.TITLE_ROWS] += titles
             del first[:titles]
@@ -135,10 +129,7 @@ class TableRows:
         without = Field.ORDER_ID not in known_fields(seen) | set(reading.mapping)
         if (sheets := self._table.unseen.sheets) and without:
             where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
-        rules = HeadingRules(
-            tuple(reading.mapping.items()), reading.call, reading.all_domains, given=reading.flags
-        )
-        columns = find_columns(seen, rules, where, sample)
+        columns = find_columns(seen, reading, where, sample)
         by_word = reading.all_domains or Field.ALL_DOMAINS in columns.places
         by_order = Field.ORDER_ID in columns.places
         if by_order and not (by_word or columns.orders_only or columns.has_addresses):
@@ -221,7 +212,7 @@ class TableRows:
 
     def _struck_out(self, columns: Columns) -> set[int]:
         """Return the lines of rows in which what they are about is struck out."""
-        subject = {at for field in _SUBJECTS for at in columns.places.get(field, ())}
+        subject = {at for field in SUBJECTS for at in columns.places.get(field, ())}
         struck = self._table.unseen.struck.items()
         return {line for line, places in struck if not subject.isdisjoint(places)}
 

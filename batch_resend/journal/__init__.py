@@ -27,7 +27,6 @@ from batch_resend.journal.results import (
     Event,
     LiveStatus,
     MadeInStep,
-    PartCount,
     PauseNote,
     Reason,
 )
@@ -49,7 +48,6 @@ __all__ = [
     "Mailed",
     "NotedRequest",
     "OrderCheck",
-    "PartCount",
     "Pause",
     "PauseNote",
     "Pruned",

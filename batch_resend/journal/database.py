@@ -1,42 +1,40 @@
 """A journal's database: connections and transactions."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
+    aclosing,
     asynccontextmanager,
+    closing,
     suppress,
 )
-from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 import anyio
-from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from batch_resend.clock import Clock
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
-from batch_resend.journal.journal_file import HeldFile, real_path
-from batch_resend.journal.sqlite import SqliteBackend
-from batch_resend.journal.statements import (
-    Record,
+from batch_resend.journal.connection import (
+    AsyncConnection,
+    Connection,
     create_tables,
     execute,
+    in_thread,
     journal_errors,
-    statement,
 )
+from batch_resend.journal.journal_file import HeldFile, real_path
+from batch_resend.journal.sqlite import SqliteBackend
+from batch_resend.journal.statements import Record
 from batch_resend.windows import SharedLimiters
 
 SCHEMA_VERSION = 1
 _VERSIONED = "batch_resend_schema"  # the table that says which
-
-_PAGE = 5_000  # records; as an option of its execution, a statement of text takes no notice of it
 
 Made = TypeVar("Made")
 
@@ -71,7 +69,7 @@ class Backend(Protocol):
         `title`: what this process is, for others.
         """
 
-    async def holder(self, connection: AsyncConnection, session: int) -> str | None:
+    def holder(self, connection: Connection, session: int) -> str | None:
         """Return which living process has a session, if it is one."""
 
     def create(self) -> bool:
@@ -94,11 +92,11 @@ class Backend(Protocol):
     def compact(self) -> None:
         """Give back the room that is no longer needed. Raises JournalError."""
 
-    def writing_engine(self) -> Engine:
-        """Return what opens the one connection of this process that writes."""
+    def connect_to_write(self) -> Connection:
+        """Open the one connection of this process that writes. Raises JournalError."""
 
-    def reading_engine(self) -> AsyncEngine:
-        """Return what opens connections that read."""
+    def connect_to_read(self) -> Connection:
+        """Open a connection that reads. Raises JournalError."""
 
 
 def backend_of(place: Place) -> Backend:
@@ -112,93 +110,43 @@ def backend_of(place: Place) -> Backend:
     return backend
 
 
-@dataclass(frozen=True, slots=True)
-class WritingConnection:
-    """The one connection that writes, in a thread of its own: a transaction is one way there.
-
-    (Through an asynchronous driver it is three ways for each statement.)
-    """
-
-    connection: Connection
-    thread: Executor
-    session: int = 0
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it broke: another one would not be in the session, which has ended with it."""
-        return self.connection.invalidated
-
-    async def transaction(self, work: Callable[[Connection], Made]) -> Made:
-        """Carry out `work` in one transaction; durable on return. No cancellation cuts it off."""
-        made: list[Made] = []
-
-        def whole() -> None:
-            with self.connection.begin():
-                made.append(work(self.connection))
-
-        with anyio.CancelScope(shield=True):
-            await _in_thread(self.thread, whole)
-        return made[0]
-
-    async def write_back(self) -> None:
-        """Have SQLite write into the file what is only in its log, as far as no reader keeps it."""
-
-        def checkpoint() -> None:
-            connection = self.connection.connection.driver_connection
-            with suppress(sqlite3.Error):  # the log is still there to be read
-                cast("sqlite3.Connection", connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
-
-        with anyio.CancelScope(shield=True):
-            await _in_thread(self.thread, checkpoint)
-
-
 @asynccontextmanager
-async def writing_connection(
-    backend: Backend, now: float, title: str
-) -> AsyncIterator[WritingConnection]:
+async def writing_connection(backend: Backend) -> AsyncIterator[AsyncConnection]:
     """Open the one connection that writes; creates the tables. Raises JournalError, JournalBusy."""
-    with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
-        with anyio.CancelScope(shield=True):
-            was_there = await _in_thread(thread, backend.create)
-        if was_there:  # whose it is comes before anything that might change it
-            async with reading_connection(backend, to_be_written=True):
-                pass
-        engine = backend.writing_engine()
-        with journal_errors(backend.place), anyio.CancelScope(shield=True):
-            connection = await _in_thread(thread, engine.connect)
-        try:
-            writing = WritingConnection(connection, thread)
-            with journal_errors(backend.place):
-                await writing.transaction(lambda connection: _create_tables(connection, backend))
-                session = await writing.transaction(
-                    lambda connection: backend.enter(connection, now, title)
-                )
-            yield replace(writing, session=session)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await _in_thread(thread, connection.close)
-                await _in_thread(thread, engine.dispose)
+
+    def connect() -> Connection:
+        if backend.create():  # whose it is comes before anything that might change it
+            with closing(backend.connect_to_read()) as reading:
+                _version(reading, backend.place)
+        return backend.connect_to_write()
+
+    async with _opened(connect, backend.place) as connection:
+        with journal_errors(backend.place):
+            await connection.transaction(lambda writing: _create_tables(writing, backend))
+        yield connection
+
+
+async def write_back(writing: AsyncConnection) -> None:
+    """Have SQLite write into the file what is only in its log, as far as no reader keeps it."""
+
+    def checkpoint(connection: Connection) -> None:
+        with suppress(sqlite3.Error):  # the log is still there to be read
+            connection.driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    await writing.run(checkpoint)
 
 
 @asynccontextmanager
-async def reading_connection(
-    backend: Backend, *, to_be_written: bool = False, at_once: bool = False
-) -> AsyncIterator[AsyncConnection]:
-    """Open a connection that reads; with `at_once`, each statement is its own transaction.
-
-    Raises JournalError.
-    """
+async def reading_connection(backend: Backend) -> AsyncIterator[AsyncConnection]:
+    """Open a connection that reads. Raises JournalError."""
     place = backend.place
     if isinstance(place, Path) and not place.is_file():
         raise _no_journal(place)
-    async with _connected(backend.reading_engine(), place) as connection:
-        with journal_errors(place), anyio.CancelScope(shield=True):
-            async with connection.begin():
-                version = await connection.run_sync(_version, place)
-        if version is None and not to_be_written:
+    async with _opened(backend.connect_to_read, place) as connection:
+        with journal_errors(place):
+            version = await connection.run(lambda reading: _version(reading, place))
+        if version is None:
             raise _no_journal(place)
-        if at_once:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
@@ -208,28 +156,20 @@ class Reader:
     def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
         """Read for the process that has this session; 0: for one that only reads."""
         self.connection = connection
-        self._backend = backend
         self.place = backend.place
+        self._backend = backend
         self._session = session
-        self._turn = anyio.Lock()
+
+    async def ask(self, work: Callable[[Connection], Made]) -> Made:
+        """Return what `work` reads. Raises JournalError."""
+        with journal_errors(self.place):
+            return await self.connection.run(work)
 
     async def fetch(
         self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
     ) -> Sequence[Record]:
         """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
-        found: Sequence[Record] = ()
-
-        def all_found(connection: Connection) -> Sequence[Record]:
-            with connection.begin():
-                result = execute(connection, name, words, **values)
-                return result.all() if result.returns_rows else ()
-
-        # One at a time, whichever task asks: a connection has no two transactions. A query cut off
-        # by a cancellation would leave it unusable for the report.
-        with journal_errors(self.place), anyio.CancelScope(shield=True):
-            async with self._turn:
-                found = await self.connection.run_sync(all_found)
-        return found
+        return await self.ask(lambda connection: execute(connection, name, words, **values))
 
     async def count(self, name: str, **values: object) -> int:
         """Return the one number that a statement finds. Raises JournalError."""
@@ -243,35 +183,25 @@ class Reader:
         if if_any is not None and not await self.fetch(if_any, **values):
             return
         with journal_errors(self.place):
-            async with self.connection.begin():
-                records = await self.connection.stream(
-                    statement(name, self.connection.dialect.name),
-                    values,
-                )
-                async for page in records.partitions(_PAGE):
+            async with aclosing(self.connection.pages(name, **values)) as pages:
+                async for page in pages:
                     for record in page:
                         yield make(record)
 
 
 @asynccontextmanager
-async def _connected(engine: AsyncEngine, place: Place) -> AsyncIterator[AsyncConnection]:
-    try:
-        # Cut off while it opens, aiosqlite's thread would leave a close waiting for ever.
+async def _opened(
+    connect: Callable[[], Connection], place: Place
+) -> AsyncIterator[AsyncConnection]:
+    """Open a connection in a thread of its own."""
+    with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
         with journal_errors(place), anyio.CancelScope(shield=True):
-            connection = await engine.connect()
+            connection = await in_thread(thread, connect)
+        opened = AsyncConnection(connection, thread)
         try:
-            yield connection
+            yield opened
         finally:
-            # Left open by a cancellation, its thread would keep the program from ending.
-            with anyio.CancelScope(shield=True):
-                await connection.close()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await engine.dispose()
-
-
-async def _in_thread(thread: Executor, work: Callable[[], Made]) -> Made:
-    return await asyncio.get_running_loop().run_in_executor(thread, work)
+            await opened.run(Connection.close)
 
 
 def _no_journal(place: Place) -> JournalError:
@@ -281,7 +211,7 @@ def _no_journal(place: Place) -> JournalError:
 def _create_tables(connection: Connection, backend: Backend) -> None:
     """Create the tables where there are none."""
     backend.prepare(connection)
-    if not inspect(connection).has_table(_VERSIONED):
+    if _VERSIONED not in _tables(connection):
         create_tables(connection, "tables")
         backend.add_tables(connection)
         execute(connection, "note_version", version=SCHEMA_VERSION)
@@ -289,15 +219,21 @@ def _create_tables(connection: Connection, backend: Backend) -> None:
 
 def _version(connection: Connection, place: Place) -> int | None:
     """Return the schema's version; None in a database without tables. Raises JournalError."""
-    tables = inspect(connection).get_table_names()
+    tables = _tables(connection)
     if not tables:
         return None
-    if _VERSIONED not in tables:
+    version: int | None = None
+    if _VERSIONED in tables:
+        version = execute(connection, "version").value()
+    if version is None:
         raise JournalError(f"{place} is not a journal of batch-resend; name another with --journal")
-    version: int = execute(connection, "version").scalar_one()
     if version > SCHEMA_VERSION:
         raise JournalError(
             f"{place}: was written by a newer batch-resend (schema {version}, this one knows "
             f"{SCHEMA_VERSION}); use that one, or another --journal"
         )
     return version
+
+
+def _tables(connection: Connection) -> Sequence[str]:
+    return [record.name for record in execute(connection, "tables_there")]

@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import TypeVar
 
 import anyio.to_thread
-from sqlalchemy import Connection
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
 from batch_resend.explanations import WOULD_WIDEN
 from batch_resend.folders import Place
 from batch_resend.journal import runs
+from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import (
     Backend,
     backend_of,
@@ -37,7 +37,6 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
-from batch_resend.journal.statements import execute, execute_many
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
@@ -329,13 +328,14 @@ async def _opened(
 ) -> AsyncIterator[Journal]:
     """Open the journal, which this process holds, or shares."""
     async with (
-        writing_connection(backend, clock(), title) as connection,
+        writing_connection(backend) as connection,
         reading_connection(backend) as reading,
         Writer(connection, backend.place, held) as writer,
     ):
         if held is not None:
             held.note_log()
-        session = connection.session
+        now = clock()
+        session = await writer.transaction(lambda writing: backend.enter(writing, now, title))
         reader = JournalReader(reading, backend, session)
         journal = Journal(backend, writer, session, reader, clock)
         await journal.decide(journal.clean_up)

@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.journal.statements import journal_errors
+from batch_resend.journal.connection import journal_errors
 
 LOG_ENDINGS = ("-wal", "-shm")  # SQLite's log, and its index
 _MOUNTS = Path("/proc/self/mountinfo")  # proc(5); Linux only

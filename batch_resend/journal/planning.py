@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
-from sqlalchemy import Connection
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
+from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import Reader
 from batch_resend.journal.recording import Writer
 from batch_resend.journal.statements import (
@@ -26,8 +26,6 @@ from batch_resend.journal.statements import (
     encode_entries,
     encode_form,
     encode_kept,
-    execute,
-    execute_many,
 )
 from batch_resend.model import Entry, ListForm, Note, Problem, RejectedRow, Request, Row, RowStatus
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
-import anyio
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
@@ -11,7 +10,7 @@ from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.journal.results import ResultReader, StatisticsReader, row_result
 from batch_resend.journal.runs import clock_values
-from batch_resend.journal.statements import Record, decode_call, journal_errors, request_of, run_of
+from batch_resend.journal.statements import Record, decode_call, request_of, run_of
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import (
     UNKNOWN_WORDS,
@@ -146,11 +145,7 @@ class JournalReader(ResultReader, StatisticsReader):
         """Return which living process has a run in hand, if one does, as far as is known."""
         if run.is_with_workers:
             return "workers"
-        held_by = None
-        with journal_errors(self.place), anyio.CancelScope(shield=True):
-            async with self._turn, self.connection.begin():
-                held_by = await self._backend.holder(self.connection, run.session)
-        return held_by
+        return await self.ask(lambda connection: self._backend.holder(connection, run.session))
 
     async def count_second_mails(self, run: Run) -> int:
         """Return how many orders without an outcome may have been mailed before, unanswered."""
@@ -173,21 +168,28 @@ class JournalReader(ResultReader, StatisticsReader):
     ) -> AsyncIterator[PlannedRequest]:
         """Yield the orders of a run that have no outcome yet, in the list's order.
 
-        `accounts` has those whose orders they are to be; without it, they are all accounts'. Their
-        positions are `first` to `last`. Read page by page: one long reading transaction would keep
-        the journal's log growing.
+        `accounts` has those whose orders they are to be, one account after another; without it,
+        they are all accounts'. Their positions are `first` to `last`. Read page by page: one long
+        reading transaction would keep the journal's log growing.
         """
-        name, of = "pending", dict[str, object](run=run.number, last=last)
+        of_each: list[tuple[str, dict[str, object]]] = [("pending", {})]
         if accounts is not None:
-            name, of["accounts"] = "pending_of_accounts", [name or "" for name in accounts]
-        after = first - 1
-        while page := await self.fetch(name, **of, after=after):
-            for r in page:
-                doubts = r.doubts + r.doubted_before
-                yield PlannedRequest(
-                    r.number, r.position, request_of(r), r.digest, r.attempts, doubts
-                )
-            after = page[-1].position
+            of_each = [
+                ("pending_of_account", {"account": name}) if name
+                else ("pending_without_account", {})
+                for name in accounts
+            ]  # fmt: skip
+        for statement, values in of_each:
+            after = first - 1
+            while page := await self.fetch(
+                statement, **values, run=run.number, after=after, last=last
+            ):
+                for r in page:
+                    doubts = r.doubts + r.doubted_before
+                    yield PlannedRequest(
+                        r.number, r.position, request_of(r), r.digest, r.attempts, doubts
+                    )
+                after = page[-1].position
 
     async def recent_ends(
         self,

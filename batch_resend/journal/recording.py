@@ -11,13 +11,18 @@ from itertools import chain, count
 from typing import TypeVar
 
 import anyio
-from sqlalchemy import Connection
 
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
-from batch_resend.journal.database import WritingConnection
+from batch_resend.journal.connection import (
+    AsyncConnection,
+    Connection,
+    execute_many,
+    journal_errors,
+)
+from batch_resend.journal.database import write_back
 from batch_resend.journal.journal_file import HeldFile
-from batch_resend.journal.statements import Change, Values, execute_many, journal_errors
+from batch_resend.journal.statements import Change, Values
 from batch_resend.model import Attempt, Outcome, RunState, Verdict
 
 Made = TypeVar("Made")
@@ -39,7 +44,7 @@ class Writer:
     """
 
     def __init__(
-        self, connection: WritingConnection, place: Place, held: HeldFile | None = None
+        self, connection: AsyncConnection, place: Place, held: HeldFile | None = None
     ) -> None:
         self._connection = connection
         self._place = place
@@ -92,7 +97,7 @@ class Writer:
     def _check(self) -> None:
         if self._broken:
             raise JournalError(str(self._broken)) from self._broken
-        if self._connection.is_lost:
+        if self._connection.connection.is_lost:
             raise JournalError(f"{self._place}: the connection was lost; nothing more is written")
 
     async def __aenter__(self) -> "Writer":
@@ -150,7 +155,7 @@ class Writer:
 
         await self._transaction(write_all)
         if self.held is not None and self.held.log_is_lost:
-            await self._connection.write_back()  # a log without a name ends with this process
+            await write_back(self._connection)  # a log without a name ends with this process
 
 
 def state_change(

@@ -21,7 +21,16 @@ from batch_resend.journal.statements import (
     decode_request,
 )
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
-from batch_resend.results import InputNote, RequestResult, Result, RowResult, Source, Tally
+from batch_resend.results import (
+    InputNote,
+    PartCount,
+    ProductCount,
+    RequestResult,
+    Result,
+    RowResult,
+    Source,
+    Tally,
+)
 
 # By place, a third of the time of by name: the columns of a row come before those of its result;
 # those of its source and of its request do so where a request is looked for.
@@ -105,16 +114,6 @@ class Reason:
     orders: int
 
 
-class PartCount(NamedTuple):
-    """How many orders of a run that have these in common came to this."""
-
-    locale: str | None
-    call: Call
-    account: str | None
-    status: RequestStatus
-    orders: int
-
-
 @dataclass(frozen=True, slots=True)
 class Pausing:
     """A pause that lasts."""
@@ -176,7 +175,7 @@ class ResultReader(Reader):
             planned=await self.count_orders(run),
             orders={status: orders.get(status, 0) for status in RequestStatus},
             **{name: sum(getattr(record, name) for record in by_status) for name in counts},
-            **paused._mapping,
+            **paused._asdict(),
         )
 
     def rows_in_list_order(self, run: Run) -> AsyncGenerator[RowResult, None]:
@@ -307,6 +306,11 @@ class StatisticsReader(Reader):
             )
         ]
 
+    async def products(self, run: Run, limit: int) -> list[ProductCount]:
+        """Count a run by product, the most frequent first."""
+        found = await self.fetch("count_products", run=run.number, most=limit)
+        return [ProductCount(*record) for record in found]
+
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""
         if run.distributed_by is None:
@@ -377,7 +381,7 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 
 def _event(record: Record) -> Event:
-    values = dict(record._mapping)
+    values = record._asdict()
     accounts = json.loads(values.pop("settings")).get("accounts", {})
     return Event(
         **values

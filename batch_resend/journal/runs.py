@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy
-from batch_resend.journal.statements import Values, execute, execute_many, run_of
+from batch_resend.journal.connection import Connection, execute, execute_many
+from batch_resend.journal.statements import Values, run_of
 from batch_resend.model import RequestStatus, Run
 from batch_resend.windows import Window
 
@@ -55,7 +54,7 @@ def add_start(
     connection: Connection, start: Mapping[str, object], budgets: Mapping[str | None, str]
 ) -> int:
     """Write down a start, and whose windows each account's requests count in; return its number."""
-    number: int = execute(connection, "add_start", **start).scalar_one()
+    number: int = execute(connection, "add_start", **start).value()
     named = [
         {"start": number, "account": name or "", "budget": budget}
         for name, budget in budgets.items()
@@ -84,7 +83,7 @@ def begin(
 
 def claim(connection: Connection, run: Run, session: int) -> None:
     """Take a run in hand. Raises JournalBusy where another process has it."""
-    if not execute(connection, "claim_run", run=run.number, session=session).rowcount:
+    if not execute(connection, "claim_run", run=run.number, session=session).changed:
         raise JournalBusy(
             f"run {run.id} is under way elsewhere: `batch-resend watch {run.id}` follows it"
         )
@@ -144,7 +143,7 @@ def settle_what_others_did(
 
 def _skip_acknowledged(connection: Connection, run: Run, recent: Mapping[str, object]) -> None:
     after = 0
-    while page := execute(connection, "acknowledged_elsewhere", **recent, after=after).all():
+    while page := execute(connection, "acknowledged_elsewhere", **recent, after=after):
         write_settled(
             connection,
             run,
@@ -177,7 +176,7 @@ def end_cut_off(connection: Connection, clock: Clock) -> None:
     execute(connection, "end_cut_off_pauses")
     execute(connection, "end_cut_off_attempts", **ours, message=CUT_OFF)
     execute(connection, "end_cut_off_reads", **ours)
-    delete_plans(connection, execute(connection, "never_started").scalars().all())
+    delete_plans(connection, [number for (number,) in execute(connection, "never_started")])
 
 
 def delete_plans(connection: Connection, numbers: Sequence[int]) -> None:
@@ -201,7 +200,7 @@ def prune(connection: Connection, before: float, more: Sequence[str]) -> Pruned:
     numbers = [run.number for run in runs]
     forgotten = 0
     for number in numbers:
-        forgotten += execute(connection, "count_rows_of", run=number).scalar_one()
+        forgotten += execute(connection, "count_rows_of", run=number).value()
         execute(connection, "keep_mails", run=number)
         _forget(connection, number, (*_OF_PLANS, *_OF_SENT_RUNS, *more))
     _forget_runs(connection, numbers)

@@ -10,27 +10,64 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from pydantic_core import to_json
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import close_to_others, make_private
+from batch_resend.journal.connection import Connection, Found, journal_errors, records
 from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
-from batch_resend.journal.statements import journal_errors
+from batch_resend.journal.statements import Dialect, Record
 
 log = logging.getLogger(__name__)
 
 _WORTH_COMPACTING = 0.25  # of its pages, that are free
 _PRAGMAS = ("journal_mode=WAL", "synchronous=EXTRA", "cache_size=-32768", "busy_timeout=10000")
+
+
+class SqliteConnection(Connection):
+    """A connection to a file."""
+
+    dialect: ClassVar[Dialect] = "sqlite"
+
+    @property
+    def is_lost(self) -> bool:
+        """No: there is no way to a file that could break."""
+        return False
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Begin a transaction that writes; commit it, or undo it if an error comes through."""
+        self.driver.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.driver.execute("COMMIT")
+        except BaseException:
+            self.driver.rollback()  # nothing, where SQLite has undone it already
+            raise
+
+    def found(self, text: str, values: Sequence[object]) -> Found:
+        """Carry out a statement, and return all that it finds."""
+        return super().found(text, _bound(values))
+
+    def pages(self, text: str, values: Sequence[object], size: int) -> Generator[Iterable[Record]]:
+        """Yield what a statement finds, `size` records at a time, however many there are."""
+        with closing(self.driver.execute(text, _bound(values))) as cursor:
+            while rows := cursor.fetchmany(size):
+                yield records(cursor, rows)
+
+
+def _bound(values: Sequence[object]) -> Sequence[object]:
+    """Return values as SQLite takes them: of several, their JSON."""
+    return [to_json(v).decode() if isinstance(v, (list, tuple)) else v for v in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +124,7 @@ class SqliteBackend:
         """Return the number of the one session there is."""
         return 0
 
-    async def holder(self, _connection: AsyncConnection, _session: int) -> str | None:
+    def holder(self, _connection: Connection, _session: int) -> str | None:
         """Return which living process holds the journal, if one does."""
         return _holder(self.path)
 
@@ -141,39 +178,18 @@ class SqliteBackend:
                 database.execute("VACUUM")
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def writing_engine(self) -> Engine:
-        """Return what opens the one connection that writes."""
-        engine = create_engine(
-            URL.create("sqlite", database=str(self.path)), connect_args={"isolation_level": None}
-        )
+    def connect_to_write(self) -> Connection:
+        """Open the one connection that writes."""
+        driver = sqlite3.connect(self.path, isolation_level=None)
+        for pragma in _PRAGMAS:
+            driver.execute(f"PRAGMA {pragma}")
+        return SqliteConnection(driver)
 
-        @event.listens_for(engine, "begin")
-        def begin(connection: Connection) -> None:  # by the driver, a third of the time
-            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-            driver.execute("BEGIN IMMEDIATE")
-
-        @event.listens_for(engine, "connect")
-        def set_up(connection: sqlite3.Connection, _record: object) -> None:
-            for pragma in _PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-
-        return engine
-
-    def reading_engine(self) -> AsyncEngine:
-        """Return what opens connections that cannot write. Raises JournalError.
-
-        No transaction of theirs has a statement beside another one, so none is begun: SQLite has
-        each statement see one state of the journal.
-        """
+    def connect_to_read(self) -> Connection:
+        """Open a connection that cannot write. Raises JournalError."""
         refuse_mounted_file(self.place, self.path)
-        return create_async_engine(
-            URL.create(
-                "sqlite+aiosqlite",
-                database=f"file:{quote(bytes(self.path))}",
-                query={"mode": "ro", "uri": "true"},
-            ),
-            connect_args={"isolation_level": None},
-        )
+        uri = f"file:{quote(bytes(self.path))}?mode=ro"
+        return SqliteConnection(sqlite3.connect(uri, uri=True, isolation_level=None))
 
 
 def _holder(path: Path) -> str | None:

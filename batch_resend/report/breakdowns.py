@@ -1,13 +1,14 @@
-"""The orders of a run by what they have in common: language, call, account, domain."""
+"""The orders of a run by what they have in common: language, call, account, product, domain."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batch_resend.journal import PartCount
 from batch_resend.model import RequestStatus
+from batch_resend.results import PartCount, ProductCount
 
 MOST_PARTS = 10
+LONGEST_PRODUCT = 80  # characters of its name
 LEAST_TO_GROUP = 10  # orders not sent: fewer are seen at a glance
 
 
@@ -40,6 +41,22 @@ def _grouped(title: str, names: Sequence[str], parts: Sequence[PartCount]) -> Br
     most = all_orders.most_common(MOST_PARTS)
     counts = [(name, count, sent[name]) for name, count in most]
     return Breakdown(title, "orders", counts, len(all_orders) - len(most))
+
+
+def by_product(products: Sequence[ProductCount]) -> list[Breakdown]:
+    """Return a run by product, where it has several: the most frequent of them are given."""
+    if len(products) < 2:
+        return []
+    whole = [_cut(one.product or "none named") for one in products]
+    # Of name, identifier and type, the first tells them apart as a rule.
+    short = [name.partition(", ")[0] for name in whole]
+    names = short if len(set(short)) == len(short) else whole
+    counts = [(name, one.orders, one.sent) for name, one in zip(names, products, strict=True)]
+    return [Breakdown("By product", "orders", counts, products[0].products - len(products))]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_PRODUCT else f"{name[:LONGEST_PRODUCT]}..."
 
 
 def by_domain(orders: Sequence[Sequence[str]]) -> list[Breakdown]:

@@ -228,7 +228,7 @@ def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> Pac
     steps = [step for one in stretches for step in one.steps]
     highest = max(step.per_minute for step in steps)
     most = max(step.most or 0.0 for step in steps)
-    top = _nice(max(highest, most if most <= highest * _MOST_ABOVE else 0.0, 1.0))
+    top = nice(max(highest, most if most <= highest * _MOST_ABOVE else 0.0, 1.0))
     troubled = sum(step.troubled for step in steps)
     text = (
         f"Requests per minute over {format_duration(axis.at_work_s)} of work: at most "
@@ -255,7 +255,7 @@ def _limits(axis: _Axis, top: float) -> Iterator[tuple[float, float, float]]:
             yield axis(one.began_at), axis(one.ended_at - 1e-6), most * 100 / top
 
 
-def _nice(number: float) -> float:
+def nice(number: float) -> float:
     """Return the next round number, upwards."""
     unit = 10.0 ** floor(log10(number))
     return next(unit * nice for nice in _NICE if unit * nice >= number * (1 - 1e-9))

@@ -1,20 +1,26 @@
-"""index.html: all reports of a folder, the newest first, with how many orders each night sent."""
+"""index.html: all reports of a folder, the newest first, and how many orders each day sent."""
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, timedelta
 from heapq import nlargest
 from pathlib import Path
+from statistics import median
 from urllib.parse import quote
 
 from batch_resend.errors import ReportError
+from batch_resend.report.charts import nice
 from batch_resend.report.rendering import render
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import Banner, Summary, percentage_sent
 
 MOST_RUNS = 400
+MOST_DAYS = 60  # of the chart: the last ones
 _OURS = '<meta name="generator" content="batch-resend">'
+_MOST_ABOVE = 4  # times the usual
 _LOOKED_AT = 2_000  # characters, for that
 
 
@@ -27,6 +33,23 @@ class Night:
     banner: Banner
     percentage: int | None
     not_sent: int
+    at: str  # when it began, or was declined, in UTC; "" where it does not say
+    day: date | None  # of that
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What the runs that began on one day, by UTC, came to together."""
+
+    date: date
+    runs: int
+    sent: int
+    not_sent: int
+
+    @property
+    def orders(self) -> int:
+        """Those that were to be sent."""
+        return self.sent + self.not_sent
 
 
 def write_index(folder: Path) -> None:
@@ -38,11 +61,17 @@ def write_index(folder: Path) -> None:
     with suppress(OSError, UnicodeError), place.open(encoding="utf-8") as file:
         if _OURS not in file.read(_LOOKED_AT):
             raise ReportError(f"{place}: is not of batch-resend, and stays as it is")
-    nights = nlargest(MOST_RUNS, _nights(folder), key=lambda one: one.summary.started_at or "")
-    most = max((night.summary.orders.total for night in nights), default=0)
-    values: dict[str, object] = {"nights": nights, "most": most or 1}
+    nights = nlargest(MOST_RUNS, _nights(folder), key=lambda one: one.at)
+    days = list(_days(nights))
+    values: dict[str, object] = {"nights": nights, "days": days, "top": _top(days)}
     with whole_file(place) as file:
         file.write(render("index.html", values))
+
+
+def _top(days: Sequence[Day]) -> float:
+    """Return how many orders a day the chart has room for: what is far beyond the usual is cut."""
+    orders = [day.orders for day in days if day.orders] or [1]
+    return nice(min(max(orders), _MOST_ABOVE * median(orders)))
 
 
 def _nights(folder: Path) -> Iterator[Night]:
@@ -52,10 +81,33 @@ def _nights(folder: Path) -> Iterator[Night]:
             found = json.loads(path.read_text(encoding="utf-8"))
             summary = Summary.model_validate(found)
             orders = summary.orders
+            at = summary.started_at or summary.finished_at or ""
             yield Night(
                 f"{quote(path.parent.name)}/report.html",
                 summary,
                 Banner(found["verdict"]),
                 percentage_sent(summary),
                 orders.total - orders.sent - orders.skipped,
+                at,
+                date.fromisoformat(at[:10]) if at else None,
             )
+
+
+def _days(nights: Sequence[Night]) -> Iterator[Day]:
+    """Yield the days from the first run to the last, those without a run too.
+
+    A rehearsal, which mails nobody, is no run here.
+    """
+    by_day: defaultdict[date, list[Night]] = defaultdict(list)
+    for night in nights:
+        if night.day is not None and night.banner is not Banner.REHEARSAL:
+            by_day[night.day].append(night)
+    if not by_day:
+        return
+    last = max(by_day)
+    day = max(min(by_day), last - timedelta(MOST_DAYS - 1))
+    while day <= last:
+        runs = by_day[day]
+        sent = sum(night.summary.orders.sent for night in runs)
+        yield Day(day, len(runs), sent, sum(night.not_sent for night in runs))
+        day += timedelta(1)

@@ -21,6 +21,7 @@ from typing import TextIO, TypeVar, cast
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
 from batch_resend.intake.fields import (
+    COLUMNS,
     Role,
     fields_of,
     in_one_line,
@@ -84,7 +85,7 @@ async def write_unsent(
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
     UTF-8 where --encoding says that the inputs were not.
     """
-    form = _common_form(inputs, (*REQUEST_FIELDS, *others, *kept_of(inputs)))
+    form = _common_form(inputs, (*REQUEST_FIELDS, *others, *_only_kept(inputs)))
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, form.heading)
     async for row in rows:
@@ -106,13 +107,18 @@ def _canonical(row: RowResult) -> Iterator[Cells]:
         yield {**made, **cast("Cells", row.kept)}
 
 
+def _only_kept(inputs: Sequence[InputNote]) -> list[Field]:
+    """Return which columns of the lists ask for nothing: the CA's words may decide what is sent."""
+    return [which for which in kept_of(inputs) if COLUMNS[which].role is Role.KEPT]
+
+
 async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
     """Write the rejected rows in the form of unsent.csv, so that they can be corrected and sent.
 
     Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
     text: `intake.passed_over` knows by it what was not corrected.
     """
-    form = _common_form(inputs, (*_OF_REJECTED, *kept_of(inputs)))
+    form = _common_form(inputs, (*_OF_REJECTED, *_only_kept(inputs)))
     own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
     named = {column for note in inputs for column in note.form.fields.values()}
     width = len(form.heading) - own  # without the columns of such a file, if one was sent

@@ -23,7 +23,6 @@ from batch_resend.errors import ReportError
 from batch_resend.folders import make_private
 from batch_resend.journal import ActivePeriod, JournalReader, MadeInStep, PauseNote
 from batch_resend.model import Plan, RequestStatus, Run
-from batch_resend.report import charts
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import BackPressure, Presentation, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
@@ -99,6 +98,8 @@ class _Course:
 
     def steps(self, limits: Sequence[str], now: float) -> tuple[list[MadeInStep], float]:
         """Return what was made in steps as a report has them, and how long those are."""
+        from batch_resend.report import charts  # noqa: PLC0415 - see prepare_report
+
         wanted_s = charts.step_length_s(now - self.began_at, parse_windows(limits))
         together = max(1, ceil(wanted_s / self.step_s))
         made, troubled = (self._in_steps(one, together) for one in (self.made, self.troubled))
@@ -196,6 +197,7 @@ class LiveReport:
         pauses: Sequence[PauseNote],
         left: Course,
     ) -> None:
+        from batch_resend.report import charts  # noqa: PLC0415 - see prepare_report
         from batch_resend.report.page import UnderWay, make_live_page  # noqa: PLC0415 - see prepare_report
 
         now = course.began_at + left.elapsed_s

@@ -11,10 +11,18 @@ from urllib.parse import quote
 from batch_resend.calls import CALLS
 from batch_resend.clock import format_duration
 from batch_resend.explanations import explain
+from batch_resend.intake import Field
 from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
-from batch_resend.report.breakdowns import by_domain, by_part, parent_of
+from batch_resend.report.breakdowns import (
+    MOST_PARTS,
+    Breakdown,
+    by_domain,
+    by_part,
+    by_product,
+    parent_of,
+)
 from batch_resend.report.lists import as_text
 from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
@@ -102,9 +110,7 @@ async def make_page(
         "orders": listed,
         "most_open": MOST_OPEN,
         "not_sent": summary.orders.total - summary.orders.sent,
-        "breakdowns": []
-        if summary.all_well
-        else [*by_part(await reader.parts(run)), *by_domain(_domains_of(listed))],
+        "breakdowns": [] if summary.all_well else await _breakdowns(reader, run, inputs, listed),
         "rejected": await _bounded(rejected, MOST_REJECTED),
     }
     return render("page.html", values, redact=presentation.redact)
@@ -280,6 +286,19 @@ def _cut(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the first of many texts, and how many more there are."""
     more = len(texts) - MOST_ENTRIES
     return (*texts[:MOST_ENTRIES], *((f"and {more:,} more",) if more > 0 else ()))
+
+
+async def _breakdowns(
+    reader: JournalReader,
+    run: Run,
+    inputs: Sequence[InputNote],
+    not_sent: Sequence[RequestNotSent],
+) -> list[Breakdown]:
+    """Return a run by what its orders have in common, where there is something to see."""
+    names_products = any(Field.PRODUCT in note.form.kept for note in inputs)
+    products = await reader.products(run, MOST_PARTS) if names_products else []
+    of_parts = by_part(await reader.parts(run))
+    return [*of_parts, *by_product(products), *by_domain(_domains_of(not_sent))]
 
 
 def _domains_of(orders: Sequence[RequestNotSent]) -> list[tuple[str, ...]]:

@@ -57,6 +57,14 @@ def _environment(redact: bool) -> Environment:
         """Return a text whose words are whole where they are short, and break at their joints."""
         return Markup(_WORD.sub(_jointed, str(shown(str(value)))))  # noqa: S704 # escaped there
 
+    def prose(value: str) -> Markup:
+        """Return a sentence of ours, in which what is between backticks is code."""
+        parts = map(jointed, value.split("`"))
+        return Markup("").join(
+            Markup("<code>{}</code>").format(part) if place % 2 else part
+            for place, part in enumerate(parts)
+        )
+
     environment = Environment(
         loader=PackageLoader("batch_resend.report", ""),
         autoescape=True,
@@ -75,6 +83,7 @@ def _environment(redact: bool) -> Environment:
         "counted": counted,
         "names": lambda one: names_in_words(one.approved, one.names),
         "jointed": jointed,
+        "prose": prose,
     }
     return environment
 

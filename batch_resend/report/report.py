@@ -143,16 +143,24 @@ async def write_report(
     with whole_file(folder / "report.html") as file:
         file.write(text_of_page)
     text = summary.model_dump_json(indent=2) + "\n"
-    await anyio.to_thread.run_sync(_pack, folder, run, text)  # of large files, it takes a while
+    made = {"report.html": _without_zip(text_of_page), "summary.json": text}
+    await anyio.to_thread.run_sync(_pack, folder, run, made)  # of large files, it takes a while
     with whole_file(folder / "summary.json") as file:
         file.write(text)
     return summary
 
 
-def _pack(folder: Path, run: Run, summary: str) -> None:
+def _without_zip(page: str) -> str:
+    """Return a page as it stands in the zip, beside which there is none."""
+    lines = page.splitlines(keepends=True)
+    return "".join(line for line in lines if 'href="report.zip"' not in line)
+
+
+def _pack(folder: Path, run: Run, made: Mapping[str, str]) -> None:
     """Write report.zip: all files of a report, in a folder of the run's name. Raises ReportError.
 
-    All times in it are those of the run, so that the same report makes the same file.
+    `made`: the texts of those that are not taken from the folder. All times in it are those of the
+    run, so that the same report makes the same file.
     """
     when = time.gmtime(run.finished_at or run.created_at)[:6]
 
@@ -166,13 +174,16 @@ def _pack(folder: Path, run: Run, summary: str) -> None:
         ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as packed,
     ):
         before = REPORT_FILES[: REPORT_FILES.index("report.zip")]
-        for name in (one for one in before if one != OF_SWEEPS or (folder / one).exists()):
+        for name in before:
+            if name in made or (name == OF_SWEEPS and not (folder / name).exists()):
+                continue
             with (
                 (folder / name).open("rb") as source,
                 packed.open(described(name), "w", force_zip64=True) as target,
             ):
                 shutil.copyfileobj(source, target, _PIECE)
-        packed.writestr(described("summary.json"), summary)
+        for name, text in made.items():
+            packed.writestr(described(name), text)
 
 
 def update_index(folder: Path | None) -> None:

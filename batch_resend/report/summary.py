@@ -320,7 +320,9 @@ def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> l
     """Return what to do after a run."""
     is_over = summary.started_at is not None and summary.state == "completed"
     to_send = _to_send_the_rest(summary, folder, flags) if is_over else _to_resume(summary, flags)
-    steps = (*to_send, *_to_look_into(summary, folder))
+    # Of a run under way, the files that say more are not there yet.
+    to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
+    steps = (*to_send, *to_look_into)
     return [step for step in steps if not (step.command and flags.none_will_do)]
 
 

@@ -8,10 +8,7 @@ from pydantic_core import to_json
 
 from batch_resend.clock import timestamp
 from batch_resend.intake import Field
-from batch_resend.intake.fields import (
-    Role,
-    of_role,
-)
+from batch_resend.intake.fields import COLUMNS
 from batch_resend.model import Call, Entry, RowStatus
 from batch_resend.results import InputNote, RequestResult, RowResult, StuckOrder
 from batch_resend.visible import defused
@@ -59,9 +56,9 @@ async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextI
 
 
 def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
-    """Return which fields that only stay with their rows any of the lists has."""
+    """Return which of the fields that stay with their rows any of the lists has."""
     found = {which for note in inputs for which in note.form.kept}
-    return [which for which in of_role(Role.KEPT) if which in found]
+    return [which for which in COLUMNS if which in found]
 
 
 async def write_results_jsonl(

@@ -2,7 +2,7 @@
 
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import Flow
-from batch_resend.sending.channel import CA, Channel, Progress
+from batch_resend.sending.channel import CA, Channel, Leave, Progress
 from batch_resend.sending.limiter import Share, WindowLimiter
 from batch_resend.sending.reader import Reader, ask_each
 from batch_resend.sending.retry import RetryPolicy
@@ -13,6 +13,7 @@ __all__ = [
     "Channel",
     "CircuitBreaker",
     "Flow",
+    "Leave",
     "Progress",
     "Reader",
     "RetryPolicy",

@@ -2,10 +2,12 @@
 
     permit? -> place in flight? -> slot? -> begun on disk -> CA -> judged -> ended on disk
 
-What waits, waits on the left of the disk: it can be stopped at any moment. Once an attempt is on
-disk nothing stops it but its own timeout, so that its answer is not lost.
+What waits can be stopped at any moment, and so can an attempt that is on disk while it has no
+connection: it is written down as not sent. Once a request leaves, nothing stops it but its own
+timeout, so that its answer is not lost.
 """
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -23,6 +25,7 @@ from batch_resend.model import (
     SETTLING,
     Attempt,
     Fault,
+    FaultKind,
     Outcome,
     PlannedRequest,
     Reply,
@@ -35,11 +38,15 @@ from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import COUNTED, Action, Advice, Change, Permit
 from batch_resend.sending.failures import TROUBLE, History
 from batch_resend.sending.retry import Step
-from batch_resend.windows import Fate, Limiter, Slot, Window
+from batch_resend.windows import Fate, KeyStopped, Limiter, Slot, Window
 
 log = logging.getLogger(__name__)
 
 CANARY_PATH = "/user/me"  # there as long as the CA is
+# Of being on disk: a host from which nothing is heard for longer is taken for dead, and what it had
+# in flight is sent by others (`cluster/postgres.py`).
+LEAVES_WITHIN_S = 20.0
+STOPPED = Fault(FaultKind.NOT_CONNECTED, "stopped before there was a connection: not sent")
 BEFORE_THE_CA = (
     "That answer is not from the CA. Look at what is in between: your proxy (--trust-env), an IP "
     "rule of the CertCentral account, or the CA's CDN, which may take this host for a robot"
@@ -49,13 +56,18 @@ _OF_ALL = frozenset((Ruling.ACCEPTED, Ruling.RATE_LIMITED, Ruling.KEY_REFUSED))
 _PAUSES = frozenset((Change.BEGINS, Change.PROLONGS))
 
 
+# Called when a request has a connection, directly before it leaves: nothing stops it from then on.
+# Raises TimeoutError or KeyStopped where it is not to leave any more.
+Leave = Callable[[], None]
+
+
 class CA(Protocol):
     """The CA of a key."""
 
-    async def resend(self, order: Request, /) -> Reply | Fault:
+    async def resend(self, order: Request, leave: Leave, /) -> Reply | Fault:
         """Ask for an order's mails: one request, whatever happens to it."""
 
-    async def get(self, path: str, /) -> Reply | Fault:
+    async def get(self, path: str, leave: Leave, /) -> Reply | Fault:
         """Read what there is at a path below the base URL."""
 
     def judge(self, result: Reply | Fault, /) -> Verdict:
@@ -99,7 +111,7 @@ class Attempts(ABC):
         """Write down that a request is about to leave. Whatever this raises keeps it from that."""
 
     @abstractmethod
-    def request(self, ca: CA) -> Awaitable[Reply | Fault]:
+    def request(self, ca: CA, leave: Leave) -> Awaitable[Reply | Fault]:
         """Make it."""
 
     @abstractmethod
@@ -130,9 +142,9 @@ class Mail(Attempts):
         self._attempt = Attempt(self.planned, self.made + 1, now)
         return self.recorder.begin(self._attempt)
 
-    def request(self, ca: CA) -> Awaitable[Reply | Fault]:
+    def request(self, ca: CA, leave: Leave) -> Awaitable[Reply | Fault]:
         """Make it."""
-        return ca.resend(self.planned.request)
+        return ca.resend(self.planned.request, leave)
 
     async def end(self, verdict: Verdict, now: float) -> Outcome | None:
         """Write down what came of it, and of the order, if that is settled by it."""
@@ -187,10 +199,10 @@ class Read(Attempts):
         """Write down that a request is about to leave."""
         self._number = await self.recorder.begin(now)
 
-    async def request(self, ca: CA) -> Reply | Fault:
+    async def request(self, ca: CA, leave: Leave) -> Reply | Fault:
         """Make it, and keep the reply."""
         began = running_time()
-        result = await ca.get(self.path)
+        result = await ca.get(self.path, leave)
         if isinstance(result, Reply):
             self.reply, self.took_s = result, running_time() - began
         return result
@@ -235,16 +247,17 @@ class Channel:
             has_failed = attempts.history.has_failed
             permit = await self.breaker.permit(attempts.made, has_failed=has_failed)
             try:
-                async with places, self.limiter.slot() as slot:
-                    if not self.breaker.leaves(permit):
-                        slot.end(Fate.UNUSED)
-                        continue
-                    if attempts.began is None:
-                        attempts.began = self.breaker.flowing_time
-                    with anyio.CancelScope(shield=True):
-                        if not permit.is_canary:
-                            return await self._attempt(attempts, permit, slot)
-                        await self._ask_canary(attempts, permit, slot)
+                async with places:
+                    with await self.limiter.slot() as slot:
+                        if not self.breaker.leaves(permit):
+                            slot.end(Fate.UNUSED)
+                            continue
+                        if attempts.began is None:
+                            attempts.began = self.breaker.flowing_time
+                        with anyio.CancelScope(shield=True) as shield:
+                            if not permit.is_canary:
+                                return await self._attempt(attempts, permit, slot, shield)
+                            await self._ask_canary(attempts, permit, slot, shield)
             finally:
                 self.breaker.give_back(permit)
 
@@ -252,9 +265,11 @@ class Channel:
         """Return how much of its time has been used since the first attempt."""
         return self.breaker.flowing_time - (attempts.began or 0.0)
 
-    async def _attempt(self, attempts: Attempts, permit: Permit, slot: Slot) -> Step:
+    async def _attempt(
+        self, attempts: Attempts, permit: Permit, slot: Slot, shield: anyio.CancelScope
+    ) -> Step:
         """Make one attempt now. All others learn of its answer before it is even written down."""
-        verdict = await self._request(attempts, slot)
+        verdict = await self._request(attempts, slot, shield)
         meaning = attempts.meaning(verdict)
         action, history = COUNTED, attempts.history
         if not (attempts.is_optional and meaning.ruling is Ruling.REFUSED):
@@ -274,7 +289,9 @@ class Channel:
         attempts.counted += 1
         return Step(meaning, action.advice, attempts.counted, outcome)
 
-    async def _ask_canary(self, attempts: Attempts, permit: Permit, slot: Slot) -> None:
+    async def _ask_canary(
+        self, attempts: Attempts, permit: Permit, slot: Slot, shield: anyio.CancelScope
+    ) -> None:
         """Read what tells whether the CA is up, when only orders are left that all fail.
 
         It is asked whose key this is: any key may ask that, and the CA need do nothing for it.
@@ -286,16 +303,26 @@ class Channel:
                 path=CANARY_PATH,
                 recorder=await self.start_reading(),
             )
-        verdict = await self._request(self._canary, slot)
+        verdict = await self._request(self._canary, slot, shield)
         await self._canary.end(verdict, self.clock())
         action = self._heed(self.breaker.record_canary(permit, verdict))
         if action.change is not Change.NOTHING:
             await attempts.note_change(action.change, self._pause(action.change), self.clock())
 
-    async def _request(self, attempts: Attempts, slot: Slot) -> Verdict:
+    async def _request(self, attempts: Attempts, slot: Slot, shield: anyio.CancelScope) -> Verdict:
         """Make one request, which is on disk before it leaves, and count it."""
+        now, has_left = self.clock(), False
+
+        def leave() -> None:
+            nonlocal has_left
+            if self.breaker.stopped is not None:
+                self.breaker.raise_stopped()
+            if self.clock() - now >= LEAVES_WITHIN_S:
+                raise TimeoutError
+            shield.shield = has_left = True
+
         try:
-            await attempts.begin(self.clock())
+            await attempts.begin(now)
         except BatchResendError:
             slot.end(Fate.UNUSED)
             raise
@@ -304,10 +331,19 @@ class Channel:
         attempts.made += 1
         progress.attempts += 1
         progress.in_flight += 1
+        shield.shield = False
         try:
-            verdict = self.ca.judge(await attempts.request(self.ca))
+            verdict = self.ca.judge(await attempts.request(self.ca, leave))
+        except (asyncio.CancelledError, KeyStopped):
+            if not has_left:
+                shield.shield = True
+                slot.end(Fate.UNUSED)
+                await attempts.end(self.ca.judge(STOPPED), self.clock())
+            raise
         finally:
             progress.in_flight -= 1
+        if not has_left:
+            shield.shield = True
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         if verdict.ruling not in SETTLING:

@@ -21,12 +21,11 @@ slots come free later, never sooner. What earlier processes did comes in as ages
 read off clocks that disagree is said in `journal/sql/schema.sql`.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from heapq import heappop, heappush
 from math import inf
-
-import anyio
 
 from batch_resend.clock import running_time
 from batch_resend.windows import Fate, Hold, Slot, Window
@@ -133,27 +132,21 @@ class WindowLimiter:
         self._free_at: list[list[float]] = [[] for _ in windows]
         for age_s in ages_s:
             self._give_back(now - age_s)
-        self._turn = anyio.Lock(fast_acquire=True)  # first come, first served
-        self._answered = anyio.Event()
+        self._turn = asyncio.Lock()  # first come, first served
+        self._answered = asyncio.Event()
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
-        """Hold a slot from when every window has one; it comes free W seconds after its answer.
-
-        Without a word of an answer, the request counts as given up at the end of the block.
-        """
-        async with self._turn if self._windows else nullcontext():
-            while (wait_s := self._wait_s(running_time())) > 0:
-                # An answer meanwhile may make a slot come free before all that is known of now.
-                self._answered = anyio.Event()
-                with anyio.move_on_after(max(wait_s, _TICK_S)):
-                    await self._answered.wait()
-            self._out += 1
-        slot = Slot(self._end)
-        try:
-            yield slot
-        finally:
-            slot.end(Fate.GIVEN_UP)
+    async def slot(self) -> Slot:
+        """Take a slot as soon as every window has one; it comes free W seconds after its answer."""
+        if self._windows:
+            async with self._turn:
+                while (wait_s := self._wait_s(running_time())) > 0:
+                    # An answer meanwhile may make one come free before all that is known of now.
+                    self._answered.clear()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(max(wait_s, _TICK_S)):
+                            await self._answered.wait()
+        self._out += 1  # nobody else has had a turn since there was one
+        return Slot(self._end)
 
     @property
     def share(self) -> float:

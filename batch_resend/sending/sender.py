@@ -3,6 +3,7 @@
 pending orders -> worker -> channel: an attempt -> outcome, or again beside the workers
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -44,8 +45,8 @@ class Sender:
     finished: bool = False
 
     def __post_init__(self) -> None:
-        # Fast: none of these gives way to other tasks where there is nothing to wait for.
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._turn = asyncio.Lock()
+        # Fast: neither gives way to other tasks where there is nothing to wait for.
         self._places = anyio.Semaphore(self.concurrency, fast_acquire=True)
         self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
         self._scope = anyio.CancelScope()

@@ -71,10 +71,7 @@ class Known(Enum):
     )
     ORDER = Provenance("order", "its fields", _DOCUMENTED, "Order info")
     VALIDATION = Provenance(
-        "which names wait",
-        "of an order, with domain ids",
-        _DOCUMENTED,
-        "Order validation status",
+        "which names wait", "of an order, with domain ids", _DOCUMENTED, "Order validation status"
     )
     REPORT = Provenance(
         "order report", "CSV, with every order's dcv_method", _DOCUMENTED, "Order report"

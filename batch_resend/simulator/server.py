@@ -176,7 +176,6 @@ class Simulator:
         self._fates = Fates(self.settings)
         self._clock = clock
         self._sleep = sleep
-        self._is_revoked = False
         self._waiting: set[asyncio.Task[object]] = set()
         self._runner: web.ServerRunner | None = None
         self._origin = ""
@@ -201,10 +200,6 @@ class Simulator:
         """Let a day go by: orders age, some are approved, and a tenth as many come."""
         self.world.ahead_s += DAY_S
         self.world.populate(self.settings.orders // 10, oldest_days=1.0)
-
-    def revoke_key(self) -> None:
-        """Answer every request from now on as one by a key that was revoked."""
-        self._is_revoked = True
 
     async def __aenter__(self) -> Self:
         # localhost may stand for two addresses, and port 0 for a port of each.
@@ -258,7 +253,7 @@ class Simulator:
         if asked is not None and is_read:
             self.books.reads_of[asked.call.name] += 1
         after, wanted = self.settings.revoke_after, self.settings.api_key
-        if self._is_revoked or (after is not None and self.books.requests > after):
+        if after is not None and self.books.requests > after:
             return answers.WRONG_KEY
         if not is_within:
             return answers.RATE_LIMITED

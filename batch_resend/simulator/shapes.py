@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
+from batch_resend.listed import REPORT_COLUMNS
 from batch_resend.simulator.world import FIRST_CERTIFICATE, FIRST_ORDER, World, WorldOrder
 
 _ORGANIZATION = {"id": 112_233, "name": "Example Organization"}
@@ -38,20 +39,6 @@ USER: Mapping[str, Any] = {
 }
 _ISSUED = frozenset(("issued", "expired", "revoked"))
 _YEAR_S = 365 * 86_400
-# Of the page "Order report", in its order.
-_REPORT_HEADING = (
-    "order_id,customer_order_id,date_created,container_id,container_name,status,user_id,"
-    "organization_id,organization_name,organization_address_1,organization_address_2,"
-    "organization_city,organization_state,organization_country,organization_unit,tech_first_name,"
-    "tech_last_name,tech_email,tech_title,tech_telephone,server_type,issuing_ca,agreement_id,"
-    "validity_years,signature_hash,dcv_method,common_name,plus_feature,dns_names,product_id,"
-    "product_name_id,product_name,product_type,email,csr,valid_from,valid_till,"
-    "certificate_tracker_id,is_renewed,renewed_order_id,receipt_id,disable_issuance_email,"
-    "pay_type,is_out_of_contract,disable_renewal_notifications,additional_emails,auto_renew,"
-    "custom_renewal_message,thumbprint,serial_number,account_id,user_first_name,user_last_name,"
-    "user_email,user_assignments,cost,metadata,has_duplicates"
-)
-REPORT_COLUMNS = _REPORT_HEADING.split(",")
 
 
 def listed(world: World, order: WorldOrder) -> Mapping[str, Any]:
@@ -139,8 +126,8 @@ def changed(order: WorldOrder) -> Mapping[str, Any]:
 
 def report_table(world: World, orders: Iterable[WorldOrder]) -> bytes:
     """Return the order report: a plain heading, and values that all are quoted."""
-    text = StringIO(_REPORT_HEADING + "\n")
-    text.seek(0, 2)
+    text = StringIO()
+    text.write(",".join(REPORT_COLUMNS) + "\n")
     table = csv.DictWriter(
         text, REPORT_COLUMNS, restval="", quoting=csv.QUOTE_ALL, lineterminator="\n"
     )

@@ -28,6 +28,7 @@ from batch_resend.sending import (
     CA,
     Channel,
     CircuitBreaker,
+    Leave,
     Progress,
     RetryPolicy,
     Sender,
@@ -73,12 +74,13 @@ class SlowCA:
     def __init__(self) -> None:
         self._chance = random.Random(1)
 
-    async def resend(self, _order: Request) -> Reply:
+    async def resend(self, _order: Request, leave: Leave) -> Reply:
         """Answer in steps that virtual time can hold."""
+        leave()
         await asyncio.sleep(round(self._chance.uniform(*ANSWER_S) * 64) / 64)
         return Reply(204, b"", 0.0)
 
-    async def get(self, path: str) -> Reply:
+    async def get(self, path: str, leave: Leave) -> Reply:
         """Nothing is read."""
         raise AssertionError(path)
 

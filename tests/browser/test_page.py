@@ -278,6 +278,7 @@ def page_under_way(sent: int, written_at: float) -> str:
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:
     with shown(chromium, made.report) as seen:
         seen.page.emulate_media(media="print")
-        assert not seen.page.locator(".controls").first.is_visible()
+        for control in (".controls", "button.copy"):
+            assert not seen.page.locator(control).first.is_visible()
         assert seen.page.locator("h1").is_visible()
         assert len(seen.page.pdf()) > 10_000

@@ -23,15 +23,14 @@ def begun(*, connected: bool = True) -> Exchange:
 @pytest.mark.parametrize("connected", [True, False])
 async def test_a_call_without_an_answer_ends_on_time(connected: bool) -> None:
     began = asyncio.get_running_loop().time()
-    with pytest.raises(TimeoutError):
-        async with Deadline(begun(connected=connected), 30.0):
-            await asyncio.sleep(100)
+    with pytest.raises(TimeoutError), Deadline(begun(connected=connected), 30.0):
+        await asyncio.sleep(100)
     assert asyncio.get_running_loop().time() - began == 30.0
 
 
 @pytest.mark.looptime
 async def test_a_call_that_ends_before_is_not_disturbed_later() -> None:
-    async with Deadline(begun(), 30.0):
+    with Deadline(begun(), 30.0):
         await asyncio.sleep(29)
     await asyncio.sleep(29)
 
@@ -41,17 +40,16 @@ async def test_a_call_to_which_something_comes_without_an_end_is_ended_all_the_s
 ) -> None:
     monkeypatch.setattr(deadline, "GRACE_S", 0.05)
     exchange = begun()
-    with pytest.raises(TimeoutError):
-        async with Deadline(exchange, 0.01):
-            while True:
-                exchange.keep(b"x")
-                await asyncio.sleep(0)
+    with pytest.raises(TimeoutError), Deadline(exchange, 0.01):
+        while True:
+            exchange.keep(b"x")
+            await asyncio.sleep(0)
 
 
 async def test_a_loop_that_stood_still_past_the_limit_hears_what_comes_within_its_grace() -> None:
     loop = asyncio.get_running_loop()
     answer = loop.create_future()
-    async with Deadline(begun(), 0.01):
+    with Deadline(begun(), 0.01):
         # As when a process is stopped: time goes by, and no turn is taken.
         stand_still_s = deadline.LATE_S + 0.1
         until = loop.time() + stand_still_s
@@ -64,10 +62,9 @@ async def test_a_loop_that_stood_still_past_the_limit_hears_what_comes_within_it
 async def test_without_a_connection_a_loop_that_stood_still_lets_no_request_leave_late() -> None:
     loop = asyncio.get_running_loop()
     connected = loop.create_future()
-    with pytest.raises(TimeoutError):
-        async with Deadline(begun(connected=False), 0.01):
-            until = loop.time() + deadline.LATE_S + 0.1
-            while loop.time() < until:
-                pass
-            loop.call_later(0.5, connected.set_result, None)
-            await connected
+    with pytest.raises(TimeoutError), Deadline(begun(connected=False), 0.01):
+        until = loop.time() + deadline.LATE_S + 0.1
+        while loop.time() < until:
+            pass
+        loop.call_later(0.5, connected.set_result, None)
+        await connected

@@ -187,6 +187,12 @@ def test_a_redirect_is_not_the_cas_and_its_target_is_shown(status: int) -> None:
     assert verdict == Verdict(BLOCKED, status, "redirect", "to https://other.example/login", None)
 
 
+@pytest.mark.parametrize("status", [299, 400])
+def test_where_to_go_is_heeded_of_a_redirect_alone(status: int) -> None:
+    verdict = judge(reply(status, error("odd", "No."), location="https://other.example/login"))
+    assert verdict == Verdict(REFUSED, status, "odd", "No.", None)
+
+
 # --- how long to wait -------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import trustme
 from aiohttp.client_reqrep import ConnectionKey
 
 from batch_resend.certcentral.wire import classify
-from batch_resend.model import FaultKind, Reply
+from batch_resend.model import Fault, FaultKind, Reply
 from tests.certcentral.conftest import LONG_S, ORDER, SHORT_S, assert_never_sent, ca_at, free_port
 from tests.certcentral.fault_server import NO_CONTENT, FaultServer, Step, Visit, says
 
@@ -95,6 +95,21 @@ async def test_over_a_connection_that_does_not_come_about_in_time_nothing_was_se
             waiting.connect_ex(address)
         base_url = f"http://127.0.0.1:{address[1]}"
         await assert_never_sent(base_url, NOT_CONNECTED, timeout_s=SHORT_S)
+
+
+async def test_a_request_that_is_not_to_leave_any_more_leaves_a_connection_unused() -> None:
+    """What is asked directly before a request leaves can keep it from that."""
+
+    def too_late() -> None:
+        raise TimeoutError
+
+    async with FaultServer(says(NO_CONTENT)) as server, ca_at(server.base_url) as ca:
+        fault = await ca.resend(ORDER, too_late)
+        assert (server.connections, server.requests) == (1, 0)
+        assert isinstance(fault, Fault)
+        assert not fault.kind.may_have_arrived
+        assert isinstance(await ca.resend(ORDER), Reply)
+        assert (server.connections, server.requests) == (1, 1)
 
 
 # --- whom it trusts ---------------------------------------------------------------------------

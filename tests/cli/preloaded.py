@@ -8,7 +8,7 @@ import batch_resend
 from batch_resend.report.rendering import _environment
 
 # What is imported only when it is first used, and what tells a child what to do.
-_LATE = ("aiosqlite", "anyio._backends._asyncio", "encodings.idna", "tests.cli.conftest")
+_LATE = ("anyio._backends._asyncio", "encodings.idna", "tests.cli.conftest")
 
 for _module in pkgutil.walk_packages(batch_resend.__path__, "batch_resend."):
     if not _module.name.endswith("__main__"):

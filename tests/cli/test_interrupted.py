@@ -160,6 +160,15 @@ async def test_the_printed_resume_mails_nothing_that_was_held(tmp_path: Path) ->
         assert len(ca.books.mails_per_order) == 40
 
 
+async def stopped_after_three(desk: Desk, ca: Simulator, *words: str) -> Ended:
+    """Run a command, and interrupt it once three more requests have arrived."""
+    enough = ca.books.requests + 3
+    process = await desk.start(*words, "--concurrency", "1")
+    await until(lambda: ca.books.requests >= enough)
+    process.send_signal(signal.SIGINT)
+    return await ended(process)
+
+
 @pytest.mark.parametrize("flags", [(), ("--limit", "4/1s", "--in-doubt", "hold")])
 async def test_the_commands_after_a_second_resume_have_the_flags_of_the_run_and_no_others(
     tmp_path: Path, flags: tuple[str, ...]
@@ -171,11 +180,7 @@ async def test_the_commands_after_a_second_resume_have_the_flags_of_the_run_and_
         printed = []
         send = ("send", "orders.csv", "--map", "order_id=Nr", *flags)
         for words in (send, ("resume",), ("resume",)):
-            enough = ca.books.requests + 3
-            process = await desk.start(*words, "--concurrency", "1")
-            await until(lambda enough=enough: ca.books.requests >= enough)
-            process.send_signal(signal.SIGINT)
-            stopped = await ended(process)
+            stopped = await stopped_after_three(desk, ca, *words)
             printed.append(stopped.out.partition("To resume:\n")[2].splitlines()[0])
         assert set(printed) == {printed[0]}
         assert ("--limit" in printed[0], "--in-doubt" in printed[0]) == (bool(flags), bool(flags))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batch_resend.report import live
 from tests.cli.conftest import desk_with_ca, ended, read_summary, until
+from tests.report.test_page import text_of
 
 REPORT = ("--report-dir", "report")
 
@@ -35,7 +36,7 @@ async def test_a_run_is_seen_coming_along_in_its_folder_until_its_report_is_ther
             return len(seen) >= 3
 
         await until(is_under_way)
-        page = (report / "report.html").read_text()
+        page = text_of((report / "report.html").read_text())
         assert "Under way: " in page
         assert "batch-resend watch " in page
         assert (await over).code == 0
@@ -70,7 +71,7 @@ async def test_a_run_that_was_killed_is_said_to_be_resumed_by_the_page_that_stay
         process.kill()
         await over
         run = json.loads((tmp_path / "report" / "summary.json").read_text())["run_id"]
-        page = (tmp_path / "report" / "report.html").read_text()
+        page = text_of((tmp_path / "report" / "report.html").read_text())
         assert f"batch-resend resume {run}" in page
         resumed = await desk.run("resume", *REPORT)
         assert resumed.code == 0, resumed.err

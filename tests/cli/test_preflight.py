@@ -1,17 +1,20 @@
 """`--preflight`: what the CA says is better not sent is skipped, or refused."""
 
+import asyncio
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ended, orders_of, until
+from tests.cli.conftest import Desk, ended, orders_of, until
 from tests.cli.raw_service import (
     ALL,
     BLOCK_PAGE,
     NO_SUCH_CALL,
     SOME,
     Asked,
+    RawService,
     accept_all,
     as_json,
     desk_at,
@@ -22,6 +25,7 @@ from tests.cli.raw_service import (
     validation,
     with_answer,
 )
+from tests.cli.screen import on_screen
 
 
 async def test_the_preflight_leaves_alone_what_is_all_approved(tmp_path: Path) -> None:
@@ -62,6 +66,116 @@ async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_s
         assert len(approved & set(service.mailed())) <= 2, "in flight"
         skipped = orders_of(tmp_path / "again", "skipped")
         assert skipped <= approved
+
+
+# --- of the first few, and then of the rest -------------------------------------------------------
+
+
+def waiting_but_every_third(asked: Asked) -> bytes:
+    """Answer as a CA at which the names of every third order are approved."""
+    if asked.method == "PUT":
+        return accept_all(asked)
+    if not asked.path.endswith("/validation"):
+        return as_json(pending(int(order_of(asked.path)), dcv_method="email"))
+    return validation(*(ALL if int(order_of(asked.path)) % 3 == 0 else SOME))
+
+
+def asked_about(service: RawService) -> list[str]:
+    paths = [path for path in service.paths("GET") if path.endswith("/validation")]
+    return [order_of(path) for path in paths]
+
+
+def write_in_order(desk: Desk, orders: int) -> None:
+    rows = (f"{n},www.o{n}.example,admin@o{n}.example" for n in range(700_000, 700_000 + orders))
+    desk.write("orders.csv", "\n".join(["order_id,domain,email", *rows, ""]))
+
+
+WAITING = [str(n) for n in range(700_000, 700_020) if n % 3]
+FIRST = ("send", "orders.csv", "--preflight", "--max-orders", "5")
+
+
+async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find_them(
+    tmp_path: Path,
+) -> None:
+    async with desk_at(tmp_path, waiting_but_every_third) as (desk, service):
+        write_in_order(desk, 20)
+        first = await desk.run(*FIRST, "--yes")
+        assert first.code == 4, first.err
+        assert sorted(service.mailed()) == WAITING[:5]
+        assert sorted(asked_about(service)) == [str(n) for n in range(700_000, 700_007)]
+        assert "Asking the CA about 5 requests first" in first.err
+        hint = re.search(r"batch-resend (resume \S+ .*)", first.out)
+        assert hint is not None
+        assert "--preflight" in hint[1], "the rest was not asked about"
+        service.asked.clear()
+        rest = await desk.run(*hint[1].split(), "--report-dir", "rest")
+        assert rest.code == 0, rest.err
+        assert sorted(service.mailed()) == WAITING[5:]
+
+
+async def test_the_first_few_of_several_accounts_are_asked_about_before_they_are_sent(
+    tmp_path: Path,
+) -> None:
+    async with desk_at(tmp_path, waiting_but_every_third) as (desk, service):
+        desk.write("shop.key", "another-key-of-a-test-0123456789")
+        (tmp_path / "shop.key").chmod(0o600)
+        url = service.base_url
+        desk.write("c.toml", f'[profiles.shop]\napi-key-file = "shop.key"\nbase-url = "{url}"\n')
+        rows = [f"{n},{'' if n < 700_004 else 'shop'}" for n in range(700_000, 700_020)]
+        desk.write("orders.csv", "\n".join(["order_id,account", *rows, ""]))
+        first = await desk.run("--config", "c.toml", *FIRST, "--yes")
+        assert first.code == 4, first.err
+        assert sorted(service.mailed()) == WAITING[:5]
+        assert set(WAITING[:5]) <= set(asked_about(service)) <= {*map(str, range(700_000, 700_007))}
+
+
+async def test_on_a_terminal_the_rest_is_asked_about_before_it_is_sent(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, waiting_but_every_third) as (desk, service):
+        write_in_order(desk, 20)
+        async with on_screen(desk, *FIRST, environment={"TERM": "dumb"}) as screen:
+            await screen.shows(lambda s: "Send the first 5 of 18 requests" in s.text)
+            screen.type(b"y\n")
+            await screen.shows(lambda s: "Send the other 13 requests now?" in s.text)
+            assert len(asked_about(service)) == 7
+            screen.type(b"y\n")
+            assert await screen.ended() == 0
+        assert sorted(service.mailed()) == WAITING
+        assert "Asking the CA about 13 requests first" in screen.text
+        assert desk.summary()["orders"]["skipped"] == 20 - len(WAITING)
+
+
+@pytest.mark.parametrize("ends", ["Ctrl-C", "no answer that can be read"])
+async def test_what_ends_the_asking_about_the_rest_ends_the_run_with_a_report(
+    tmp_path: Path, ends: str
+) -> None:
+    is_second = asyncio.Event()
+
+    def answer_to(asked: Asked) -> bytes:
+        if is_second.is_set() and ends != "Ctrl-C":
+            return NO_SUCH_CALL
+        return waiting_but_every_third(asked)
+
+    def latency_s(_: Asked) -> float:
+        return 0.2 if is_second.is_set() and ends == "Ctrl-C" else 0.0
+
+    async with desk_at(tmp_path, answer_to, latency_s=latency_s) as (desk, service):
+        write_in_order(desk, 24)
+        words = (*FIRST, "--concurrency", "1")
+        async with on_screen(desk, *words, environment={"TERM": "dumb"}) as screen:
+            await screen.shows(lambda s: "Send the first 5 of" in s.text)
+            screen.type(b"y\n")
+            await screen.shows(lambda s: "Send the other" in s.text)
+            is_second.set()
+            before = service.requests
+            screen.type(b"y\n")
+            await until(lambda: service.requests > before)
+            if ends == "Ctrl-C":
+                screen.type(b"\x03")
+            assert await screen.ended() == (130 if ends == "Ctrl-C" else 4)
+        assert sorted(service.mailed()) == WAITING[:5]
+        summary = desk.summary()
+        assert summary["orders"]["sent"] == 5
+        assert summary["state"] == ("interrupted" if ends == "Ctrl-C" else "stopped")
 
 
 # --- the domain call, never wider than asked ------------------------------------------------------

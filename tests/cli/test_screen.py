@@ -1,6 +1,7 @@
 """A run as a person sees it on a terminal: plan, progress, pause, end."""
 
 import asyncio
+import logging
 import re
 import signal
 from collections.abc import Callable
@@ -9,21 +10,26 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from rich.console import Console
 
+from batch_resend.channels import RunHandle
+from batch_resend.cli.options import Style
 from batch_resend.cli.output import terminal
+from batch_resend.cli.output.progress import follow
 from batch_resend.cli.output.view import (
     View,
     live_lines,
     plain_line,
     together,
 )
-from batch_resend.model import RequestStatus
-from batch_resend.windows import CA_WINDOWS, Course, Schedule, time_left_s
+from batch_resend.model import Outcome, RequestStatus
+from batch_resend.windows import CA_WINDOWS, Course, Schedule, Window, time_left_s
 from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
+from tests.sending.conftest import Rig, one_by_one, orders
 
 LIMITS = ("--limit", "40/1s", "--patience", "1m")
 
@@ -346,6 +352,21 @@ def test_a_run_without_a_limit_or_without_orders_has_a_line_too() -> None:
     assert plain_line(empty) == (
         "0 of 0 orders, 100%; 0 sent; 20.0/s now · 32 in flight; allowed: no limit"
     )
+
+
+@pytest.mark.looptime(idle_step=1, idle_timeout=9)
+async def test_a_log_names_no_more_requests_a_second_than_were_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig = Rig(windows=(Window(100, 5.0),), concurrency=100, latency_s=1 / 64)
+    rig.progress.total = 700
+    deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
+    async with anyio.create_task_group() as tasks, outcomes:
+        tasks.start_soon(rig.sender.run, one_by_one(orders(1, 700)), deliver)
+        await follow(RunHandle([rig.sender], outcomes), {}, Style.AUTO)
+    speeds = re.findall(r"\S+ now", caplog.text)
+    assert speeds == ["20.0/s now"] * 3
 
 
 # --- how long still -------------------------------------------------------------------------------

@@ -41,6 +41,17 @@ async def test_what_is_due_is_mailed_the_oldest_first(tmp_path: Path) -> None:
         assert f"\n5 orders wait: {found}\n" in swept.err
 
 
+async def test_the_report_of_a_sweep_says_of_which_product_an_order_is(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"1"})) as (desk, ca):
+        wait(ca, 3, 4, product="ssl_dv_rapidssl")
+        wait(ca, 5, first=3)
+        assert (await desk.run("sweep")).code == 3
+    with (desk.report() / "results.csv").open(encoding="utf-8") as file:
+        found = {row["order_id"]: row["product"] for row in csv.DictReader(file)}
+    assert found == {"1": "ssl_dv_rapidssl", "2": "ssl_dv_rapidssl", "3": "ssl_dv_geotrust_flex"}
+    assert "By product" in (desk.report() / "report.html").read_text()
+
+
 async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         wait(ca, 2, 3, 4)

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import psycopg
 import pytest
-from sqlalchemy import Connection
 
 from batch_resend.cluster import leases
 from batch_resend.cluster.leases import Chunk, ChunkLeases
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Database
 from batch_resend.journal import Journal, Terms, open_journal
+from batch_resend.journal.connection import Connection
 from batch_resend.model import RequestStatus, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
@@ -80,6 +80,20 @@ async def test_what_a_process_had_in_hand_when_it_died_is_cut_off_and_taken_up(
             pass
         assert (await other.reader.run(run.id)).state is RunState.INTERRUPTED
         assert (await plan(other, orders(1, 2))).id == run.id
+
+
+async def test_a_run_that_is_left_to_workers_is_in_their_hand_when_who_began_it_has_ended(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (_, other):
+        async with open_journal(database, clock) as one:
+            run, terms = await plan(one, orders(1, 2)), Terms(WINDOWS)
+            await one.decide(
+                lambda connection: one.begin(connection, run, terms, is_distributed=True)
+            )
+        run = await other.reader.run(run.id)
+        assert await other.reader.holder(run) == "workers"
+        assert await other.reader.latest_unfinished() is None
 
 
 async def test_the_same_list_meanwhile_is_another_run_which_leaves_all_to_the_first(

@@ -12,11 +12,11 @@ from batch_resend.doctor.shapes import (
     DCV_METHODS,
     KNOWN_KEYS,
     MOST_ITEMS,
-    STATUSES,
     WORD_KEYS,
     kind_of,
     sanitized,
 )
+from batch_resend.listed import STATUSES
 from tests.doctor.answers import (
     CHANGES_BODY,
     KEYS_BODY,

@@ -10,9 +10,9 @@ from batch_resend.intake.cells import (
     Malformed,
     domain_name,
     email_address,
-    locale_code,
     order_number,
 )
+from batch_resend.intake.languages import locale_code
 from tests.intake.conftest import unhurried
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.intake.cells import KNOWN_LOCALES, Malformed, locale_code
+from batch_resend.intake.cells import Malformed
+from batch_resend.intake.languages import KNOWN_LOCALES, locale_code
 from tests.intake.conftest import unhurried
 
 

@@ -194,9 +194,7 @@ async def counted_steps(reader: JournalReader, work: Callable[[], Awaitable[obje
         steps += 1
         return 0
 
-    raw = await reader.connection.get_raw_connection()
-    assert raw.driver_connection is not None
-    await raw.driver_connection.set_progress_handler(count, 1_000)
+    await reader.ask(lambda reading: reading.driver.set_progress_handler(count, 1_000))
     await work()
     return steps
 

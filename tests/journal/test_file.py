@@ -80,8 +80,7 @@ async def test_a_reader_cannot_write(path: Path) -> None:
         async with read_journal(path) as reader:
             for connection in (reader.connection, journal.reader.connection):
                 with pytest.raises(Exception, match="readonly"):
-                    async with connection.begin():
-                        await connection.exec_driver_sql("DELETE FROM rows")
+                    await connection.run(lambda reading: reading.driver.execute("DELETE FROM rows"))
 
 
 async def test_a_second_opening_says_busy_and_who_holds_the_journal_since_when(path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Endpoint, Event, Journal, Pause, Terms, database
+from batch_resend.journal import Endpoint, Event, Journal, Pause, Terms, connection
 from batch_resend.model import RequestStatus, Ruling, RunState
 from tests.journal.conftest import (
     BASE_URL,
@@ -192,7 +192,7 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
 async def test_a_stream_of_ten_times_the_rows_takes_little_more_memory(
     place: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_PAGE", 200)
+    monkeypatch.setattr(connection, "PAGE", 200)
     peaks = []
     async with opened(place, clock) as journal:
         for rows in (1_000, 10_000):

@@ -1,7 +1,6 @@
 """Before a run starts: what other runs, or an earlier start of it, have settled already."""
 
 import pytest
-from sqlalchemy import text
 
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
@@ -202,14 +201,11 @@ async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
         first = await plan(journal, orders(*many))
         await journal.start(first, Terms(()))
         await journal._writer.transaction(
-            lambda connection: connection.execute(
-                text(
-                    "INSERT INTO attempts"
-                    " (run, request, attempt, start, digest, begun_at, ended_at, ruling)"
-                    " SELECT run, number, 1, 1, digest, :at, :at, 'accepted' FROM requests"
-                    " WHERE run = :run"
-                ),
-                {"at": NOON, "run": first.number},
+            lambda connection: connection.driver.execute(
+                "INSERT INTO attempts"
+                " (run, request, attempt, start, digest, begun_at, ended_at, ruling)"
+                f" SELECT run, number, 1, 1, digest, {NOON}, {NOON}, 'accepted' FROM requests"
+                f" WHERE run = {first.number}"
             )
         )
         run = await settled(journal, *many, 9_999)

@@ -19,6 +19,7 @@ from batch_resend.model import (
     RunState,
     Verdict,
 )
+from batch_resend.results import ProductCount
 from batch_resend.windows import Window
 from tests.journal.conftest import (
     BASE_URL,
@@ -205,6 +206,25 @@ async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do
             ("de", Call.DV_RESEND, None, RequestStatus.SENT, 1),
             (None, Call.DOMAIN_DCV, "eu", RequestStatus.SENT, 1),
         ]
+
+
+async def test_a_run_is_counted_by_product_to_a_bound_with_how_many_there_are(
+    place: Place, clock: Clock
+) -> None:
+    products = ("RapidSSL", 'Straße\0"1"', 'Straße\0"1"', "", "a")
+    rows = [
+        replace(one, kept=(("note", "\0"), ("product", name)) if name else ())
+        for one, name in zip(orders(1, 2, 3, 4, 5), products, strict=True)
+    ]
+    async with opened(place, clock) as journal:
+        run = await plan(journal, [*rows, replace(rows[0], line=7, kept=())])
+        await send(journal, clock, run, {"1": "404", "2": "204", "3": "404", "4": "204"})
+        assert await journal.reader.products(run, 3) == [
+            ProductCount('Straße"1"', 2, 1, 4),
+            ProductCount("RapidSSL", 1, 0, 4),
+            ProductCount("a", 1, 0, 4),
+        ]
+        assert (await journal.reader.products(run, 9))[-1] == ProductCount(None, 1, 1, 4)
 
 
 async def test_rows_not_sent_are_those_of_every_order_neither_sent_nor_skipped(

@@ -3,16 +3,16 @@
 import asyncio
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import pytest
-from sqlalchemy import Connection, event
 
 from batch_resend.errors import JournalError
 from batch_resend.journal import Endpoint, Journal, Recorder, Terms, read_journal
+from batch_resend.journal.connection import Connection
 from batch_resend.model import Attempt, Outcome, PlannedRequest, RequestStatus, Ruling, Run, Verdict
 from tests.journal.conftest import (
     FORM,
@@ -45,30 +45,16 @@ async def running(
         yield journal, run, recorder, await pending(journal.reader, run)
 
 
-@contextmanager
-def statements(journal: Journal) -> Iterator[list[str]]:
-    """Collect what the writing connection's database is told, BEGIN and COMMIT included."""
-    told: list[str] = []
-    connection = journal._writer._connection.connection
-
-    def begun(_: Connection) -> None:
-        told.append("BEGIN")
-
-    def committed(_: Connection) -> None:
-        told.append("COMMIT")
-
-    def executed(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        told.append(statement)
-
-    event.listen(connection, "begin", begun)
-    event.listen(connection, "commit", committed)
-    event.listen(connection, "before_cursor_execute", executed)
+@asynccontextmanager
+async def statements(journal: Journal) -> AsyncIterator[list[str]]:
+    """Collect what the writing connection has SQLite do, BEGIN and COMMIT included."""
+    done: list[str] = []
+    connection = journal._writer._connection
+    await connection.run(lambda writing: writing.driver.set_trace_callback(done.append))
     try:
-        yield told
+        yield done
     finally:
-        event.remove(connection, "begin", begun)
-        event.remove(connection, "commit", committed)
-        event.remove(connection, "before_cursor_execute", executed)
+        await connection.run(lambda writing: writing.driver.set_trace_callback(None))
 
 
 async def begun_at_once(
@@ -119,7 +105,7 @@ async def test_rows_planned_are_on_disk_before_they_are_grouped(path: Path, cloc
 async def test_the_journal_is_kept_so_that_a_commit_survives_a_power_loss(path: Path) -> None:
     def told(connection: Connection) -> list[object]:
         pragmas = ("journal_mode", "synchronous")
-        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas]
+        return [connection.found(f"PRAGMA {name}", ()).value() for name in pragmas]
 
     async with running(path, 1) as (journal, *_):
         assert await journal._writer.transaction(told) == ["wal", 3]  # 3: EXTRA
@@ -127,22 +113,21 @@ async def test_the_journal_is_kept_so_that_a_commit_survives_a_power_loss(path: 
 
 async def test_what_many_tasks_write_at_once_is_few_commits(path: Path) -> None:
     async with running(path, 300) as (journal, _, recorder, planned):
-        with statements(journal) as told:
-            async with anyio.create_task_group() as tasks:
-                for order in planned:
-                    tasks.start_soon(recorder.begin, Attempt(order, 1, NOON))
+        async with statements(journal) as done, anyio.create_task_group() as tasks:
+            for order in planned:
+                tasks.start_soon(recorder.begin, Attempt(order, 1, NOON))
         assert on_disk(path, "SELECT count(*) FROM attempts") == [(300,)]
-        assert 1 <= told.count("COMMIT") <= 10
-        assert told.count("BEGIN") == told.count("COMMIT")
+        assert 1 <= done.count("COMMIT") <= 10
+        assert done.count("BEGIN IMMEDIATE") == done.count("COMMIT")
 
 
 async def test_what_one_task_writes_by_itself_is_a_commit_each(path: Path) -> None:
     """Nothing waits for company: each begin is durable on its own."""
     async with running(path, 5) as (journal, _, recorder, planned):
-        with statements(journal) as told:
+        async with statements(journal) as done:
             for order in planned:
                 await recorder.begin(Attempt(order, 1, NOON))
-        assert told.count("COMMIT") == 5
+        assert done.count("COMMIT") == 5
 
 
 async def test_begins_and_ends_that_wait_together_are_all_carried_out(path: Path) -> None:
@@ -156,15 +141,14 @@ async def test_begins_and_ends_that_wait_together_are_all_carried_out(path: Path
                 outcome = Outcome(order, RequestStatus.SENT, 204) if attempt == 2 else None
                 await recorder.end(made, NOON + 10 + attempt, verdict, outcome)
 
-        with statements(journal) as told:
-            async with anyio.create_task_group() as tasks:
-                for order in planned:
-                    tasks.start_soon(whole, order)
+        async with statements(journal) as done, anyio.create_task_group() as tasks:
+            for order in planned:
+                tasks.start_soon(whole, order)
         tally = await journal.reader.tally(run)
         assert (tally.attempts, tally.retries) == (120, 60)
         assert tally.orders[RequestStatus.SENT] == 60
         assert on_disk(path, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
-        assert told.count("COMMIT") < 60
+        assert done.count("COMMIT") < 60
 
 
 async def test_all_that_waits_is_written_before_the_journal_closes(path: Path) -> None:
@@ -182,14 +166,14 @@ async def test_all_that_waits_is_written_before_the_journal_closes(path: Path) -
 async def no_more_room(journal: Journal) -> None:
     """Let the database grow no more."""
     await journal._writer.transaction(
-        lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        lambda connection: connection.driver.execute("PRAGMA max_page_count = 1")
     )
 
 
 async def no_such_table(journal: Journal) -> None:
     """Take a table away."""
     await journal._writer.transaction(
-        lambda connection: connection.exec_driver_sql("DROP TABLE attempts")
+        lambda connection: connection.driver.execute("DROP TABLE attempts")
     )
 
 
@@ -210,14 +194,14 @@ async def test_a_write_that_fails_fails_for_all_who_wait_and_for_everyone_later(
             assert said in str(error)
             assert str(path) in str(error)
 
-        with statements(journal) as told:
+        async with statements(journal) as done:
             with pytest.raises(JournalError, match=said):
                 await recorder.settle(Outcome(planned[0], RequestStatus.FAILED))
             with pytest.raises(JournalError, match=said):
                 await journal.finish(run, run.state)
             with pytest.raises(JournalError, match=said):
                 await journal.start(run, Terms(WINDOWS))
-        assert told == [], "nothing more is even tried"
+        assert done == [], "nothing more is even tried"
 
 
 async def test_what_was_written_before_a_failure_stays(path: Path) -> None:
@@ -239,14 +223,16 @@ async def test_one_bad_change_takes_back_all_that_was_committed_with_it(path: Pa
         assert on_disk(path, "SELECT count(*) FROM attempts") == [(1,)]
 
 
-async def test_everyone_who_waits_has_an_error_with_a_traceback_of_a_sane_length(
+async def test_everyone_who_waits_has_an_error_of_its_own_with_one_cause_and_a_short_traceback(
     path: Path,
 ) -> None:
     async with running(path, 400) as (journal, _, recorder, planned):
         await no_more_room(journal)
-        for error in await begun_at_once(recorder, planned):
-            assert error is not None
-            assert len(traceback.extract_tb(error.__traceback__)) < 50
+        errors = [error for error in await begun_at_once(recorder, planned) if error is not None]
+        assert len({id(error) for error in errors}) == 400
+        assert max(len(traceback.extract_tb(error.__traceback__)) for error in errors) < 50
+        (cause,) = {error.__cause__ for error in errors}
+        assert isinstance(cause, JournalError)
 
 
 async def test_bulk_work_that_fails_is_a_journal_error_and_leaves_no_half(

@@ -11,9 +11,9 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from batch_resend import notify as posting
 from batch_resend.errors import SettingsError
 from batch_resend.notify import CommandResult, Notifier
-from batch_resend.notify import notifier as posting
 from tests.notify.listener import SECRET, listening
 from tests.report.test_conclusion import summary
 

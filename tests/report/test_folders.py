@@ -121,14 +121,19 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
 
 
 @pytest.mark.asyncio
-async def test_report_zip_has_all_files_of_the_report_as_they_are(tmp_path: Path) -> None:
+async def test_report_zip_has_all_files_of_the_report_and_its_page_links_to_no_other(
+    tmp_path: Path,
+) -> None:
     found, summary = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
     texts = found.texts()
     with ZipFile(BytesIO(texts.pop("report.zip"))) as packed:
         assert packed.testzip() is None
         inside = {name: packed.read(name) for name in packed.namelist()}
-    assert inside == {f"batch-resend-{summary.run_id}/{name}": text for name, text in texts.items()}
-    assert 'href="report.zip"' in texts["report.html"].decode()
+    folder = f"batch-resend-{summary.run_id}/"
+    here, there = texts.pop("report.html").decode(), inside.pop(f"{folder}report.html").decode()
+    assert inside == {f"{folder}{name}": text for name, text in texts.items()}
+    assert set(re.findall(r'href="([^"]+)"', there)) == texts.keys()
+    assert set(re.findall(r'href="([^"]+)"', here)) == texts.keys() | {"report.zip"}
 
 
 async def nights(folder: Path) -> list[str]:
@@ -177,6 +182,43 @@ async def test_the_index_has_each_night_with_its_counts_and_a_link_to_its_page(
     for count in (summary["total"], summary["refused"]):
         assert f">{count}</td>" in row
     assert "needs action" in row
+
+
+@pytest.mark.asyncio
+async def test_the_index_draws_each_day_with_all_its_runs_and_the_days_without_one(
+    tmp_path: Path,
+) -> None:
+    await nights(tmp_path)
+    like = json.loads((tmp_path / "reports" / "a" / "summary.json").read_text())
+    nobody = dict.fromkeys(like["orders"], 0)
+    places = tmp_path / "nights"
+    for name, at, sent, left, more in (
+        ("first", "2027-01-30T23:59:59", 4, 0, {}),
+        ("again", "2027-02-02T01:00:00", 3, 2, {}),
+        ("evening", "2027-02-02T19:00:00", 4000, 1, {}),
+        ("rehearsal", "2027-02-03T02:00:00", 9, 0, {"verdict": "rehearsal"}),
+        ("quiet", "2027-02-04T02:00:00", 0, 0, {}),
+        ("declined", "2027-02-05T02:00:00", 0, 5, {"started_at": None}),
+    ):
+        orders = nobody | {"total": sent + left, "sent": sent, "failed": left}
+        times = {"started_at": f"{at}.000Z", "finished_at": f"{at}.000Z"}
+        put(places / name, **(like | {"orders": orders, "run_id": name} | times | more))
+    write_index(places)
+    page = (places / "index.html").read_text()
+    assert re.findall(r"<title>(\S+): (.*?)</title>\n<rect class=\"(\w+)\"", page) == [
+        ("2027-01-30", "1 run, 4 sent, 0 not", "day"),
+        ("2027-01-31", "no run", "gap"),
+        ("2027-02-01", "no run", "gap"),
+        ("2027-02-02", "2 runs, 4,003 sent, 3 not", "day"),
+        ("2027-02-03", "no run", "gap"),
+        ("2027-02-04", "1 run, 0 sent, 0 not", "day"),
+        ("2027-02-05", "1 run, 0 sent, 5 not", "day"),
+    ]
+    assert re.findall(r'class="beyond"[^>]*>([\d,]+)<', page) == ["4,006"], "it leaves room for 20"
+    heights = [float(height) for height in re.findall(r'height="([\d.]+)"', page)]
+    assert max(heights) == 100
+    newest = re.findall(r'<a href="(\w+)/report.html">', page)
+    assert newest == ["declined", "quiet", "rehearsal", "evening", "again", "first"]
 
 
 @pytest.mark.asyncio

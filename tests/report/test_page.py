@@ -2,13 +2,15 @@
 
 import asyncio
 import html
+import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from batch_resend.intake import ListSource
+from batch_resend.intake import ListSource, Reading
 from batch_resend.journal import Journal, Terms
 from batch_resend.model import (
     Attempt,
@@ -25,7 +27,7 @@ from batch_resend.report import Presentation, make_summary, write_report
 from batch_resend.report.page import MOST_ENTRIES, MOST_OPEN, MOST_ORDERS, make_page
 from batch_resend.visible import visible
 from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
-from tests.report.carried import SCRIPT, carried, two_lists, write_list
+from tests.report.carried import SCRIPT, Report, carried, two_lists, write_list
 
 pytestmark = pytest.mark.asyncio
 MOST_BYTES = 5_000_000
@@ -33,7 +35,7 @@ MOST_BYTES = 5_000_000
 
 def text_of(page: str) -> str:
     """Return what a page says, without its markup, styles and script."""
-    body = page[page.index("<body>") : page.index("<script>")]
+    body = page[page.index("<body>") : page.index("<script>")].replace("<wbr>", "")
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)))
 
 
@@ -62,6 +64,8 @@ async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path)
     assert "1e9,=1+1,x.example,admin@x.example," in text
     assert "refused 1 400 bad_request_format no such field The CA could not read" in text
     assert "failed 1 503 maintenance The CA is not available" in text
+    assert "<code>check " in page, "what is to be typed stands out"
+    assert "`" not in text
 
 
 def text_of_row(row: str) -> str:
@@ -150,6 +154,49 @@ async def test_what_was_not_sent_is_grouped_where_there_is_something_to_see(tmp_
     assert "bank.co.uk 16" in text
     assert "By call" not in text
     assert "By account" not in text
+
+
+_ORDERS = range(100_200_310, 100_200_320)
+
+
+def _csv_with_products(folder: Path) -> str:
+    names = ("RapidSSL", "GeoTrust DV", "GeoTrust DV", "", "x" * 100)
+    rows = (f"{n},{names[n % 5]}" for n in _ORDERS)
+    return write_list(folder, "list.csv", "order_id,Product Name", *rows)
+
+
+def _json_with_products(folder: Path) -> str:
+    names = ("RapidSSL", "GeoTrust DV", "GeoTrust DV", "", "x" * 100)
+    products = ({"name": name, "name_id": f"ssl_dv_{n % 5}"} for n, name in enumerate(names))
+    kinds = list(products)
+    orders = [{"id": n, "status": "pending", "product": kinds[n % 5]} for n in _ORDERS]
+    (folder / "list.json").write_text(json.dumps({"orders": orders}))
+    return str(folder / "list.json")
+
+
+@pytest.mark.parametrize(
+    ("make_list", "shown"),
+    [
+        (_csv_with_products, "GeoTrust DV 4 2 RapidSSL 2 1 {x}... 2 1 none named 2 1"),
+        (
+            _json_with_products,
+            "GeoTrust DV, ssl_dv_1 2 1 GeoTrust DV, ssl_dv_2 2 1 RapidSSL, ssl_dv_0 2 1 "
+            "ssl_dv_3 2 1 {x}... 2 1",
+        ),
+    ],
+    ids=["csv", "json"],
+)
+async def test_orders_are_grouped_by_product_where_their_list_names_it(
+    tmp_path: Path, make_list: Callable[[Path], str], shown: str
+) -> None:
+    script = {str(n): "400" if n < _ORDERS[5] else "204" for n in _ORDERS}
+    source = ListSource(make_list(tmp_path), Reading(any_product=True, all_statuses=True))
+    async with carried(tmp_path, [source], script) as (journal, run):
+        text = text_of(await page_of(journal, run))
+        await write_report(journal.reader, run, tmp_path / "report")
+    table = Report(tmp_path / "report").records("results.csv")
+    assert [row["product"].split(", ")[0] for row in table][:2] == ["RapidSSL", "GeoTrust DV"]
+    assert f"By product Product Orders Sent {shown.format(x='x' * 80)}" in text
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from batch_resend.sending import (
     CA,
     Channel,
     CircuitBreaker,
+    Leave,
     Progress,
     RetryPolicy,
     Sender,
@@ -43,7 +44,12 @@ from batch_resend.windows import Window
 HOUR_S = 3600.0
 JITTER = random.Random()
 LONG_S = 1e9
-FOLLOWS = {"begin": (None, "end"), "call": ("begin",), "answer": ("call",), "end": ("answer",)}
+FOLLOWS = {
+    "begin": (None, "end"),
+    "call": ("begin",),
+    "answer": ("call",),
+    "end": ("answer", "begin"),  # stopped before it left
+}
 
 _FAULTS = {
     "nohost": FaultKind.NO_SUCH_HOST,
@@ -183,7 +189,8 @@ class ScriptedCA(Judged):
     def __post_init__(self) -> None:
         self._start = anyio.current_time()
 
-    async def resend(self, order: Request) -> Reply | Fault:
+    async def resend(self, order: Request, leave: Leave) -> Reply | Fault:
+        leave()
         number = int(order.subject)
         word, _, latency = self._word(number).partition("@")
         self.asked[number] += 1
@@ -197,8 +204,9 @@ class ScriptedCA(Judged):
         self.lines.append(Line(anyio.current_time(), "answer", number, word))
         return answer(word)
 
-    async def get(self, path: str) -> Reply | Fault:
+    async def get(self, path: str, leave: Leave) -> Reply | Fault:
         """Answer a canary."""
+        leave()
         word, _, latency = self._word(0).partition("@")
         self.lines.append(Line(anyio.current_time(), "canary", 0, path))
         await anyio.sleep(self._latency(latency))
@@ -311,7 +319,7 @@ class Rig:
         deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
         with anyio.fail_after(100 * HOUR_S):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.sender.run, _one_by_one(pending), deliver)
+                tasks.start_soon(self.sender.run, one_by_one(pending), deliver)
                 async with outcomes:
                     while hear_at_most is None or len(self.heard) < hear_at_most:
                         try:
@@ -348,7 +356,7 @@ class Rig:
         return told
 
 
-async def _one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
+async def one_by_one(pending: Sequence[PlannedRequest]) -> AsyncIterator[PlannedRequest]:
     for order in pending:
         yield order
 
@@ -381,7 +389,8 @@ def check_the_books(rig: Rig) -> None:
     progress = rig.progress
     assert progress.outcomes == {s: Counter(rig.statuses().values())[s] for s in RequestStatus}
     assert progress.done == len(settled)
-    assert (progress.attempts, progress.in_flight) == (len(rig.noted("call")), 0)
+    assert (progress.attempts, progress.in_flight) == (len(rig.noted("begin")), 0)
+    assert progress.retries == len([line for line in rig.noted("begin") if line.attempt > 1])
     limited = [line for line in rig.noted("end") if line.said is Ruling.RATE_LIMITED]
     assert progress.rate_limited == len(limited)
     assert rig.ca.most_in_flight <= rig.sender.concurrency

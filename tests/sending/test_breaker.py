@@ -256,9 +256,14 @@ async def test_short_pauses_for_one_reason_are_said_now_and_then_and_all_are_in_
     door = await flowing()
     for order in range(30):
         await door.go(order, "429/1")
-    pauses = [r.levelno for r in caplog.records if r.getMessage().startswith("paused: ")]
+    text = "paused: the CA asks for fewer requests (scripted: 429); next try in 1s"
+    pauses = [r.levelno for r in caplog.records if r.getMessage() == text]
     assert len(pauses) == 30
     assert pauses.count(logging.WARNING) == 3, "one in ten seconds, of 30 that last one each"
+    await door.go(0, "204")
+    end = caplog.records[-1]
+    assert end.getMessage() == "the CA takes requests again: sending resumes"
+    assert end.levelno == logging.INFO
 
 
 async def test_pauses_begin_short_again_once_one_got_through() -> None:

@@ -77,7 +77,7 @@ async def play(
         place, asked_so_far = asked_so_far, asked_so_far + 1
         asked = anyio.current_time() - start
         try:
-            async with limiter.slot() as slot:
+            with await limiter.slot() as slot:
                 granted_order.append(place)
                 granted = anyio.current_time() - start
                 await anyio.sleep(request.ended_s)
@@ -248,7 +248,7 @@ async def test_a_run_with_instant_answers_takes_just_the_time_the_windows_dictat
 @both
 async def test_only_the_first_word_of_an_answer_counts(kind: str) -> None:
     async with limiter_of(kind, [Window(2, 10.0)]) as limiter:
-        async with limiter.slot() as slot:
+        with await limiter.slot() as slot:
             slot.end(Fate.ANSWERED)
             await anyio.sleep(5)
             slot.end(Fate.ANSWERED)
@@ -262,17 +262,16 @@ async def test_only_the_first_word_of_an_answer_counts(kind: str) -> None:
 async def test_an_error_in_the_slot_gives_it_back_and_is_passed_on(kind: str) -> None:
     async with limiter_of(kind, [Window(1, 4.0)]) as limiter:
         for expected in (0, 5, 10):
-            with pytest.raises(LostAnswer):
-                async with limiter.slot():
-                    assert anyio.current_time() == expected
-                    await anyio.sleep(1)
-                    raise LostAnswer
+            with pytest.raises(LostAnswer), await limiter.slot():
+                assert anyio.current_time() == expected
+                await anyio.sleep(1)
+                raise LostAnswer
 
 
 @both
 async def test_an_answer_that_never_comes_holds_its_slot_for_good_and_no_other(kind: str) -> None:
     async with limiter_of(kind, [Window(2, 4.0)]) as limiter:
-        async with limiter.slot():
+        with await limiter.slot():
             courses, _ = await play(limiter, [Request(0)] * 5)
         assert [course.granted for course in courses] == [0, 4, 8, 12, 16]
 
@@ -286,13 +285,14 @@ async def leave(
 
     async def wait(name: str, at_most_s: float) -> None:
         with anyio.move_on_after(at_most_s):
-            async with limiter.slot():
+            with await limiter.slot():
                 granted[name] = anyio.current_time() - start
 
-    async with anyio.create_task_group() as tasks, limiter.slot():
-        for name, at_most_s in waiters:
-            tasks.start_soon(wait, name, at_most_s)
-        await anyio.sleep(held_s)
+    async with anyio.create_task_group() as tasks:
+        with await limiter.slot():
+            for name, at_most_s in waiters:
+                tasks.start_soon(wait, name, at_most_s)
+            await anyio.sleep(held_s)
     return granted
 
 
@@ -324,9 +324,9 @@ async def test_who_stops_waiting_takes_no_slot_and_blocks_nobody(
 async def test_a_holder_that_is_cancelled_counts_as_answered_then(kind: str) -> None:
     async with limiter_of(kind, [Window(1, 10.0)]) as limiter:
         with anyio.move_on_after(3):
-            async with limiter.slot():
+            with await limiter.slot():
                 await anyio.sleep_forever()
-        async with limiter.slot():
+        with await limiter.slot():
             assert anyio.current_time() == 13
 
 
@@ -367,7 +367,7 @@ async def test_a_slot_given_up_comes_free_when_its_request_can_no_more_arrive() 
 
 async def test_a_slot_left_without_a_word_counts_as_given_up() -> None:
     limiter = WindowLimiter([Window(1, 10.0)], linger_s=30.0)
-    async with limiter.slot():
+    with await limiter.slot():
         pass
     start = anyio.current_time()
     await play(limiter, [Request(0)])

@@ -1,6 +1,7 @@
 """What the CA answers to a read counts for all that go by its key, as with a mail."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from math import ceil
@@ -10,7 +11,7 @@ import pytest
 
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.model import Fault, Reply, Request
-from batch_resend.sending import Flow, Reader, RetryPolicy, ask_each
+from batch_resend.sending import Flow, Leave, Reader, RetryPolicy, ask_each
 from batch_resend.windows import Window, dictated_time
 from tests.sending.conftest import LONG_S, Judged, Reads, answer, channel_to, crowded
 
@@ -58,10 +59,11 @@ class Reading(Judged):
     def paused_s(self) -> float:
         return self.reader.channel.breaker.paused_s
 
-    async def resend(self, order: Request) -> Reply | Fault:
+    async def resend(self, order: Request, leave: Leave) -> Reply | Fault:
         raise AssertionError("nothing is mailed")
 
-    async def get(self, path: str) -> Reply | Fault:
+    async def get(self, path: str, leave: Leave) -> Reply | Fault:
+        leave()
         self.at.append(anyio.current_time() - self.start)
         self.paths.append(path)
         number = len(self.at)
@@ -102,6 +104,19 @@ async def test_a_time_that_a_429_names_is_waited_for_by_all_reads() -> None:
     reading = Reading("429/64")
     await reading.read(2)
     assert reading.at == [0.0, 64.0, 64.0]
+
+
+async def test_each_read_is_logged_with_what_came_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "batch_resend")
+    reading = Reading("503", "404")
+    with pytest.raises(CallRefused):
+        await reading.reader.fetch("/order/certificate/7")
+    lines = [r for r in caplog.records if r.name == "batch_resend.sending.reader"]
+    of = ("http_status", "error_code", "said")
+    assert [(r.getMessage(), *(vars(r)[name] for name in of)) for r in lines] == [
+        ("read /order/certificate/7", 503, None, "HTTP 503"),
+        ("read /order/certificate/7", 404, "not_found|order", "scripted: 404"),
+    ]
 
 
 @pytest.mark.parametrize("word", ["503", "noconn"])

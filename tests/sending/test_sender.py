@@ -1,15 +1,30 @@
 """Pending orders -> outcomes: each order ends in just one, whatever the CA and the journal do."""
 
+import logging
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_resend.model import RequestStatus, RunState
+from batch_resend.model import Fault, Reply, Request, RequestStatus, Ruling, RunState
+from batch_resend.sending import Leave
+from batch_resend.sending.channel import LEAVES_WITHIN_S
 from batch_resend.windows import Window, dictated_time
-from tests.sending.conftest import LONG_S, Rig, check_the_books, crowded, orders, planned
+from tests.sending.conftest import (
+    HOUR_S,
+    LONG_S,
+    Rig,
+    ScriptedCA,
+    answer,
+    check_the_books,
+    crowded,
+    orders,
+    planned,
+)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 
@@ -159,7 +174,33 @@ async def test_never_more_are_in_flight_than_allowed_and_no_fewer_when_there_is_
     assert rig.elapsed_s() == 11, "one opens, then seven a second"
 
 
-FORTY = [order for order in range(1, 141) if order % 7 in (2, 4)]
+async def test_each_attempt_is_logged_with_what_came_of_it_and_what_comes_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "batch_resend")
+    rig = Rig({1: "503/3 404", 2: "lost"}, max_attempts=2, concurrency=1)
+    german, other = planned(1), planned(2)
+    await rig.carry([replace(german, request=replace(german.request, locale="de")), other])
+    of = ("order_id", "locale", "attempt", "http_status", "error_code", "said")
+    lines = [r for r in caplog.records if r.name == "batch_resend.sending.sender"]
+    of_first, of_second = (
+        [(r.msg, *(vars(r)[name] for name in of)) for r in lines if vars(r)["order_id"] == order]
+        for order in ("1", "2")
+    )
+    no_order, lost = ("not_found|order", "scripted: 404"), ("lost", "scripted: lost")
+    assert of_first == [
+        ("attempt unavailable", "1", "de", 1, 503, None, "HTTP 503"),
+        ("to be tried again", "1", "de", 1, 503, None, "HTTP 503"),
+        ("attempt refused", "1", "de", 2, 404, *no_order),
+    ]
+    assert of_second == [
+        ("attempt in doubt", "2", None, 1, None, *lost),
+        ("to be tried again", "2", None, 1, None, *lost),
+        ("attempt in doubt", "2", None, 2, None, *lost),
+        ("given up: attempts or time used up", "2", None, 2, None, *lost),
+    ]
+    waits = {vars(r)["order_id"]: vars(r)["wait_s"] for r in lines if "wait_s" in vars(r)}
+    assert waits == {"1": 3.0, "2": pytest.approx(0.5, abs=0.5)}
 
 
 async def test_a_failing_order_does_not_keep_the_only_worker_while_all_wait() -> None:
@@ -198,6 +239,46 @@ async def test_a_stop_does_not_wait_for_who_waits(
     assert 1 <= len(rig.noted("call")) <= 3
     assert rig.sender.state is RunState.INTERRUPTED
     check_the_books(rig)
+
+
+class SlowToConnect(ScriptedCA):
+    """Each of its connections takes five seconds to be made."""
+
+    async def resend(self, order: Request, leave: Leave) -> Reply | Fault:
+        await anyio.sleep(5)
+        try:
+            return await super().resend(order, leave)
+        except TimeoutError:
+            return answer("noconn")
+
+
+def _stopped_by_a_person(rig: Rig) -> None:
+    rig.sender.stop(RunState.INTERRUPTED, "a person said so")
+
+
+def _key_refused_elsewhere(rig: Rig) -> None:
+    rig.sender.channel.breaker.stop("the CA refused the API key", is_refused=True)
+
+
+def _asleep(rig: Rig) -> None:
+    """Let the machine have slept: the loop's clock stood still meanwhile."""
+    rig.sender.channel.clock = lambda: anyio.current_time() + LEAVES_WITHIN_S
+
+
+@pytest.mark.parametrize("befalls", [_stopped_by_a_person, _key_refused_elsewhere, _asleep])
+async def test_what_has_no_connection_yet_does_not_leave_any_more(
+    befalls: Callable[[Rig], None],
+) -> None:
+    """It is written down as not sent, and nothing is in doubt."""
+    rig = Rig(ca=lambda lines: SlowToConnect(lines, {}))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rig.carry, orders(1, 1))
+        await anyio.sleep(1)
+        befalls(rig)
+    begun, ended = rig.lines[:2]
+    assert (begun.what, ended.what, ended.said) == ("begin", "end", Ruling.UNAVAILABLE)
+    assert rig.request_of("call") == ([1] if befalls is _asleep else [])
+    assert rig.elapsed_s() <= (1 if befalls is _stopped_by_a_person else 15)
 
 
 async def test_a_stop_before_the_start_sends_nothing() -> None:
@@ -285,14 +366,21 @@ async def test_a_slot_that_a_pause_leaves_unused_is_free_at_once() -> None:
     assert calls == [(0, 1), (0, 2), (8, 2), (9, 3)]
 
 
-async def test_429s_while_our_windows_are_kept_halve_what_is_sent_from_then_on() -> None:
-    rig = Rig(LIMITED, windows=[Window(20, 10.0)], concurrency=4)
+async def test_429s_while_our_windows_are_kept_halve_what_is_sent_from_then_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(LIMITED, windows=[Window(20, 10.0), Window(9_000, HOUR_S)], concurrency=4)
     await rig.carry(orders(1, 100))
     assert set(rig.statuses().values()) == {"sent"}
     limited = max(line.at for line in rig.noted("answer") if line.said == "429")
     after = sorted(line.at for line in rig.noted("call") if line.at > limited)
     assert crowded(after, Window(10, 10.0)) == []
     assert crowded(after, Window(9, 10.0)), "but no less than half"
+    (warning,) = [r.getMessage() for r in caplog.records if r.name.endswith(".channel")]
+    assert warning == (
+        "others use this key, or its limit is lower than configured: from now on 10/10s and "
+        "4500/1h, and more again as time goes by"
+    )
 
 
 async def test_a_single_429_takes_nothing_away_and_only_its_order_waits() -> None:

@@ -129,6 +129,13 @@ async def test_a_key_that_is_revoked_in_the_middle_stops_the_run_and_refuses_no_
     check_the_books(rig)
 
 
+async def test_a_key_that_is_revoked_during_a_pause_is_the_reason_and_not_the_pause() -> None:
+    rig = Rig({2: "429/5 key"}, concurrency=1)
+    await rig.carry(orders(1, 2))
+    assert [line.at for line in rig.noted("call")] == [0, 0, 5]
+    assert (rig.sender.stop_reason or "").startswith(BY_THE_CA)
+
+
 @pytest.mark.parametrize(
     ("word", "says"),
     [

@@ -1,13 +1,14 @@
 """What the simulator answers to calls that only read, as pages and recordings have it."""
 
 import csv
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
 import pytest
 
+from batch_resend.listed import REPORT_COLUMNS
 from batch_resend.simulator import World, WorldOrder
-from batch_resend.simulator.shapes import REPORT_COLUMNS
 from batch_resend.windows import Window
 from tests.simulator.simulated import (
     ENTRY,
@@ -88,7 +89,7 @@ async def test_a_key_that_is_revoked_in_the_middle_is_refused_by_every_call_from
     async with client_of() as client:
         fill(client)
         assert (await client.get("/user/me"))[0] == 200
-        client.simulator.revoke_key()
+        client.simulator.settings = replace(client.simulator.settings, revoke_after=0)
         assert [await client.get(path) for path in READS] == [(403, WRONG_KEY)] * len(READS)
         assert await client.resend() == (403, WRONG_KEY)
         assert client.books.mails == 0

@@ -3,6 +3,9 @@
 python -m tests.worlds --seconds 60
 python -m tests.worlds --seed 4711
 python -m tests.worlds --world FILE    (a world as JSON; - is standard input)
+python -m tests.worlds --known         (are known faults found, put back one at a time?)
+
+Each with --hosts: worlds with several hosts, at a PostgreSQL server.
 """
 
 import argparse
@@ -12,89 +15,123 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.worlds.disk import is_available
-from tests.worlds.explore import Met, explore, smallest, violations
-from tests.worlds.spec import World, draw
+from tests.worlds.explore import ONE_HOST, Explorer, Met, kind_of
+from tests.worlds.hosts_known import HOSTS_KNOWN
+from tests.worlds.hosts_oracle import several_hosts
+from tests.worlds.known import KNOWN, search
 
 SHRINK_S = 60.0
 AT_ONCE = 20  # worlds that a process is given
 
 
+def opened(*, hosts: bool) -> AbstractContextManager[Explorer[Any]]:
+    """Return what explores worlds of one host, or of several."""
+    return several_hosts() if hosts else nullcontext(ONE_HOST)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.worlds")
+    parser.add_argument("--hosts", action="store_true", help="worlds with several hosts")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", default="", help="run the world of this seed alone")
     parser.add_argument("--world", default="", help="run the world of this file alone")
     parser.add_argument("--first", default="", help="begin with this seed, a number, and count on")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="one a core")
     parser.add_argument("--stop", action="store_true", help="stop at the first violation")
+    parser.add_argument("--known", nargs="*", help="search for these known faults; for all of them")
     given = parser.parse_args()
-    if given.world:
-        text = sys.stdin.read() if given.world == "-" else Path(given.world).read_text()
-        return _show(World.from_json(text), shrinks=False)
-    if given.seed:
-        return _show(draw(given.seed), shrinks=True)
-    first = int(given.first or random.randrange(10**9))
-    return _explore(given.seconds, first, given.processes, stop=given.stop)
+    if given.known is None and not (given.world or given.seed):
+        first = int(given.first or random.randrange(10**9))
+        return _explore(given.seconds, first, given.processes, hosts=given.hosts, stop=given.stop)
+    with opened(hosts=given.hosts) as explorer:
+        if given.known is not None:
+            return _search(explorer, given.known, given.seconds, hosts=given.hosts)
+        if given.world:
+            text = sys.stdin.read() if given.world == "-" else Path(given.world).read_text()
+            return _show(explorer, explorer.read(text), shrinks=False)
+        return _show(explorer, explorer.draw(given.seed), shrinks=True)
 
 
-def _explore(seconds: float, first: int, processes: int, *, stop: bool) -> int:
-    if not is_available():
+def _search(explorer: Explorer[Any], names: Sequence[str], seconds: float, *, hosts: bool) -> int:
+    known, missed = HOSTS_KNOWN if hosts else KNOWN, 0
+    for name in names or known:
+        fault = known[name]()
+        worlds, took_s, found = search(explorer, fault, seconds)
+        missed += not found
+        verdict = found[0] if found else "not found" if fault.is_reached else "NEVER REACHED"
+        print(f"{name:38} {worlds:5} worlds {took_s:6.1f} s  {verdict}", flush=True)
+    return 1 if missed else 0
+
+
+def explore(seeds: range, *, hosts: bool) -> tuple[Met, dict[int, list[str]]]:
+    """Run worlds in a process of its own."""
+    with opened(hosts=hosts) as explorer:
+        return explorer.explore(seeds)
+
+
+def _explore(seconds: float, first: int, processes: int, *, hosts: bool, stop: bool) -> int:
+    if not is_available() and not hosts:
         print("SQLite is built into this Python: no write fails, and a power loss is a kill")
     began, met, kinds = time.monotonic(), Met(), Counter[str]()
-    parts = (range(at, at + AT_ONCE) for at in itertools.count(first, AT_ONCE))
-    with ProcessPoolExecutor(processes) as pool:
-        running = {pool.submit(explore, next(parts)) for _ in range(processes)}
+    # Those of several hosts begin with making a server.
+    at_once = AT_ONCE * (2 if hosts else 1)
+    parts = (range(at, at + at_once) for at in itertools.count(first, at_once))
+    run = partial(explore, hosts=hosts)
+    with ProcessPoolExecutor(processes) as pool, opened(hosts=hosts) as explorer:
+        running = {pool.submit(run, next(parts)) for _ in range(processes)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for part in done:
                 part_met, found = part.result()
                 met.add(part_met)
                 for seed, wrong in found.items():
-                    _note(seed, wrong, kinds)
+                    _note(explorer, seed, wrong, kinds)
             is_over = time.monotonic() - began >= seconds or (stop and kinds)
             while len(running) < processes and not is_over:
-                running.add(pool.submit(explore, next(parts)))
+                running.add(pool.submit(run, next(parts)))
     took_s = time.monotonic() - began
     print(
         f"{met.worlds} worlds in {took_s:.0f} s, {60 * met.worlds / took_s:.0f} a minute by "
         f"{processes}, from {first} on"
     )
-    print("\n".join(met.table()))
-    print("starts: " + ", ".join(f"{how} {count}" for how, count in met.starts.items()))
-    print("blows: " + ", ".join(f"{blow} {count}" for blow, count in sorted(met.blows.items())))
-    if missing := met.missing():
+    print("\n".join(met.lines(explorer.states)))
+    if missing := list(met.missing(explorer.states)):
         print("never met:\n  " + "\n  ".join(missing))
     print(f"violations: {dict(kinds) or 'none'}")
     return 1 if kinds else 0
 
 
-def _note(seed: int, found: list[str], kinds: Counter[str]) -> None:
+def _note(explorer: Explorer[Any], seed: int, found: list[str], kinds: Counter[str]) -> None:
     """Print a violation; the first one of a kind with the shortest world that shows it."""
-    kind = found[0].partition(":")[0]
+    kind = kind_of(found)
     kinds[kind] += 1
     print(f"SEED={seed} {found[0]}", flush=True)
     if kinds[kind] == 1:
-        _print_smallest(draw(str(seed)), found)
+        _print_smallest(explorer, explorer.draw(str(seed)), found)
 
 
-def _show(world: World, *, shrinks: bool) -> int:
-    found = violations(world)
+def _show(explorer: Explorer[Any], world: Any, *, shrinks: bool) -> int:
+    found = explorer.violations(world)
     print("\n".join(found) or "nothing is wrong in this world")
     if found and shrinks:
-        _print_smallest(world, found)
+        _print_smallest(explorer, world, found)
     return 1 if found else 0
 
 
-def _print_smallest(world: World, found: list[str]) -> None:
+def _print_smallest(explorer: Explorer[Any], world: Any, found: list[str]) -> None:
     print("\n".join(found[:5]))
-    shortest = smallest(world, found, SHRINK_S)
-    print("the shortest world that shows it (make worlds WORLD=FILE runs it again):")
+    shortest = explorer.smallest(world, found, SHRINK_S)
+    print(f"the shortest world that shows it ({explorer.command} WORLD=FILE runs it again):")
     print(shortest.as_json())
-    print("\n".join(violations(shortest)[:5]), flush=True)
+    print("\n".join(explorer.violations(shortest)[:5]), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Literal
 
 from tests.cli.raw_service import WRONG_KEY
 from tests.worlds import replies
-from tests.worlds.loop import Outside
+from tests.worlds.loop import TURN_S, Outside
 from tests.worlds.network import SECURING_S, Connection
-from tests.worlds.spec import OF_CONNECTIONS, STANDING_STILL, Kind, Trouble, World
+from tests.worlds.spec import OF_CONNECTIONS, Kind, Trouble, World
 
 FIRST_ORDER = 100_000_001
 KEYS = ("first-key-of-a-world", "second-key-of-a-world")
@@ -83,6 +84,11 @@ class Visit:
     def is_429(self) -> bool:
         """Whether its answer asks for fewer requests."""
         return self.answer == replies.TOO_MANY
+
+    @property
+    def refuses(self) -> bool:
+        """Whether its answer is the CA's no to its order."""
+        return self.answer in replies.REFUSALS
 
     @property
     def says_key_is_refused(self) -> bool:
@@ -155,6 +161,7 @@ class ModelCA:
 
     def __post_init__(self) -> None:
         self._chances = 0
+        self._resolved = (-inf, 0.0)  # when a name was found last, and how long that took
         self._lines: dict[Connection, _Line] = {}
 
     # --- the weather ------------------------------------------------------------------------
@@ -182,7 +189,9 @@ class ModelCA:
         dice = self._dice()
         kind = self._trouble(dice, (Kind.NO_ANSWER_OF_DNS, Kind.UNKNOWN_NAME))
         found = {Kind.NO_ANSWER_OF_DNS: None, Kind.UNKNOWN_NAME: False}
-        return self._latency_s(dice), found[kind] if kind else True
+        took_s = self._latency_s(dice)
+        self._resolved = self.outside.now + took_s, took_s
+        return took_s, found[kind] if kind else True
 
     def connecting(self) -> tuple[float, OSError | None]:
         dice = self._dice()
@@ -190,9 +199,11 @@ class ModelCA:
         if kind is Kind.CONNECT_LATE:
             timeout_s = self.world.timeout_s
             most_s = timeout_s * dice.uniform(0.3, 0.9)
-            # TLS takes its time, too; what the name took is known for a while.
-            just_s = timeout_s - SECURING_S - dice.choice((1e-3, 1e-4, 3e-5, 2e-5, 1e-5, 0.0))
-            return dice.choice((most_s, just_s)), None
+            # A name takes its time once, and TLS each time.
+            resolved_at, took_s = self._resolved
+            named_s = took_s if self.outside.now - resolved_at < TURN_S * 10 else 0.0
+            just_s = timeout_s - named_s - SECURING_S
+            return dice.choice((most_s, just_s - dice.uniform(0.0, 5e-5))), None
         if kind is Kind.CONNECT_HANGS:
             return 130.0, TimeoutError(110, "Connection timed out")
         refused = ConnectionRefusedError(111, "Connection refused") if kind else None
@@ -242,11 +253,10 @@ class ModelCA:
             return
         travels_s = self._latency_s(dice)
         if kind is Kind.ARRIVES_LATE:
-            # The program takes it to arrive within its timeout again once it was given up, which is
-            # up to a timeout after the call began: before its connection, and a freeze, if any.
-            strikes = [strike for start in self.world.starts for strike in start.strikes]
-            stood_still = any(strike.blow in STANDING_STILL for strike in strikes)
-            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if stood_still else 1.6)
+            # The program takes it to arrive within its timeout once it was given up: that is a
+            # timeout after the call began, or as soon as something strikes its process.
+            is_struck = any(start.strikes for start in self.world.starts)
+            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if is_struck else 1.6)
         self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
     def _arrive(self, line: _Line, visit: Visit, dice: random.Random) -> None:

@@ -15,7 +15,6 @@ Not real: a restart of the server ends all connections, and refuses new ones for
 not end the server. What is committed would be there afterwards in any case.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -281,57 +280,34 @@ def asked_in_the_world(database: WorldDatabase) -> Iterator[None]:
         thread = getcurrent()
         assert isinstance(thread, Thread)
         _refuse_the_dead(thread.loop)
-        if _is_done_at_once(gen, connection):
+        if _is_done_at_once(gen):
             return psycopg.waiting.wait(gen, -1)
         database.ask(thread.loop, connection, gen, thread.resume)
         return thread.wait()
-
-    async def in_loop(gen: Any, connection: Any = None) -> Any:
-        loop: Any = asyncio.get_running_loop()
-        _refuse_the_dead(loop)
-        if _is_done_at_once(gen, connection):
-            return psycopg.waiting.wait(gen, -1)
-        future = loop.create_future()
-        database.ask(loop, connection, gen, lambda *came: loop.notify(_settle, future, *came))
-        return await future
 
     def of_world() -> bool:
         return isinstance(getcurrent(), Thread)
 
     real_wait, real_close = psycopg.Connection.wait, psycopg.Connection.close
     real_wait_conn = psycopg.waiting.wait_conn
-    real_async_close = psycopg.AsyncConnection.close
 
     def wait(own: Any, gen: Any, *rest: Any, **options: Any) -> Any:
         if not of_world():
             return real_wait(own, gen, *rest, **options)
         return in_thread(gen, own)
 
-    async def async_wait(own: Any, gen: Any, *_: Any, **__: Any) -> Any:
-        return await in_loop(gen, own)
-
     def wait_conn(gen: Any, *rest: Any, **options: Any) -> Any:
         return in_thread(gen) if of_world() else real_wait_conn(gen, *rest, **options)
-
-    async def wait_conn_async(gen: Any, *_: Any, **__: Any) -> Any:
-        return await in_loop(gen)
 
     def close(own: Any) -> None:
         if database.close(own):
             real_close(own)
 
-    async def async_close(own: Any) -> None:
-        if database.close(own):
-            await real_async_close(own)
-
     with ExitStack() as stack:
         for owner, name, instead in (
             (psycopg.Connection, "wait", wait),
             (psycopg.Connection, "close", close),
-            (psycopg.AsyncConnection, "wait", async_wait),
-            (psycopg.AsyncConnection, "close", async_close),
             (psycopg.waiting, "wait_conn", wait_conn),
-            (psycopg.waiting, "wait_conn_async", wait_conn_async),
         ):
             stack.enter_context(mock.patch.object(owner, name, instead))
         yield
@@ -342,22 +318,12 @@ def _is_idle(connection: Any) -> bool:
     return bool(connection.pgconn.transaction_status == TransactionStatus.IDLE)
 
 
-def _is_done_at_once(gen: Any, connection: Any) -> bool:
+def _is_done_at_once(gen: Any) -> bool:
     """Whether something does not come to the server at all."""
     name = getattr(gen, "__name__", "")
-    ends = name in ("_commit_gen", "_rollback_gen")
-    return (ends and _is_idle(connection)) or (name.startswith("_set_") and name.endswith("_gen"))
+    return name.startswith("_set_") and name.endswith("_gen")
 
 
 def _refuse_the_dead(loop: Any) -> None:
     if loop.is_dead:
         raise psycopg.OperationalError(_GONE)
-
-
-def _settle(future: "asyncio.Future[Any]", made: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(made)

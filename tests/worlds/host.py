@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp.connector
-import aiosqlite.core
 import anyio._backends._asyncio as anyio_tasks
 import anyio.to_thread
 from filelock import FileLock
-from sqlalchemy import CursorResult, Engine
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
-from sqlalchemy.util import LRUCache
 
 from batch_resend.journal import journal_file, sqlite
 from tests.worlds.ca import Client, ModelCA
 from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
-from tests.worlds.loop import Killed, LoopQueue, LoopThread, Outside, WorldLoop
+from tests.worlds.loop import Killed, Outside, WorldLoop
 from tests.worlds.network import Network
 from tests.worlds.spec import Blow, On, Strike
 
@@ -57,6 +53,7 @@ class Host:
     on_second_process: Callable[[], None] = lambda: None
     struck: list[Strike] = field(default_factory=list)
     stands_still: bool = False  # while another one runs
+    woke_at: list[float] = field(default_factory=list)
 
     def run(self, job: Callable[[], Awaitable[None]]) -> Blow | None:
         """Run a process to its end; return what ended it, or None: it ended by itself.
@@ -169,6 +166,7 @@ class Host:
             self.on_second_process()
             self.stands_still = False
         else:
+            self.woke_at.append(self.outside.now + strike.for_s)
             self.outside.freeze(strike.for_s, suspend=strike.blow is Blow.SUSPEND)
 
 
@@ -202,8 +200,6 @@ def in_the_world(seed: str, outside: Outside) -> Iterator[None]:
     random.seed(f"{seed}/libraries")
     dice = random.Random(f"{seed}/secrets")
     with _replaced(
-        (aiosqlite.core, "Thread", LoopThread),
-        (aiosqlite.core, "SimpleQueue", LoopQueue),
         (anyio.to_thread, "run_sync", _in_a_thread),
         (anyio_tasks, "set", _InOrder),
         (aiohttp.connector, "set", _InOrder),
@@ -211,42 +207,12 @@ def in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         (journal_file, "_held", set()),  # each process has its own
         (sqlite, "FileLock", _at_once),
         (aiohttp.connector, "monotonic", lambda: outside.now),
-        (Engine, "__init__", _with_shared_statements),
-        (CursorResult, "_init_metadata", _with_columns_as_before),
-        (SQLiteDialect, "__eq__", _is_of_same_kind),
-        (SQLiteDialect, "__hash__", lambda dialect: hash(type(dialect))),
         (secrets, "token_hex", lambda size=8: dice.randbytes(size).hex()),
     ):
         try:
             yield
         finally:
             random.setstate(state)
-
-
-# Every process makes engines of its own, and would compile the same statements again: that takes
-# half of the time of a world.
-_STATEMENTS: Any = LRUCache(2_000)
-_make_engine = Engine.__init__
-
-
-def _with_shared_statements(engine: Any, *args: Any, **options: Any) -> None:
-    _make_engine(engine, *args, **options)
-    engine._compiled_cache = _STATEMENTS
-
-
-_init_metadata = CursorResult._init_metadata
-
-
-def _with_columns_as_before(result: Any, context: Any, description: Any) -> Any:
-    """Look at the columns of a statement once: SQLAlchemy does each time, where one is a text."""
-    metadata = _init_metadata(result, context, description)
-    if context.compiled is not None:
-        context.compiled._cached_metadata = metadata
-    return metadata
-
-
-def _is_of_same_kind(one: object, other: object) -> bool:
-    return type(one) is type(other)
 
 
 class _InOrder(dict[Any, None]):

@@ -123,7 +123,7 @@ def _start(chance: random.Random, role: Role, orders: int, *, first: bool) -> St
 
 
 def _strike(chance: random.Random, role: Role, orders: int) -> Strike:
-    strike = draw_strike(chance, orders)
+    strike = draw_strike(chance, orders, 5.0)
     blow = chance.choice(_BLOWS)
     on = chance.choice((On.TURN, On.ARRIVAL, On.ARRIVAL, On.ANSWER, On.WORK))
     count = strike.count if on is On.WORK else chance.randint(1, 1 + orders // 2)

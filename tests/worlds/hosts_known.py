@@ -1,32 +1,26 @@
 """Do worlds with several hosts find faults of what hosts share? Each is put back alone.
 
-    python -m tests.worlds.hosts_known [NAME ...] [--seconds 600]
+    python -m tests.worlds --hosts --known [NAME ...] --seconds 600
 
-As `known.py` does it for one host: the table says how many worlds and seconds each took.
+As `known.py` does it for one host. The seconds are without those of the server.
 """
 
-import argparse
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import Connection
-
 from batch_resend import channels
-from batch_resend.cluster import leases, postgres, slots
+from batch_resend.cluster import leases, postgres
 from batch_resend.cluster.limiter import SharedLimiter
+from batch_resend.cluster.postgres import PostgresConnection
 from batch_resend.cluster.slots import Bounds, DatabaseTime
-from batch_resend.journal import database, journal, statements
+from batch_resend.journal import journal, statements
+from batch_resend.journal.connection import Connection
+from batch_resend.sending import channel
 from batch_resend.windows import Fate
-from tests.postgres import postgres_server
-from tests.worlds.hosts import draw_hosts
-from tests.worlds.hosts_explore import violations
-from tests.worlds.known import KNOWN, Fault
-from tests.worlds.server import PreparedServer, prepared
+from tests.worlds.known import KNOWN, Fault, read_again
 
 # --- rate limits ----------------------------------------------------------------------------------
 
@@ -50,7 +44,7 @@ def _each_host_by_itself() -> Fault:
 
 def _share_forgotten_at_a_restart() -> Fault:
     def enter(real: Any, own: Any, connection: Connection, *given: Any) -> Any:
-        connection.exec_driver_sql("UPDATE keys SET share = 1")
+        connection.driver.execute("UPDATE keys SET share = 1")
         return real(own, connection, *given)
 
     return Fault().function(postgres.PostgresBackend, "enter", enter)
@@ -88,12 +82,8 @@ def _what_died_meanwhile_is_forgotten() -> Fault:
 @contextmanager
 def _nobody_lives() -> Iterator[None]:
     words = dict(statements._WORDS["postgresql"], living="(SELECT 0)")
-    with mock.patch.dict(statements._WORDS, {"postgresql": words}):
-        for cached in (statements.statement, statements._as_the_driver_has_it):
-            cached.cache_clear()
+    with mock.patch.dict(statements._WORDS, {"postgresql": words}), read_again():
         yield
-    for cached in (statements.statement, statements._as_the_driver_has_it):
-        cached.cache_clear()
 
 
 def _others_taken_for_dead() -> Fault:
@@ -104,7 +94,7 @@ def _others_taken_for_dead() -> Fault:
 
 def _writes_without_its_session() -> Fault:
     is_lost = property(lambda _: False)
-    return Fault().value(database.WritingConnection, "is_lost", is_lost)
+    return Fault().value(PostgresConnection, "is_lost", is_lost)
 
 
 HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {
@@ -152,43 +142,7 @@ HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {
     "writes without its session": _writes_without_its_session,
     "attempt written after the request": KNOWN["attempt written after the request"],
     "cooldown forgotten": KNOWN["cooldown forgotten"],
+    "what a host that slept has begun leaves": lambda: Fault().value(
+        channel, "LEAVES_WITHIN_S", inf
+    ),
 }
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.worlds.hosts_known")
-    parser.add_argument("names", nargs="*", help="which; all by default")
-    parser.add_argument("--seconds", type=float, default=600.0, help="for each")
-    given = parser.parse_args()
-    missed = 0
-    with postgres_server() as made, prepared(made.database) as server:
-        for name, make in HOSTS_KNOWN.items():
-            if given.names and name not in given.names:
-                continue
-            worlds, took_s, found = search(make(), server, given.seconds)
-            missed += not found
-            verdict = found[0] if found else "not found"
-            sys.stdout.write(f"{name:38} {worlds:5} worlds {took_s:6.1f} s  {verdict}\n")
-            sys.stdout.flush()
-    return 1 if missed else 0
-
-
-def search(
-    fault: Fault, server: PreparedServer, seconds: float, most: float = inf
-) -> tuple[int, float, list[str]]:
-    """Return how many worlds and seconds it took, and what was found."""
-    began, worlds = time.monotonic(), 0
-    while time.monotonic() - began < seconds and worlds < most:
-        worlds += 1
-        world = draw_hosts(f"known {worlds}")
-        with fault.put_back():
-            server.define(slots.define_take_slots)
-            found = violations(world, server)
-        server.define(slots.define_take_slots)
-        if found and not violations(world, server):  # and not what is there without the fault
-            return worlds, time.monotonic() - began, found
-    return worlds, time.monotonic() - began, []
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,7 +16,6 @@ import itertools
 import random
 import selectors
 import socket
-import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from contextvars import Context
@@ -250,75 +249,3 @@ def _settle(future: "asyncio.Future[Any]", made: Any, error: Any) -> None:
         future.set_exception(error)
     else:
         future.set_result(made)
-
-
-class LoopThread:
-    """In the place of the thread that aiosqlite starts for a connection."""
-
-    daemon = True
-
-    def __init__(self, target: object, args: "tuple[LoopQueue]") -> None:
-        self._queue = args[0]
-
-    def start(self) -> None:
-        """Begin with what has been put into the queue."""
-        self._queue.begin()
-
-    def is_alive(self) -> bool:
-        return False
-
-
-# What a reading connection does between its statements touches no file, and nobody waits for it.
-_AT_ONCE = frozenset(("cursor", "fetchall", "fetchmany", "fetchone", "close", "commit"))
-
-
-class LoopQueue:
-    """In the place of the queue that aiosqlite's thread takes its work from.
-
-    Only what asks the database takes time: to make a step of the world of each of the seven calls
-    of one query would take most of a world's time, and tell nothing.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: list[Any] = []
-        self._begun = False
-        self._under_way = 0
-
-    def begin(self) -> None:
-        self._begun = True
-        for item in self._waiting:
-            self.put_nowait(item)
-
-    def put_nowait(self, item: "tuple[asyncio.Future[Any] | None, Callable[[], Any]]") -> None:
-        if not self._begun:
-            self._waiting.append(item)
-            return
-        future, function = item
-        if future is not None and not self._under_way and _is_done_at_once(function):
-            _carry_out(future, function)
-            return
-        loop = asyncio.get_running_loop() if future is None else future.get_loop()
-        assert isinstance(loop, WorldLoop)
-        self._under_way += 1
-
-        def report(made: Any, error: Any) -> None:
-            self._under_way -= 1
-            if future is not None:
-                _settle(future, made, error)
-
-        loop.work(self, function, report)
-
-
-def _is_done_at_once(function: Any) -> bool:
-    call = getattr(function, "func", None)  # of a partial; how a connection is opened is none
-    name = getattr(call, "__name__", "")
-    if isinstance(getattr(call, "__self__", None), sqlite3.Connection) and name == "close":
-        return False
-    return name in _AT_ONCE or (name == "execute" and function.args[0] == "BEGIN")
-
-
-def _carry_out(future: "asyncio.Future[Any]", function: Callable[[], Any]) -> None:
-    try:
-        future.set_result(function())
-    except Exception as error:
-        future.set_exception(error)

@@ -26,6 +26,8 @@ INSTEAD = {
     Kind.KEY_REVOKED: WRONG_KEY,
 }
 
+REFUSALS = frozenset((NO_MORE, NO_SUCH_ORDER, INSTEAD[Kind.ERRORS_IN_200]))  # of an order
+
 _INFO = re.compile(r"/order/certificate/(\d+)(/validation)?")
 _LIST = re.compile(r"/order/certificate\?filters%5Bstatus%5D=(\w+)&.*limit=(\d+)&offset=(\d+)")
 _PRODUCT = {"name_id": "ssl_dv_geotrust_flex", "type": "dv_ssl_certificate"}

@@ -2,9 +2,10 @@
 
 import gc
 import random
+import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Process:
     struck: tuple[str, ...] = ()
     interrupted_at: float | None = None
     cancelled_at: float | None = None
+    woke_at: list[float] = field(default_factory=list)  # when it had stood still
     is_second: bool = False  # began while another one stood still
     shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
     shares_at: float = 0.0  # when it had sent
@@ -76,10 +78,21 @@ class History:
     results: dict[str, list[RequestResult]] = field(default_factory=dict)  # by run
     ended: bool = False  # healthy: every order has what it can have
     asked_for: set[Asked] = field(default_factory=set)  # by lists as they were written
+    # As the journal has them at the end: the order, when it began, and ended.
+    attempts: list[tuple[str, float, float | None]] = field(default_factory=list)
 
     def processes_of(self, run: str) -> set[int]:
         """Return the numbers of the processes that have sent of a run; none: nobody can say."""
         return {p.number for p in self.processes if p.run is not None and p.run.id == run}
+
+    def met(self) -> Iterator[tuple[str, Hashable]]:
+        """Yield what it has met, each with what that is one of."""
+        policy = "hold" if self.world.hold else "retry"
+        for kind, state in self.ca.met:
+            yield "troubles", (kind, state, policy)
+        for process in self.processes:
+            yield "starts", process.start.how
+            yield from (("blows", blow) for blow in process.struck)
 
     def trace(self) -> list[object]:
         """Return what is the same whenever a world is run again."""
@@ -124,6 +137,7 @@ class WorldRun:
                 if self._is_whole(process):
                     self.history.ended = True
                     break
+        self.history.attempts = _attempts_in(self._on_disk / "journal.db")
         return self.history
 
     # --- one process ------------------------------------------------------------------------
@@ -333,6 +347,19 @@ class WorldRun:
         sick = {str(FIRST_ORDER + number) for number in self.world.sick}
         results = self.history.results[process.run.id]
         return all(one.result.status in good or one.order.subject in sick for one in results)
+
+
+def _attempts_in(journal: Path) -> list[tuple[str, float, float | None]]:
+    """Return the attempts that a journal has, read as a file; of none that can be read, none."""
+    with closing(sqlite3.connect(journal)) as connection, suppress(sqlite3.OperationalError):
+        return connection.execute(_ATTEMPTS).fetchall()
+    return []
+
+
+_ATTEMPTS = """
+    SELECT requests.order_id, attempts.begun_at, attempts.ended_at FROM attempts
+    JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+"""
 
 
 def _share_of(sending: RunHandle) -> float | None:

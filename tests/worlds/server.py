@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import psycopg.waiting
 from psycopg.pq import ConnStatus
 
+from batch_resend.cluster.postgres import PostgresConnection
 from batch_resend.folders import Database
 from batch_resend.journal import open_journal
 
@@ -63,6 +63,7 @@ class Question:
             self.made = done.value
         except psycopg.Error as error:
             self.error = error
+            self.abandon()  # it may be the connection that is gone, while this waits for more
         return True
 
     def _note(self, wanted: Any) -> None:
@@ -70,6 +71,11 @@ class Question:
             self.socket, self.wanted = wanted
         else:
             self.socket, self.wanted = self.connection.pgconn.socket, wanted
+
+    def abandon(self) -> None:
+        """Have it end without an answer."""
+        with suppress(psycopg.Error):  # in a pipeline, it would read what is left
+            self.gen.close()
 
     def lose_answer(self) -> None:
         """Have the connection be broken, which the server has ended, and the answer be lost."""
@@ -123,9 +129,7 @@ class PreparedServer:
 
     def define(self, define: Callable[[Any], None]) -> None:
         """Have a function of the database be as the program has it now."""
-        dialect = SimpleNamespace(name="postgresql")
-        execute = self._control.execute
-        define(SimpleNamespace(dialect=dialect, exec_driver_sql=execute))
+        define(PostgresConnection(self._control))
 
     def empty(self) -> None:
         """Forget the world before."""

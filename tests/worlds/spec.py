@@ -8,6 +8,8 @@ from math import inf
 
 from pydantic import TypeAdapter
 
+from batch_resend.windows import dictated_time, parse_windows
+
 SHORTEST_WAIT_S = 1.0
 
 
@@ -156,57 +158,67 @@ class World:
 _WORLD = TypeAdapter(World)
 
 
-# Each a different tightness; a run of a few dozen orders meets each of them.
-_WINDOWS = (
-    ("1000/3m", "100/5s"),
-    ("10/1m", "4/5s"),
-    ("6/10s",),
-    ("3/2s", "20/1m"),
-    ("1/3s",),
-    ("none",),
-)
-_HOWS = (*How, How.SAME, How.SAME, How.RESUME)  # these meet what was cut off
-# Small worlds tell as much, and are many more in a minute; some things need a crowd.
-_ORDERS = (1, 2, 2, 3, 3, 3, 5, 5, 5, 8, 8, 13, 13, 21, 34)
 # These strike connections; the others, single requests.
 OF_CONNECTIONS = frozenset(tuple(Kind)[: tuple(Kind).index(Kind.LOST_ON_THE_WAY)])
-_OF_ONE_ANSWER = tuple(kind for kind in Kind if kind not in OF_CONNECTIONS)
+# Whose trouble it is: one of them is drawn, and then a kind of it. Of connections a run makes few.
+_WHOSE = (
+    (*sorted(OF_CONNECTIONS), Kind.CONNECT_LATE),
+    (
+        Kind.LOST_ON_THE_WAY, Kind.RESET_BEFORE, Kind.ARRIVES_LATE, Kind.RESET_AFTER,
+        Kind.CLOSED_AFTER, Kind.SILENT_AFTER,
+    ),
+    (
+        Kind.ANSWER_CUT, Kind.ANSWER_LATE, Kind.ANSWER_SLOW, Kind.ANSWER_IN_PIECES, Kind.GARBAGE,
+        Kind.EXTRA_BYTES, Kind.STALE_CONNECTION,
+    ),
+    (
+        Kind.RATE_LIMITED, Kind.RATE_LIMITED, Kind.ERROR_500, Kind.MAINTENANCE,
+        Kind.ERRORS_IN_200, Kind.KEY_REVOKED,
+    ),
+    (Kind.GATEWAY_504, Kind.CDN_PAGE, Kind.PAGE_200, Kind.REDIRECTED),
+)  # fmt: skip
+_HOWS = (*How, How.SAME, How.SAME, How.RESUME)  # these meet what was cut off
+BLOWS = (*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE)
+# Small worlds tell as much, and are many more in a minute; some things need a crowd.
+_ORDERS = (1, 2, 2, 3, 3, 3, 5, 5, 5, 8, 8, 13, 13, 21, 34)
 
 
 def draw(seed: str) -> World:
-    """Return the world of a seed."""
-    world, chance = _drawn(seed), random.Random(f"{seed}/meeting")
-    if not world.troubles or chance.random() >= _MEETINGS:
-        return world
-    return chance.choice((_crowded_by_the_late, _cut_off_and_set_back))(world, chance)
+    """Return the world of a seed.
 
-
-def _drawn(seed: str) -> World:
+    A world has a few kinds of trouble, of blows and of clocks, not some of each: so the same things
+    meet again and again, in many combinations ("Swarm testing", Groce and others, 2012). How tight
+    the windows are goes by the number of orders, and times by how long a run then lasts: what falls
+    before or behind a run tells nothing.
+    """
     chance = random.Random(f"{seed}/spec")
     orders = chance.choice(_ORDERS)
+    windows = _windows(chance, orders)
     timeout_s = chance.choice((2.0, 5.0, 30.0))
     fast, slow = sorted(chance.choice((0.001, 0.01, 0.1, 0.15 * timeout_s)) for _ in "12")
+    concurrency = chance.choice((1, 2, 8, 32))
     is_calm = chance.random() < 0.05
-    troubles = () if is_calm else tuple(
-        _trouble(chance) for _ in range(chance.choice((0, 1, 1, 2, 3, 5)))
-    )  # fmt: skip
-    sick = (chance.randrange(orders),) if not is_calm and chance.random() < 0.1 else ()
+    longest_s = max((window.period_s for window in parse_windows(windows)), default=0.0)
+    lasts_s = dictated_time(orders, parse_windows(windows))
+    lasts_s += 0.3 + 4 * slow * (1 + orders / concurrency)
+    sick = (chance.randrange(orders),) if not is_calm and chance.random() < 0.15 else ()
+    starts = _starts(chance, orders, timeout_s, calm=is_calm)
+    troubles = () if is_calm else _troubles(chance, starts, lasts_s)
     if sick and chance.random() < 0.5:
         troubles = (_outage(chance), *troubles)  # from which the others have to recover
-    count = 1 if is_calm else chance.choice((1, 1, 1, 2, 2, 3, 4))
-    starts = [_start(chance, orders, first=n == 0, calm=is_calm) for n in range(count)]
     return World(
         seed=seed,
         orders=orders,
         rows=orders + chance.choice((0, 0, 1, orders)),
-        windows=chance.choice(_WINDOWS),
+        windows=windows,
         latency_s=(fast, slow),
         timeout_s=timeout_s,
-        concurrency=chance.choice((1, 2, 8, 32)),
+        concurrency=concurrency,
         hold=chance.random() < 0.3,
         max_attempts=chance.choice((1, 2, 6)),
-        patience_s=chance.choice((30.0, 600.0, 3600.0)),
-        timers_first=chance.random() < 0.3,
+        # Less than some periods of a window tells only of that.
+        patience_s=max(10 * longest_s, chance.choice((30.0, 600.0, 3600.0))),
+        timers_first=chance.random() < 0.5,
         approved=() if is_calm else tuple(
             (number, chance.uniform(0.0, 30.0))
             for number in range(orders) if chance.random() < 0.05
@@ -216,8 +228,45 @@ def _drawn(seed: str) -> World:
         preflight=chance.random() < 0.15,
         verify=chance.random() < 0.15,
         troubles=troubles,
-        starts=_readable_clocks(starts),
+        starts=starts,
     )  # fmt: skip
+
+
+def _windows(chance: random.Random, orders: int) -> tuple[str, ...]:
+    """Return windows that a run fills several times over, mostly."""
+    if chance.random() < 0.1:
+        return ("none",)
+    limit = max(1, round(orders * chance.choice((0.15, 0.3, 0.6, 1.5))))
+    period_s = chance.choice((1, 3, 10, 60))
+    window = f"{limit}/{period_s}s"
+    if limit > 2 and chance.random() < 0.4:
+        return window, f"{limit // 2}/{period_s / 5:g}s"
+    return (window,)
+
+
+def _starts(
+    chance: random.Random, orders: int, timeout_s: float, *, calm: bool
+) -> tuple[Start, ...]:
+    blows = [chance.choice(BLOWS) for _ in range(chance.choice((1, 2)))]
+    is_set = not calm and chance.random() < 0.6
+    clocks = (0.0, chance.choice((-3600.0, 3600.0, -5.0, 90_000.0)) if is_set else 0.0)
+    starts = []
+    for number in range(1 if calm else chance.choice((1, 1, 1, 2, 2, 3, 4))):
+        first = number == 0
+        how = How.SAME if first and chance.random() < 0.8 else chance.choice(_HOWS)
+        strikes: list[Strike] = []
+        if not calm and chance.random() < 0.75:
+            strikes = [draw_strike(chance, orders, timeout_s, blows)]
+        if strikes and chance.random() < 0.2:
+            strikes.append(draw_strike(chance, orders, timeout_s, blows))
+        gap_s = chance.choice((SHORTEST_WAIT_S, SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
+        starts.append(
+            Start(
+                how, 0.0 if first else gap_s, chance.choice(clocks),
+                not first and chance.random() < 0.2, tuple(strikes),
+            )
+        )  # fmt: skip
+    return _readable_clocks(starts)
 
 
 def _readable_clocks(starts: Sequence[Start]) -> tuple[Start, ...]:
@@ -237,45 +286,20 @@ def _readable_clocks(starts: Sequence[Start]) -> tuple[Start, ...]:
     return tuple(readable)
 
 
-# Some faults show only where several things meet, each of them rare.
-_MEETINGS = 0.1  # of the worlds
-_TIGHT = _WINDOWS[1:5]
-
-
-def _crowded_by_the_late(world: World, chance: random.Random) -> World:
-    """Have requests arrive after they were given up, into windows that are full by then."""
-    orders = max(world.orders, 5)
-    late = Trouble(Kind.ARRIVES_LATE, 0.0, 600.0, chance.choice((0.1, 0.3)))
-    starts = tuple(
-        replace(start, strikes=tuple(s for s in start.strikes if s.blow not in STANDING_STILL))
-        for start in world.starts
-    )
-    return replace(
-        world, orders=orders, rows=max(world.rows, orders), windows=chance.choice(_TIGHT),
-        latency_s=(0.01, 0.01), concurrency=32, preflight=False, troubles=(late,), starts=starts,
-    )  # fmt: skip
-
-
-def _cut_off_and_set_back(world: World, chance: random.Random) -> World:
-    """Have a process cut off in the middle of requests, and the clock set before the next one."""
-    orders = max(world.orders, 5)
-    killed = Strike(Blow.KILL, On.ARRIVAL, chance.randint(1, orders))
-    first = replace(world.starts[0], strikes=(killed,))
-    skew_s = chance.choice((-3600.0, -60.0, -5.0))
-    following = Start(chance.choice((How.SAME, How.RESUME)), SHORTEST_WAIT_S, skew_s)
-    return replace(
-        world, orders=orders, rows=max(world.rows, orders), windows=chance.choice(_TIGHT),
-        latency_s=(0.01, 0.01), concurrency=32, preflight=False, troubles=world.troubles[:1],
-        starts=_readable_clocks((first, following, *world.starts[1:])),
-    )  # fmt: skip
-
-
-def _trouble(chance: random.Random) -> Trouble:
-    # Those of connections are few, and strike less: a run makes few connections.
-    kind = chance.choice(_OF_ONE_ANSWER if chance.random() < 0.7 else sorted(OF_CONNECTIONS))
-    since_s = chance.choice((0.0, chance.uniform(0.0, 5.0), chance.uniform(0.0, 60.0)))
-    for_s = chance.choice((0.5, 5.0, 60.0, 600.0))
-    return Trouble(kind, since_s, since_s + for_s, chance.choice((0.1, 0.3, 0.7, 1.0)))
+def _troubles(
+    chance: random.Random, starts: Sequence[Start], lasts_s: float
+) -> tuple[Trouble, ...]:
+    """Return troubles of a few kinds, each of which begins while some process runs."""
+    kinds = [chance.choice(chance.choice(_WHOSE)) for _ in range(chance.choice((1, 1, 2, 3)))]
+    troubles = []
+    for _ in range(chance.choice((0, 1, 1, 2, 3, 5))):
+        number = chance.randrange(len(starts))
+        since_s = sum(start.gap_s for start in starts[: number + 1]) + number * lasts_s
+        since_s += chance.choice((0.0, chance.uniform(0.0, lasts_s)))
+        for_s = chance.choice((0.3 * lasts_s, lasts_s, 10.0 * lasts_s, 600.0))
+        share = chance.choice((0.1, 0.3, 0.7, 1.0))
+        troubles.append(Trouble(chance.choice(kinds), since_s, since_s + for_s, share))
+    return tuple(troubles)
 
 
 def _outage(chance: random.Random) -> Trouble:
@@ -284,22 +308,11 @@ def _outage(chance: random.Random) -> Trouble:
     return Trouble(kind, since_s, since_s + chance.choice((20.0, 60.0)), 1.0)
 
 
-def _start(chance: random.Random, orders: int, *, first: bool, calm: bool) -> Start:
-    how = How.SAME if first and chance.random() < 0.8 else chance.choice(_HOWS)
-    gap_s = 0.0 if first else chance.choice((SHORTEST_WAIT_S, SHORTEST_WAIT_S, 7.0, 100.0, 4000.0))
-    strikes: tuple[Strike, ...] = ()
-    if not calm and chance.random() >= 0.25:
-        strikes = (draw_strike(chance, orders),)
-    if strikes and chance.random() < 0.2:
-        strikes += (draw_strike(chance, orders),)
-    skew_s = chance.choice((0.0, 0.0, 0.0, -3600.0, 3600.0, -5.0, 90_000.0))
-    reboot = not first and chance.random() < 0.2
-    return Start(how, gap_s, 0.0 if first or calm else skew_s, reboot, strikes)
-
-
-def draw_strike(chance: random.Random, orders: int) -> Strike:
+def draw_strike(
+    chance: random.Random, orders: int, timeout_s: float, blows: Sequence[Blow] = BLOWS
+) -> Strike:
     """Return a blow, and when it falls, in a world of so many orders."""
-    blow = chance.choice((*Blow, Blow.KILL, Blow.KILL, Blow.POWER_LOSS, Blow.FREEZE))
+    blow = chance.choice(blows)
     is_of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
     # No second one while the first is in SQLite: it would wait for it by the real clock.
     moments = [on for on in On if blow is not Blow.SECOND_PROCESS or on is not On.WRITE]
@@ -313,4 +326,5 @@ def draw_strike(chance: random.Random, orders: int) -> Strike:
     }[on]
     if chance.random() < 0.3:
         most = min(most, 40)  # as the process begins, before it has done much
-    return Strike(blow, on, chance.randint(1, most), chance.choice((0.5, 4.0, 40.0, 400.0)))
+    for_s = timeout_s * chance.choice((0.2, 0.9, 1.5, 10.0, 100.0))
+    return Strike(blow, on, chance.randint(1, most), for_s)

@@ -1,17 +1,20 @@
 """Several hosts with PostgreSQL in simulated worlds: what always holds, holds in each of them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from batch_resend.folders import Database
 from tests.postgres import forget
 from tests.worlds.hosts import HostsWorld, draw_hosts
-from tests.worlds.hosts_explore import violations
-from tests.worlds.hosts_known import HOSTS_KNOWN, search
+from tests.worlds.hosts_known import HOSTS_KNOWN
+from tests.worlds.hosts_oracle import explorer_at
 from tests.worlds.hosts_run import run_hosts
+from tests.worlds.known import search
 from tests.worlds.server import PreparedServer, prepared
 
+FOUND = sorted((Path(__file__).parent / "found" / "hosts").glob("*.json"))
 # Ten seconds of a processor, the server's with it; `make worlds HOSTS=1` runs as many as you like.
 WORLDS = range(12)
 
@@ -31,8 +34,16 @@ def test_in_worlds_of_several_hosts_every_invariant_holds(
 ) -> None:
     """Whatever befalls hosts, their database, network and CA, no invariant is broken."""
     for seed in WORLDS[part::2]:
-        found = violations(draw_hosts(str(seed)), server)
+        found = explorer_at(server).violations(draw_hosts(str(seed)))
         assert found == [], f"make worlds HOSTS=1 SEED={seed}"
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: str(path.stem))
+def test_what_a_world_of_several_hosts_once_found_is_not_there_again(
+    server: PreparedServer, path: Path
+) -> None:
+    """A world that once broke an invariant breaks none."""
+    assert explorer_at(server).violations(HostsWorld.from_json(path.read_bytes())) == []
 
 
 def test_a_world_with_several_hosts_is_the_same_when_it_is_run_again(
@@ -62,5 +73,5 @@ def test_worlds_of_several_hosts_find_a_fault_that_is_put_back(
     server: PreparedServer, fault: str
 ) -> None:
     """The checks can fail: a known fault breaks an invariant in one of a few worlds."""
-    worlds, _, found = search(HOSTS_KNOWN[fault](), server, seconds=120.0, most=8)
+    worlds, _, found = search(explorer_at(server), HOSTS_KNOWN[fault](), seconds=120.0, most=8)
     assert found, f"not in {worlds} worlds"

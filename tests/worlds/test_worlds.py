@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.worlds.disk import is_available
-from tests.worlds.explore import Met, violations
+from tests.worlds.explore import ONE_HOST, Met
 from tests.worlds.known import KNOWN, is_reached, search
 from tests.worlds.spec import Blow, How, On, Start, Strike, World, draw
 
@@ -29,13 +29,13 @@ _CROWDED = ("84", "135", "163", "225")  # in these much becomes due at one momen
 def test_in_worlds_of_all_kinds_every_invariant_holds(part: int) -> None:
     """Whatever befalls network, CA, disk and host, no invariant is broken."""
     for seed in WORLDS[part::4]:
-        assert violations(draw(str(seed))) == [], f"SEED={seed} make worlds"
+        assert ONE_HOST.violations(draw(str(seed))) == [], f"SEED={seed} make worlds"
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: str(path.stem))
 def test_what_a_world_once_found_is_not_there_again(path: Path) -> None:
     """A world that once broke an invariant breaks none."""
-    assert violations(World.from_json(path.read_bytes())) == []
+    assert ONE_HOST.violations(World.from_json(path.read_bytes())) == []
 
 
 def test_a_seed_is_the_same_world_in_every_process() -> None:
@@ -83,8 +83,8 @@ _FALLS = [
 def test_each_blow_falls_at_each_kind_of_moment(blow: Blow, on: On) -> None:
     """A blow strikes the process, whatever it waits for, and the world comes to a healthy end."""
     met = Met()
-    assert violations(_struck(Strike(blow, on, 3, 1.0)), met) == []
-    assert met.blows == {f"{blow}@{on}": 1}
+    assert ONE_HOST.violations(_struck(Strike(blow, on, 3, 1.0)), met) == []
+    assert met.counts["blows"] == {f"{blow}@{on}": 1}
 
 
 @pytest.mark.parametrize("fault", KNOWN)
@@ -105,12 +105,12 @@ def test_each_known_fault_can_still_be_put_back(fault: str) -> None:
 )
 def test_worlds_find_a_fault_that_is_put_back(fault: str) -> None:
     """The checks can fail: a known fault breaks an invariant in one of a few worlds."""
-    worlds, _, found = search(KNOWN[fault](), seconds=60.0, most=60)
+    worlds, _, found = search(ONE_HOST, KNOWN[fault](), seconds=60.0, most=60)
     assert found, f"not in {worlds} worlds"
 
 
 @pytest.mark.skipif(not is_available(), reason="SQLite is built into this Python")
 def test_a_power_loss_forgets_what_was_not_synced() -> None:
     """A journal that is not synced loses what it said: the disk of a world is worth its name."""
-    worlds, _, found = search(KNOWN["log not synced"](), seconds=60.0, most=60)
+    worlds, _, found = search(ONE_HOST, KNOWN["log not synced"](), seconds=60.0, most=60)
     assert found, f"not in {worlds} worlds"

@@ -1,10 +1,13 @@
-"""`check`: everything up to the plan, without a key and, but for --mx, without a network."""
+"""`check`: everything up to the plan, without a key and, but for --mx, without a network.
+
+And the requests of a plan for other programs, as they would be sent.
+"""
 
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
+from batch_resend.calls import body_of, list_fields, path_of
 from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
@@ -28,7 +32,6 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
-from batch_resend.cli.output.requests import first_requests, for_programs
 from batch_resend.cli.output.summary import (
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,
@@ -39,11 +42,12 @@ from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.values import MAX_REJECTED
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
-from batch_resend.model import UNKNOWN_WORDS, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
     make_preview,
+    whole_file,
     with_mail_routes,
 )
 from batch_resend.settings import Settings, make_settings
@@ -178,3 +182,39 @@ def _show_requests(requests: Sequence[dict[str, object]], of: int) -> None:
     for request in requests:
         body = json.dumps(request["body"], ensure_ascii=False)
         click.echo(f"  {request['method']} {request['path']}\n    {body}")
+
+
+def for_programs(preview: Preview, requests: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return a plan and the first of its requests, as --json has them."""
+    return {**preview.model_dump(), "first_requests": requests}
+
+
+async def first_requests(
+    reader: JournalReader, run: Run, most: int, path: Path | None = None
+) -> list[dict[str, object]]:
+    """Return the first requests, as they would be sent; write all of them, if there is a file."""
+    first: list[dict[str, object]] = []
+    with whole_file(path) if path else nullcontext() as file:
+        async for planned in reader.pending(run):
+            request = request_for_programs(planned.request)
+            if len(first) < most:
+                first.append(request)
+            elif file is None:
+                break
+            if file is not None:
+                file.write(json.dumps(request, ensure_ascii=False) + "\n")
+    return first
+
+
+def request_for_programs(order: Request) -> dict[str, object]:
+    """Return a request as it would be sent. Its path goes below the base URL."""
+    return {
+        **list_fields(order.subject, order.call),
+        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
+        **({} if order.account is None else {"account": order.account}),
+        # Read again it stands beside requests that name addresses: there it needs the word.
+        **({} if order.entries else {"all_domains": True}),
+        "method": "PUT",
+        "path": path_of(order),
+        "body": body_of(order),
+    }

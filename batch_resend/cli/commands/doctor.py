@@ -14,14 +14,7 @@ from rich.text import Text
 from batch_resend.certcentral import Route
 from batch_resend.cli.accounts import WHERE_TO_PUT_IT, Profile, is_rehearsal, look_for_key
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
-from batch_resend.cli.command import (
-    OF_DOCTOR,
-    OF_READING,
-    SHOWN,
-    ExitCode,
-    command,
-    together,
-)
+from batch_resend.cli.command import OF_DOCTOR, OF_READING, SHOWN, ExitCode, command, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (

@@ -208,7 +208,6 @@ def _if_a_command(name: str) -> str:
 PROGRAM = "batch-resend"
 VARIABLE = "_BATCH_RESEND_COMPLETE"  # by which the shell asks; click answers
 SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-_MOST_RUNS = 50
 
 
 @command(

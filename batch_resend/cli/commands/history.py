@@ -21,20 +21,13 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import REASONS_READ, STUCK_SHOWN, show_summary
+from batch_resend.cli.output.summary import show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import format_duration, in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import (
-    Event,
-    Pruned,
-    Reason,
-    prune_journal,
-    read_journal,
-    size_of_journal,
-)
+from batch_resend.journal import Event, Pruned, prune_journal, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -50,7 +43,6 @@ from batch_resend.report import (
     update_index,
     write_report,
 )
-from batch_resend.results import StuckOrder
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
 _ALL_RUNS = 2**31
@@ -315,7 +307,7 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     """
     pattern: Path = options["report_dir"]
 
-    async def written() -> tuple[Path, Presentation, Summary, list[Reason], list[StuckOrder]]:
+    async def written() -> CommandResult:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
             folder = set_aside(folder_of(pattern, run), run)
@@ -325,17 +317,14 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             )
             summary = await write_report(reader, run, folder, presentation)
             update_index(index_folder(pattern, run))
-            reasons = await reader.reasons(run, REASONS_READ)
-            stuck = [order async for order in reader.stuck(run, STUCK_SHOWN)]
-            return folder, presentation, summary, reasons, stuck
+            if not options["is_json"]:
+                await show_summary(reader, run, summary, folder, flags)
+            return CommandResult(ExitCode.ALL_WELL, summary, folder)
 
-    folder, presentation, summary, reasons, stuck = anyio.run(written)
+    result = anyio.run(written)
     if options["is_json"]:
-        result = CommandResult(ExitCode.ALL_WELL, summary, folder)
-        show_json(result.as_json(redact=presentation.redact))
-        return ExitCode.ALL_WELL
-    show_summary(summary, reasons, stuck, folder, presentation.flags)
-    if presentation.redact:
+        show_json(result.as_json(redact=options["redact"]))
+    elif options["redact"]:
         click.echo("Only report.html is masked; the other files have the addresses.", err=True)
     return ExitCode.ALL_WELL
 

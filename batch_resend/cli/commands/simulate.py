@@ -16,6 +16,7 @@ import click
 from anyio.abc import Process
 
 from batch_resend.cli.accounts import KEY_VARIABLE, in_a_rehearsal_after, rehearsal_environment
+from batch_resend.cli.as_settings import named_in
 from batch_resend.cli.command import (
     FILE,
     SIGNAL_BASE,
@@ -187,18 +188,15 @@ def simulate(
 def _settings(options: dict[str, Any], approve: float) -> SimulatorSettings:
     try:
         return SimulatorSettings(
-            host=options["host"],
-            port=options["port"],
-            windows=parse_windows(options["limits"]),
-            api_key=options["key"],
-            revoke_after=options["revoke_after"],
-            unknown_orders=frozenset(options["unknown"]),
-            latency_s=parse_latency(options["latency"]),
-            faults=dict(parse_fault(fault) for fault in options["faults"]),
-            seed=options["seed"],
-            orders=options["orders"],
-            odd_orders=options["odd_orders"],
-            approve=approve if options["approve"] is None else options["approve"],
+            **named_in(SimulatorSettings, options)
+            | {
+                "windows": parse_windows(options["limits"]),
+                "api_key": options["key"],
+                "unknown_orders": frozenset(options["unknown"]),
+                "latency_s": parse_latency(options["latency"]),
+                "faults": dict(map(parse_fault, options["faults"])),
+                "approve": approve if options["approve"] is None else options["approve"],
+            }
         )
     except ValueError as error:
         raise SettingsError(f"simulate: {error}") from None

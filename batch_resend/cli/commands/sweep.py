@@ -140,9 +140,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             if run_options.dry_run:
                 more = {"due": _for_programs(swept.due), "stuck": _for_programs(swept.stuck)}
                 result = replace(
-                    result,
-                    note=f"{result.note}; {found}",
-                    would_send={**result.would_send, **more},
+                    result, note=f"{result.note}; {found}", would_send={**result.would_send, **more}
                 )
         if options["fail_on"] == _STUCK and swept.stuck:
             return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)

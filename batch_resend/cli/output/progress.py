@@ -5,19 +5,12 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 from rich.live import Live
@@ -27,23 +20,19 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import console_of, is_screen, say
-from batch_resend.cli.output.view import (
-    View,
-    as_json,
-    live_lines,
-    plain_line,
-    together,
-)
+from batch_resend.cli.output.view import View, as_json, live_lines, plain_line, together
 from batch_resend.cli.streams import STREAMS
-from batch_resend.clock import timestamp
-from batch_resend.journal import RATE_OVER_S
-from batch_resend.model import RequestStatus
-from batch_resend.sending import Flow, Reader, Sender
-from batch_resend.windows import Course, Schedule, joint, time_left_s
+from batch_resend.clock import SystemClock, timestamp
+from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
+from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.sending import Flow, Reader, Sender, Share
+from batch_resend.windows import Course, Schedule, joint, parse_windows, time_left_s
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
 _OBJECT_EVERY_S = 1.0
+_LOOK_EVERY_S = 1.0  # at a run that another process sends
+_WORK_SHARE = 0.05  # of the time, at most, that looking takes
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -137,11 +126,13 @@ class _Watched:
         # What is skipped is no part of what there is to send.
         self._earlier = Counter(earlier) - Counter({RequestStatus.SKIPPED: sum(earlier.values())})
         self._watched: dict[Sender | Reader, _WatchedKey] = {}
+        self._looked_at = anyio.current_time()
 
     def view(self) -> View:
         for by_key in self._now():
             if by_key not in self._watched:
-                self._watched[by_key] = _WatchedKey(by_key)
+                self._watched[by_key] = _WatchedKey(by_key, self._looked_at)
+        self._looked_at = anyio.current_time()
         windows = joint([by_key.channel.windows for by_key in self._watched])
         views = [watched.view() for watched in self._watched.values()]
         if not views:
@@ -160,12 +151,13 @@ _NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
 class _WatchedKey:
     """What goes by one key."""
 
-    def __init__(self, by_key: Sender | Reader) -> None:
+    def __init__(self, by_key: Sender | Reader, since: float) -> None:
+        """Watch a key that did nothing before `since`: in a log its first view comes late."""
         self._channel = by_key.channel
         self._progress = by_key.progress
         self._is_asking = isinstance(by_key, Reader)
         self._schedule = Schedule(self._channel.windows)
-        self._began = anyio.current_time()
+        self._began = since
         self._attempts = 0
         self._last_left = self._began
         self._seen: deque[tuple[float, int]] = deque([(self._began, 0)])  # when, how many ended
@@ -225,3 +217,85 @@ class _WatchedKey:
             self._seen.popleft()
         since, before = self._seen[0]
         return (ended - before) / max(now - since, 1.0)
+
+
+# --- a run that other processes send ------------------------------------------------------------
+
+
+async def follow_others(reader: JournalReader, run: Run, style: Style) -> None:
+    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
+    watcher = _Watcher(reader, run)
+    if not await watcher.look():
+        return
+    async with showing(watcher.view, style, at_once=True):
+        while await watcher.look_again():
+            pass
+
+
+async def is_under_way(run: Run, reader: JournalReader) -> bool:
+    """Whether a process sends a run now."""
+    return run.state is RunState.RUNNING and await reader.holder(run) is not None
+
+
+class _Watcher:
+    """Looks at a run now and then, through the journal."""
+
+    def __init__(self, reader: JournalReader, run: Run) -> None:
+        self.rest_s = _LOOK_EVERY_S
+        self._reader = reader
+        self._run = run
+        self._clock = SystemClock()
+        self._windows = parse_windows(run.limits)
+        self._schedule = Schedule(self._windows)
+        self._standing: LiveStatus | None = None
+        self._looked_at = 0.0
+
+    async def look(self) -> bool:
+        """Look where the run stands; return whether it is still under way."""
+        began = anyio.current_time()
+        self._run = await self._reader.run(self._run.id)
+        self._standing = await self._reader.standing(self._run, self._clock)
+        self._looked_at = anyio.current_time()
+        self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
+        return await is_under_way(self._run, self._reader)
+
+    async def look_again(self) -> bool:
+        await anyio.sleep(self.rest_s)
+        return await self.look()
+
+    def view(self) -> View:
+        """Return how the run goes, as it was when last looked at."""
+        standing = cast("LiveStatus", self._standing)  # a run under way, once looked at, has one
+        since_look_s = anyio.current_time() - self._looked_at
+        outcomes = dict(standing.outcomes)
+        total = standing.planned - outcomes.pop(RequestStatus.SKIPPED, 0)
+        pausing = standing.pausing
+        held_up_s = None
+        if pausing is not None and pausing.left_s is not None:
+            held_up_s = max(0.0, pausing.left_s - since_look_s)
+        period_s = max((window.period_s for window in self._windows), default=1.0)
+        share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
+        return View(
+            total=total,
+            outcomes=outcomes,
+            in_flight=standing.in_flight,
+            rate_per_s=standing.ended_lately / RATE_OVER_S,
+            limits=self._run.limits,
+            share=share,
+            held_up_by=f"paused: {pausing.reason}" if pausing else None,
+            held_up_s=held_up_s,
+            retries=standing.retries,
+            unsettled=standing.unsettled,
+            left_s=time_left_s(
+                self._schedule,
+                Course(
+                    made=standing.made,
+                    done=standing.made - standing.retries - standing.in_flight,
+                    to_make=total - sum(outcomes.values()),
+                    since_last_s=(standing.since_last_s or 0.0) + since_look_s,
+                    elapsed_s=standing.since_start_s,
+                    paused_s=held_up_s or 0.0,
+                    share=share,
+                ),
+            ),
+        )

@@ -11,8 +11,8 @@ import click
 from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
-from batch_resend.journal import Reason
-from batch_resend.model import Plan, RequestStatus
+from batch_resend.journal import JournalReader, Reason
+from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     BackPressure,
@@ -212,22 +212,19 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
 
 
 _FEW_SECONDS = 2.0
-STUCK_SHOWN = 5
-REASONS_SHOWN = 5  # for which orders were not sent
-REASONS_READ = REASONS_SHOWN + 2  # whether there are more, and those not attempted, which are not
+_STUCK_SHOWN = 5
+_REASONS_SHOWN = 5  # for which orders were not sent
+_REASONS_READ = _REASONS_SHOWN + 2  # are there more? And those not attempted, which are not shown
 
 
-def show_summary(
-    summary: Summary,
-    reasons: Sequence[Reason],
-    stuck: Sequence[StuckOrder],
-    folder: Path,
-    flags: NextFlags,
+async def show_summary(
+    reader: JournalReader, run: Run, summary: Summary, folder: Path, flags: NextFlags
 ) -> None:
-    """Print a run in a few lines, and the next commands. `stuck`: the first of those that are."""
+    """Print a run in a few lines, and the next commands. Raises JournalError."""
     if summary.orders.total or summary.sweep is None:  # else the sweep has said it
         show_counts(summary)
-    show_lines(list(why_not_sent(reasons)), sys.stdout)
+    await show_why_not_sent(reader, run, sys.stdout)
+    stuck = [order async for order in reader.stuck(run, _STUCK_SHOWN)]
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
     for step in next_steps(summary, folder, flags):
@@ -261,19 +258,24 @@ def show_counts(summary: Summary, to: TextIO | None = None) -> None:
     show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
 
 
-def why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:
+    """Print why orders of a run were not sent. Raises JournalError."""
+    show_lines(list(_why_not_sent(await reader.reasons(run, _REASONS_READ))), to)
+
+
+def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     not_attempted = RequestStatus.NOT_ATTEMPTED
     shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
     if shown:
         yield 0, "Not sent, and why"
-    for reason in shown[:REASONS_SHOWN]:
+    for reason in shown[:_REASONS_SHOWN]:
         answer = _answer(reason)
         verdict = verdict_in_words(reason.status, answer)
         yield 2, f"{reason.orders:,} {verdict}: {answer or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"
-    if len(shown) > REASONS_SHOWN:
+    if len(shown) > _REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
 
 

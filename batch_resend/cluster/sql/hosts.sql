@@ -269,5 +269,5 @@ DELETE FROM stops WHERE run = :run
 -- The last ones first: until the end one of those is left, and is found at once.
 -- name: any_left
 SELECT number FROM requests
-WHERE run = :run AND NOT {has_outcome} AND coalesce(account, '') NOT IN :stopped
+WHERE run = :run AND NOT {has_outcome} AND NOT coalesce(account, '') IN :stopped
 ORDER BY position DESC LIMIT 1

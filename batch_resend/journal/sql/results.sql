@@ -149,6 +149,14 @@ SELECT DISTINCT locale, call, account FROM requests WHERE run = :run LIMIT 2
 SELECT locale, call, account, status, count(*) AS orders
 FROM {results} GROUP BY locale, call, account, status
 
+-- An order's product is that of its first row. `products`: how many there are, those beyond :most too.
+-- name: count_products
+SELECT {product} AS product, count(*) AS orders,
+    CAST(sum(CASE WHEN results.status = 'sent' THEN 1 ELSE 0 END) AS BIGINT) AS sent,
+    count(*) OVER () AS products
+FROM {results} JOIN rows ON rows.run = :run AND rows.seq = results.position
+GROUP BY 1 ORDER BY orders DESC, product NULLS LAST LIMIT :most
+
 -- --- a run in time -----------------------------------------------------------------------------
 
 -- What was cut off ends, for the windows' sake, when that was found: for its run it was over before.

@@ -78,6 +78,8 @@ CREATE TABLE requests (
     PRIMARY KEY (run, number)
 ) {without_rowid};
 CREATE INDEX requests_in_list_order ON requests (run, position);
+-- Each key pages through its own: of many in one list, each would else pass over all others'.
+CREATE INDEX requests_of_account ON requests (run, account, position) WHERE account IS NOT NULL;
 -- A process that began to send a run, or resumed it; or to read (run 0).
 CREATE TABLE starts (
     number {serial} NOT NULL,
@@ -110,7 +112,8 @@ CREATE TABLE attempts (
     error_message {text},
     PRIMARY KEY (run, request, attempt)
 ) {without_rowid};
-CREATE INDEX attempts_of_digest ON attempts (digest, ruling, ended_at);
+-- Of those that have ended: digests are scattered, and to begin an attempt touches none of it.
+CREATE INDEX attempts_of_digest ON attempts (digest, ruling, ended_at) WHERE ruling IS NOT NULL;
 CREATE INDEX attempts_by_end ON attempts (start, ended_at);
 -- Requests that read something of the CA: they count in its windows too.
 CREATE TABLE reads (
@@ -189,6 +192,9 @@ CREATE TABLE outcomes (
 
 -- name: note_version
 INSERT INTO batch_resend_schema (version) VALUES (:version)
+
+-- name: tables_there
+{tables}
 
 -- name: version
 SELECT version FROM batch_resend_schema

@@ -100,9 +100,11 @@ WHERE requests.run = :run AND requests.position > :after AND requests.position <
 -- name: pending
 {pending_page} ORDER BY requests.position LIMIT 1000
 
--- name: pending_of_accounts
-{pending_page} AND coalesce(requests.account, '') IN :accounts
-ORDER BY requests.position LIMIT 1000
+-- name: pending_without_account
+{pending_page} AND requests.account IS NULL ORDER BY requests.position LIMIT 1000
+
+-- name: pending_of_account
+{pending_page} AND requests.account = :account ORDER BY requests.position LIMIT 1000
 
 -- name: count_second_mails
 SELECT count(*) FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_have_arrived}
@@ -131,26 +133,28 @@ CASE WHEN starts.boot = :our_boot AND :our_offset_s - starts.offset_s > 0
     FROM starts WHERE starts.number = start), 0.0))
 
 -- By its key; a start of which no key is known counts by its CA. An end after now counts as now.
+-- CROSS JOIN: start by start, of each only what is recent. SQLite would else read all attempts.
 -- name: recent_ends
 SELECT CASE WHEN attempts.ended_at + {shift_s} < :now THEN attempts.ended_at + {shift_s} ELSE :now END
     + CASE WHEN attempts.ruling = 'in_doubt' THEN :linger_s ELSE 0.0 END AS at
 FROM starts
-JOIN attempts ON attempts.start = starts.number
-    AND attempts.ended_at > :since - :linger_s - {shift_s}
+CROSS JOIN attempts
 JOIN runs ON runs.number = attempts.run
 JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
 LEFT JOIN budgets ON budgets.start = starts.number
     AND budgets.account = coalesce(requests.account, '')
-WHERE coalesce(budgets.budget = :budget, FALSE)
-    OR budgets.budget IS NULL AND runs.base_url = :base_url
+WHERE attempts.start = starts.number AND attempts.ended_at > :since - :linger_s - {shift_s}
+    AND (coalesce(budgets.budget = :budget, FALSE)
+        OR budgets.budget IS NULL AND runs.base_url = :base_url)
 UNION ALL
 SELECT CASE WHEN reads.ended_at + {shift_s} < :now THEN reads.ended_at + {shift_s} ELSE :now END
     + CASE WHEN reads.in_doubt THEN :linger_s ELSE 0.0 END AS at
 FROM starts
-JOIN reads ON reads.start = starts.number AND reads.ended_at > :since - :linger_s - {shift_s}
+CROSS JOIN reads
 LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
-WHERE coalesce(budgets.budget = :budget, FALSE)
-    OR budgets.budget IS NULL AND reads.base_url = :base_url
+WHERE reads.start = starts.number AND reads.ended_at > :since - :linger_s - {shift_s}
+    AND (coalesce(budgets.budget = :budget, FALSE)
+        OR budgets.budget IS NULL AND reads.base_url = :base_url)
 ORDER BY at
 
 -- What part of a key's windows was taken from each pause on.

@@ -1,4 +1,7 @@
-"""How a command ended, to a webhook, a watchdog and Prometheus."""
+"""How a command ended, to a webhook, a watchdog and Prometheus.
+
+A failure here never changes what a run comes to.
+"""
 
 import json
 import logging
@@ -166,11 +169,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
 
     The time of the last success outlives the runs that had none.
     """
-    from prometheus_client import (  # noqa: PLC0415 - slow, and rarely wanted
-        CollectorRegistry,
-        Gauge,
-        generate_latest,
-    )
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
     registry = CollectorRegistry()
     gauges = {
@@ -218,9 +217,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
 
 def _last_success(path: Path) -> float | None:
     """Return what the file says until now; None where it says nothing that can be read."""
-    from prometheus_client.parser import (  # noqa: PLC0415 - likewise
-        text_string_to_metric_families,
-    )
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - likewise
 
     if not path.is_file():
         return None  # a pipe would keep its reader waiting

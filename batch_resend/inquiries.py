@@ -1,0 +1,351 @@
+"""What the CA is asked about the requests of a run: before they are sent, and afterwards.
+
+Beforehand, what is better not sent:
+
+planned request -> nothing waits? -> skipped
+-> the CA would mail others than it asks for? -> refused
+
+Afterwards, what has become of the orders, in as few requests as serve. A list of what has changed
+since the run began shows all at once, as far back as the CA keeps it. An order that is not in it
+waits as it did when the CA took its mail.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence, Set
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from batch_resend.calls import CALLS, domain_and_scope
+from batch_resend.certcentral.judge import is_of_subject
+from batch_resend.channels import Channels
+from batch_resend.errors import CallError, CallRefused, KeyRefused
+from batch_resend.journal import Checked, Journal, JournalReader, OrderCheck, Purpose
+from batch_resend.listed import WAITING, WAITS, ListedOrder
+from batch_resend.model import PlannedRequest, Request, Run
+from batch_resend.order_reader import MANY, OrderReader, nothing_to_mail
+from batch_resend.sending import ask_each
+from batch_resend.settings import Key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a request is not to be sent."""
+
+    number: int  # of the request, in its run
+    reason: str
+    would_widen: bool = False  # the CA would mail others than it asks for; else: nothing waits
+
+
+async def ask_beforehand(
+    channels: Channels, run: Run, most: int | None = None, *, any_product: bool
+) -> dict[str, str]:
+    """Ask the CA about each request of a run that is to be sent; settle what is better not sent.
+
+    `most`: so many are to be sent now, the first ones; no more are asked about than it takes to
+    find them. `any_product`: those that are not DV go by the order call, too. Return, by budget,
+    why nothing by a key is to be sent. Whatever ends it, what was learned is kept. Raises
+    CallError, where no key is left, JournalError.
+    """
+    reader = channels.journal.reader
+    counts = await reader.count_by_account(run)
+    keys = channels.settings.keys(counts)
+    asking = _Asking(any_product)
+    stopped: dict[str, str] = {}
+    left = sum(counts.values()) if most is None else most  # to be found that may be sent
+
+    async def ask_all_of(key: Key) -> None:
+        nonlocal left
+        pending = reader.pending(run, key.names)
+        count = sum(counts.get(name, 0) for name in key.names)
+        try:
+            async with channels.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
+                left -= await asking.about(order_reader, pending, count, left)
+                await order_reader.reader.forget()
+        except CallError as error:
+            if len(keys) == 1 and not isinstance(error, KeyRefused):
+                raise
+            # Unasked, it might mail others than its rows ask for.
+            stopped[key.account.budget] = str(error)
+
+    try:
+        # Of the first ones a key has what the keys before it leave over, as when they are sent.
+        wanted = (lambda: left) if most is None else (lambda: min(left, 1))
+        await ask_each(keys, ask_all_of, wanted=wanted)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _leave_out(channels.journal, run, asking.objections)
+    return stopped
+
+
+async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]) -> None:
+    for would_widen in (False, True):
+        found = [one for one in objections if one.would_widen is would_widen]
+        reasons = [(one.number, one.reason) for one in found]
+        await journal.leave_out(run, reasons, would_widen=would_widen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Asks about requests, and keeps the objections as they come."""
+
+    any_product: bool
+    objections: list[Objection] = field(default_factory=list)
+
+    async def about(
+        self,
+        order_reader: OrderReader,
+        pending: AsyncIterator[PlannedRequest],
+        count: int,
+        most: int,
+    ) -> int:
+        """Ask about requests, of `count`, until so many may be sent; return how many may."""
+        progress, good = order_reader.progress, 0
+        progress.total = min(count, most)
+        products = _Products(order_reader, progress.total)
+
+        async def ask(planned: PlannedRequest) -> bool:
+            objection = await _objection(
+                order_reader, planned, products, any_product=self.any_product
+            )
+            if objection is not None:
+                self.objections.append(objection)
+                progress.total = min(count, progress.total + 1)  # the next one takes its place
+            progress.done += 1
+            return objection is None
+
+        def take(is_good: bool) -> None:
+            nonlocal good
+            good += is_good
+
+        await ask_each(pending, ask, take, wanted=lambda: most - good)
+        return good
+
+
+class _Products:
+    """Of which product an order is, asked where nothing else leaves it out."""
+
+    def __init__(self, order_reader: OrderReader, count: int) -> None:
+        """`count`: of requests; of many the CA's list tells it with fewer reads than one each."""
+        self._order_reader = order_reader
+        self._are_many = count >= MANY
+        self._listed: dict[str, ListedOrder] | None = None
+        self._turn = anyio.Lock()
+
+    async def add(self, order: ListedOrder) -> ListedOrder:
+        """Return an order with its product, where the CA says it."""
+        known = None
+        if self._are_many:
+            async with self._turn:
+                if self._listed is None:
+                    self._listed = await self._order_reader.waiting()
+            known = self._listed.get(order.order_id)
+        if known is None:
+            known = await self._order_reader.known_of(order.order_id)
+        if known is None:
+            return order
+        return replace(order, product=known.product, product_type=known.product_type)
+
+
+async def _objection(
+    order_reader: OrderReader, planned: PlannedRequest, products: _Products, *, any_product: bool
+) -> Objection | None:
+    order = planned.request
+    if CALLS[order.call].is_about_domain:
+        reason = await _would_widen(order_reader, order)
+        return Objection(planned.number, reason, would_widen=True) if reason else None
+    found = await order_reader.completed(ListedOrder(order.subject))
+    heeds_product = CALLS[order.call].is_for_dv and not any_product
+    if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
+        found = await products.add(found)
+    reason = nothing_to_mail(found, order.call, any_product=any_product)
+    reason = reason or _all_approved(order, found)
+    return Objection(planned.number, reason) if reason else None
+
+
+def _all_approved(order: Request, found: ListedOrder) -> str | None:
+    """Return that all the names that a request asks for are approved, if they are."""
+    asked = {entry.domain for entry in order.entries}
+    approved = {name.name for name in found.names if name.is_approved}
+    if asked and CALLS[order.call].approves_domains and asked <= approved:
+        return "all the names that it asks for are approved"
+    return None
+
+
+async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
+    """Return why the CA would mail others for a domain than those that a request names.
+
+    Of addresses that it does not know it takes no notice; and where it knows none of those given,
+    it mails all that it has for the domain (page "Resend domain DCV emails").
+    """
+    if not order.entries:
+        return None  # all are asked for
+    domain, _ = domain_and_scope(order.subject)
+    try:
+        known = await order_reader.domain_emails(domain)
+    except CallRefused as refusal:
+        if is_of_subject(refusal.code):
+            return None  # there is no such domain: that the CA says with the mail
+        return (
+            f"the CA does not say whom it can mail for {domain}, so it might mail all ({refusal})"
+        )
+    unknown = [entry.email for entry in order.entries if entry.email.lower() not in known]
+    if len(unknown) < len(order.entries):
+        if unknown:
+            log.warning("for %s the CA will not mail %s", domain, ", ".join(unknown))
+        return None
+    return (
+        f"the CA does not know {' and '.join(unknown)} as an address for {domain}: it would mail "
+        "all the addresses it has for the domain"
+    )
+
+
+# --- afterwards ---------------------------------------------------------------------------------
+
+WAITS_NO_MORE = "no longer waiting"
+UNKNOWN = "unknown"  # the CA says no to the question: it has no such order, or not for this key
+FEW = 3  # orders, up to which each is asked about by itself
+FEW_NAMES = 5  # orders that wait, up to which their names are asked about unless asked for
+_MARGIN_S = 300.0  # by which the CA's clock may differ from ours
+
+
+async def verify(channels: Channels, run: Run, *, with_names: bool | None) -> Checked | None:
+    """Ask the CA what has come of the orders that a run has sent; keep that for its report.
+
+    `with_names`: also which of their names are approved, a request each; None: where few orders
+    wait. None: the run has sent none. Raises SettingsError where it is for another CA, KeyRefused,
+    CallError where that cannot be read, JournalError.
+    """
+    journal, settings = channels.journal, channels.settings
+    channels.refuse_elsewhere(run, await journal.reader.accounts(run))
+    sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
+    async for number, order in journal.reader.sent_requests(run):
+        if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
+            orders = sent.setdefault(settings.key(order.account).account.budget, {})
+            orders.setdefault(order.subject, []).append(number)
+    found: dict[int, OrderCheck] = {}
+    since_s = channels.clock() - (run.started_at or run.created_at)
+    errors: list[CallError] = []
+
+    async def ask(key: Key) -> None:
+        requests = sent[key.account.budget]
+
+        def note(order_id: str, check: OrderCheck) -> None:
+            found.update(dict.fromkeys(requests[order_id], check))
+
+        try:
+            async with channels.order_reader(key.names[0]) as order_reader:
+                await look_up(order_reader, requests, since_s, note, with_names=with_names)
+        except CallError as error:
+            errors.append(error)  # the other accounts are asked all the same
+            if len(sent) > 1:
+                log.error("account %s: %s", key.title, error)
+
+    try:
+        keys = settings.keys(settings.names)
+        await ask_each([key for key in keys if key.account.budget in sent], ask)
+    finally:
+        # Whatever ends it, hours of answers are not lost.
+        with anyio.CancelScope(shield=True):
+            await journal.note_checks(run, found)
+    if errors:
+        raise errors[0]
+    return await journal.reader.checked(run)
+
+
+async def look_whether_waiting(
+    reader: JournalReader, run: Run, waiting: Set[str]
+) -> dict[int, OrderCheck]:
+    """Return which of a run's requests are of orders that are in the CA's list of all that wait.
+
+    Nothing where `look_up` has said more of the run. Raises JournalError.
+    """
+    checked = await reader.checked(run)
+    if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
+        return {}
+    return {
+        number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
+        async for number, order in reader.sent_requests(run)
+        if order.account is None and not CALLS[order.call].is_about_domain
+    }
+
+
+async def look_up(
+    order_reader: OrderReader,
+    order_ids: Collection[str],
+    since_s: float,
+    note: Callable[[str, OrderCheck], object],
+    *,
+    with_names: bool | None = None,
+) -> None:
+    """Ask what has become of orders that were mailed up to `since_s` seconds ago.
+
+    `with_names`: also which names of those that wait are approved, a request each; None: where they
+    are few. `note` is handed what is known of each order as it comes, and may get more of one
+    later. Raises CallError, JournalError.
+    """
+    found: dict[str, OrderCheck] = {}
+
+    def learn(order_id: str, check: OrderCheck) -> None:
+        found[order_id] = check
+        note(order_id, check)
+
+    many = len(order_ids) > FEW
+    changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
+    if changes is not None:
+        log.info("what became of %d orders: read from the status changes", len(order_ids))
+        for order_id in order_ids:
+            learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
+    else:
+        log.info("what became of %d orders: asked one by one", len(order_ids))
+        await _check(order_reader, list(order_ids), _status_of, learn)
+    waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
+    if with_names:
+        await _check(order_reader, waiting, _names_of, learn)
+    elif with_names is None and len(waiting) <= FEW_NAMES:
+        await _ask_for_names(order_reader, waiting, learn)
+
+
+async def _ask_for_names(
+    order_reader: OrderReader, order_ids: Sequence[str], learn: Callable[[str, OrderCheck], object]
+) -> None:
+    """Ask which names are approved, where the CA tells that: nobody asked for it."""
+    try:
+        await _check(order_reader, order_ids, _names_of, learn)
+    except KeyRefused:
+        raise
+    except CallError as error:
+        log.info("which names are approved is not known: %s", error)
+
+
+async def _check(
+    order_reader: OrderReader,
+    order_ids: Sequence[str],
+    check_one: Callable[[OrderReader, str], Awaitable[OrderCheck | None]],
+    learn: Callable[[str, OrderCheck], object],
+) -> None:
+    """Ask about each order; learn what comes, as it comes."""
+    order_reader.progress.total += len(order_ids)
+
+    async def ask(order_id: str) -> None:
+        if (check := await check_one(order_reader, order_id)) is not None:
+            learn(order_id, check)
+        order_reader.progress.done += 1
+
+    await ask_each(order_ids, ask)
+
+
+async def _status_of(order_reader: OrderReader, order_id: str) -> OrderCheck:
+    """Return an order's status by its own call."""
+    found = await order_reader.known_of(order_id)
+    return OrderCheck((found and found.status) or UNKNOWN)
+
+
+async def _names_of(order_reader: OrderReader, order_id: str) -> OrderCheck | None:
+    """Return how many names of an order are approved; None: the CA does not tell."""
+    found = await order_reader.completed(ListedOrder(order_id))
+    if not found.names:
+        return None
+    return OrderCheck(found.status or WAITS, len(found.names), found.approved)
