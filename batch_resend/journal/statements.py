@@ -55,7 +55,6 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
 _BEGINNING = re.compile(r"^-- (?:name|part): (\w+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"\s*--.*$", re.MULTILINE)
 _VALUE = re.compile(r"(?<![:\w]):(\w+)")
-_MARKS: Mapping[Dialect, str] = {"sqlite": "?", "postgresql": "$"}  # of a value's place
 # Of several texts, which are one value: a list, or its JSON.
 _AMONG = re.compile(r"\bIN :(\w+)")
 _AMONG_TEXTS: Mapping[Dialect, str] = {
@@ -94,9 +93,11 @@ class Statement(NamedTuple):
 def statement(name: str, dialect: Dialect, words: tuple[tuple[str, str], ...] = ()) -> Statement:
     """Return a statement, for one of the databases. `words`: what it leaves open, not values."""
     text = _AMONG.sub(_AMONG_TEXTS[dialect], sql(name, dialect, dict(words)))
-    names = tuple(dict.fromkeys(_VALUE.findall(text)))
-    places = {each: f"{_MARKS[dialect]}{place}" for place, each in enumerate(names, 1)}
-    return Statement(_VALUE.sub(lambda value: places[value[1]], text), names)
+    found = _VALUE.findall(text)
+    if dialect == "sqlite":
+        return Statement(_VALUE.sub("?", text), found)
+    names = list(dict.fromkeys(found))  # what is there twice is one value, of one type
+    return Statement(_VALUE.sub(lambda value: f"${names.index(value[1]) + 1}", text), names)
 
 
 read_statements("batch_resend.journal")
