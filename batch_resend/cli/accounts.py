@@ -228,7 +228,7 @@ def read_profiles(
 ) -> dict[str, Profile]:
     """Return the profiles of a table of a TOML file. Raises SettingsError, made by `error`.
 
-    `rest` is what the file says besides, of all accounts.
+    `rest` is what the file says at its top, for all accounts.
     """
     if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
         raise error((), f"{PROFILES} are tables: [{PROFILES}.NAME]")
