@@ -103,7 +103,7 @@ async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find
         assert first.code == 4, first.err
         assert sorted(service.mailed()) == WAITING[:5]
         assert sorted(asked_about(service)) == [str(n) for n in range(700_000, 700_007)]
-        assert "Asking the CA about 5 requests first" in first.err
+        assert "First asking the CA about 5 requests" in first.err
         hint = re.search(r"batch-resend (resume \S+ .*)", first.out)
         assert hint is not None
         assert "--preflight" in hint[1], "the rest was not asked about"
@@ -140,7 +140,7 @@ async def test_on_a_terminal_the_rest_is_asked_about_before_it_is_sent(tmp_path:
             screen.type(b"y\n")
             assert await screen.ended() == 0
         assert sorted(service.mailed()) == WAITING
-        assert "Asking the CA about 13 requests first" in screen.text
+        assert "First asking the CA about 13 requests" in screen.text
         assert desk.summary()["orders"]["skipped"] == 20 - len(WAITING)
 
 
