@@ -41,6 +41,14 @@ _ADDRESSES = TypeAdapter(frozenset[str])
 MANY = 20  # orders, from which on one answer about all is asked for in place of one about each
 
 
+def is_dv_order(order: ListedOrder) -> bool:
+    """Whether an order's product is validated by domain alone, as far as is known.
+
+    Its type says it of every product (public clients go by it), its name of most.
+    """
+    return is_dv(order.product_type or "") or is_dv(order.product or "")
+
+
 def nothing_to_mail(
     order: ListedOrder, call: Call = Call.DV_RESEND, *, any_product: bool = False
 ) -> str | None:
@@ -48,8 +56,7 @@ def nothing_to_mail(
 
     `any_product`: whatever its product is. None: it may have.
     """
-    # The type says it of every product (public clients go by it), the name of most.
-    product = "" if is_dv(order.product_type or "") else order.product or ""
+    product = "" if is_dv_order(order) else order.product or ""
     status, method = order.status or "", order.dcv_method or ""
     if cause := skip_cause(status, method, product, call, any_product=any_product):
         return cause[1]

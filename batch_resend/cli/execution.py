@@ -209,7 +209,7 @@ class _Execution:
             else:
                 ended = await self._send(self.options.first_orders)
                 if ended.held_back and self.options.asks and await self._wants_the_rest(ended):
-                    ended = await self._send_the_rest(ended)
+                    ended = await self._send_the_rest()
             if ended.state is RunState.STOPPED and ended.why is not None:
                 with suppress(OSError):
                     say(f"batch-resend: stopped: {ended.why}")
@@ -239,14 +239,15 @@ class _Execution:
             confirmed = await _confirmed(terminal, question)
         return confirmed
 
-    async def _send_the_rest(self, ended: "_Ended") -> "_Ended":
+    async def _send_the_rest(self) -> "_Ended":
         """Send what was held back, once the CA was asked about that, too; return how that ended."""
         if self.options.preflight:
-            rest = replace(self.plan, to_send=ended.held_back)
             with (
                 anyio.CancelScope() as asking,
                 self.interruption.leads_to(cancelling(asking, "Stopping")),
             ):
+                # While the question stood, another process may have resumed it.
+                rest = await self.batch.take_up(self.plan.run.id)
                 try:
                     await _preflighted(self.batch, rest, self.options)
                 except CallError as error:

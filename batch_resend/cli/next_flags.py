@@ -30,6 +30,9 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     the run. Then files are named as other folders have them, and the journal is left out: where it
     is, its reader knows.
     """
+    left_out = {"journal"} if to_keep else set[str]()
+    if not context.params.get("first_orders"):
+        left_out.add("preflight")  # only what is behind the first few was not asked about
 
     def flags(names: Sequence[str | None]) -> str:
         return _quoted(option_words(context, names, absolute=to_keep))
@@ -38,7 +41,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         return [
             one.name
             for one in context.command.params
-            if to in getattr(one, "carried_to", ()) and not (to_keep and one.name == "journal")
+            if to in getattr(one, "carried_to", ()) and one.name not in left_out
         ]
 
     given = NextFlags(

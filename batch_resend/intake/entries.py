@@ -68,8 +68,6 @@ def _entries(record: RawRecord, raw: RawEntry) -> list[Entry]:
         return []
     domains, emails = several(raw.domain), several(raw.email)
     named = raw.email_domain and trimmed(raw.email_domain)
-    if not domains and not emails and not named:
-        return []
     if len(domains) != 1 or len(emails) != 1:
         _refuse_unpaired(domains, emails)
     email_domain = parsed(record, Field.EMAIL_DOMAIN, named) if named else None

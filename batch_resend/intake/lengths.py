@@ -27,6 +27,7 @@ _NEAR = 100  # orders apart: a number of one digit more may follow
 _BY_TURNS = 0.9  # of the rows differ in length from the one before
 _DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _IN_THIS_AGE = range(1990, 2100)
+_PLAIN_NUMBER = re.compile("[1-9][0-9]{0,19}|")  # most are that
 _ZEROS = re.compile(r"[\s'\u2019\"=#]*0\d")
 
 Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
@@ -309,9 +310,8 @@ def digits_of(text: object) -> str:
 
 def number_of(cells: Sequence[str] | None, at: int | None) -> str:
     """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
-    if cells is None or at is None or at >= len(cells):
-        return ""
-    return _as_number(cells[at])
+    cell = cells[at] if cells is not None and at is not None and at < len(cells) else ""
+    return cell if _PLAIN_NUMBER.fullmatch(cell) else _as_number(cell)
 
 
 def _number(record: object) -> str:

@@ -97,7 +97,8 @@ def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError
                 kept.append((which, parsed(record, which, text)))
         except UnusableError as unusable:
             unfit = unfit or unusable
-    if product := record.text(Field.PRODUCT):
+    product = record.texts.get(Field.PRODUCT)
+    if isinstance(product, str) and (product := trimmed(product)):
         kept.append((Field.PRODUCT, product))
     return tuple(kept), unfit
 

@@ -260,7 +260,7 @@ class _RowMaker:
             return replace(record, call=self._reading.call)
         if record.kept:
             self.note_kept(record.kept)
-        if Field.PRODUCT in record.texts:
+        if Field.PRODUCT in record.texts and Field.PRODUCT not in self._kept:
             self.note_kept((Field.PRODUCT,))
         return check_record(repaired(record, self._repairs), self._reading)
 

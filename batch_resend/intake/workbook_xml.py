@@ -45,7 +45,7 @@ def marks_of(book: zipfile.ZipFile) -> Marks:
         return Marks(struck_texts=texts)
     styles = {_name(part): list(part) for part in root_of(book, _STYLES)}
     fonts, fills = styles.get("fonts", ()), styles.get("fills", ())
-    struck = {at for at, font in enumerate(fonts) if _is_on(font, "strike")}
+    struck = {at for at, font in enumerate(fonts) if _is_struck(font)}
     formats = list(enumerate(styles.get("cellXfs", ())))
     inks, grounds = list(map(_ink, fonts)), list(map(_ground, fills))
     return Marks(
@@ -60,7 +60,7 @@ def marks_of(book: zipfile.ZipFile) -> Marks:
         striking=frozenset(
             at
             for at, one in enumerate(styles.get("dxfs", ()))
-            if any(_is_on(font, "strike") for font in _each(one, "font"))
+            if any(_is_struck(font) for font in _each(one, "font"))
         ),
     )
 
@@ -93,7 +93,7 @@ def _struck_texts(book: zipfile.ZipFile) -> Iterator[int]:
     if _STRINGS not in book.namelist() or b"strike" not in book.read(_STRINGS):
         return
     for at, text in enumerate(_each(root_of(book, _STRINGS), "si")):
-        if any(_is_on(run, "strike") for run in text.iter() if _name(run) == "rPr"):
+        if any(_is_struck(run) for run in text.iter() if _name(run) == "rPr"):
             yield at
 
 
@@ -144,8 +144,8 @@ def _at(colours: list[str], style: Element, key: str, otherwise: str) -> str:
     return colours[at] if at < len(colours) else otherwise
 
 
-def _is_on(font: Element, name: str) -> bool:
-    return any(one.get("val", "1") not in ("0", "false") for one in _each(font, name))
+def _is_struck(font: Element) -> bool:
+    return any(one.get("val", "1") not in ("0", "false") for one in _each(font, "strike"))
 
 
 def _each(parent: Element, name: str) -> Iterator[Element]:

@@ -133,7 +133,7 @@ def create_tables(connection: Connection, name: str) -> None:
         connection.driver.execute(one)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AsyncConnection:
     """A connection in a thread of its own.
 
@@ -143,11 +143,19 @@ class AsyncConnection:
 
     connection: Connection
     thread: Executor
+    # Opens another one in the place of one that is lost. None: that would not be in its session.
+    reconnect: Callable[[], Connection] | None = None
 
     async def run(self, work: Callable[[Connection], Made]) -> Made:
         """Carry out `work` in its thread."""
+
+        def work_on_connection() -> Made:
+            if self.reconnect is not None and self.connection.is_lost:
+                self.connection = self.reconnect()
+            return work(self.connection)
+
         with anyio.CancelScope(shield=True):
-            made = await in_thread(self.thread, partial(work, self.connection))
+            made = await in_thread(self.thread, work_on_connection)
         return made  # noqa: RET504  # type checkers think that a scope swallows errors
 
     async def transaction(self, work: Callable[[Connection], Made]) -> Made:
@@ -162,7 +170,8 @@ class AsyncConnection:
     async def pages(self, name: str, **values: object) -> AsyncGenerator[Iterable[Record], None]:
         """Yield what a statement finds, PAGE records at a time, however many there are."""
         text, names = statement(name, self.connection.dialect)
-        pages = self.connection.pages(text, [values[each] for each in names], PAGE)
+        in_order = [values[each] for each in names]
+        pages = await self.run(lambda connection: connection.pages(text, in_order, PAGE))
         try:
             while page := await self.run(lambda _: next(pages, None)):
                 yield page

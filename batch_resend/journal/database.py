@@ -143,6 +143,7 @@ async def reading_connection(backend: Backend) -> AsyncIterator[AsyncConnection]
     if isinstance(place, Path) and not place.is_file():
         raise _no_journal(place)
     async with _opened(backend.connect_to_read, place) as connection:
+        connection.reconnect = backend.connect_to_read
         with journal_errors(place):
             version = await connection.run(lambda reading: _version(reading, place))
         if version is None:
@@ -201,7 +202,8 @@ async def _opened(
         try:
             yield opened
         finally:
-            await opened.run(Connection.close)
+            with anyio.CancelScope(shield=True):
+                await in_thread(thread, opened.connection.close)
 
 
 def _no_journal(place: Place) -> JournalError:

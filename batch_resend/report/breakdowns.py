@@ -48,11 +48,16 @@ def by_product(products: Sequence[ProductCount]) -> list[Breakdown]:
     if len(products) < 2:
         return []
     whole = [_cut(one.product or "none named") for one in products]
-    # Of name, identifier and type, the first tells them apart as a rule.
-    short = [name.partition(", ")[0] for name in whole]
+    short = list(map(_name_of, whole))
     names = short if len(set(short)) == len(short) else whole
     counts = [(name, one.orders, one.sent) for name, one in zip(names, products, strict=True)]
     return [Breakdown("By product", "orders", counts, products[0].products - len(products))]
+
+
+def _name_of(product: str) -> str:
+    """Return its name, where a list has that beside its identifier (`ssl_dv_flex`) and type."""
+    parts = product.split(", ")
+    return next((part for part in parts if "_" not in part), parts[0])
 
 
 def _cut(name: str) -> str:

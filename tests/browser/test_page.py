@@ -144,8 +144,20 @@ def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
         report = Report(tmp_path)
         (tmp_path / name).write_text(page_under_way(sent=1, written_at=time.time()))
     elif kind == "index":
-        report, name = Report(made.report.folder.parent), "index.html"
-        write_index(report.folder)
+        report, name = Report(tmp_path), "index.html"
+        for day, sent in (
+            (1, 4),
+            (3, 5),
+            (4, 6_000),
+        ):  # a night without a run, and one of an outage
+            orders = made.report.summary["orders"] | {"sent": sent}
+            orders["total"] = sum(orders.values()) - orders["total"]
+            begun = {"started_at": f"2027-01-0{day}T02:00:00.000Z", "orders": orders}
+            (tmp_path / str(day)).mkdir()
+            (tmp_path / str(day) / "summary.json").write_text(
+                json.dumps(made.report.summary | begun)
+            )
+        write_index(tmp_path)
     with shown(chromium, report, width=width, dark=dark, name=name) as seen:
         # Through the debugger: the page's own policy lets no other script run.
         seen.page.evaluate(AXE.read_text(encoding="utf-8"))
@@ -157,6 +169,7 @@ def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
         assert not told, json.dumps(told, indent=1)
         assert len(found["passes"]) > 15, "it has looked"
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert seen.page.locator(".plot svg").count() == 1, "its chart, too, was looked at"
         assert seen.requests == [(report.folder / name).as_uri()]
         assert seen.complaints == []
 

@@ -13,6 +13,7 @@ from tests.cli.raw_service import (
     BLOCK_PAGE,
     NO_SUCH_CALL,
     SOME,
+    WRONG_KEY,
     Asked,
     RawService,
     accept_all,
@@ -111,6 +112,17 @@ async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find
         rest = await desk.run(*hint[1].split(), "--report-dir", "rest")
         assert rest.code == 0, rest.err
         assert sorted(service.mailed()) == WAITING[5:]
+
+
+async def test_what_was_asked_about_is_not_asked_about_again_to_resume(tmp_path: Path) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        return WRONG_KEY if asked.method == "PUT" else waiting_but_every_third(asked)
+
+    async with desk_at(tmp_path, answer_to, 3) as (desk, _):
+        stopped = await desk.run("send", "orders.csv", "--preflight")
+    assert stopped.code == 4, stopped.err
+    assert "batch-resend resume " in stopped.out
+    assert "--preflight" not in stopped.out
 
 
 async def test_the_first_few_of_several_accounts_are_asked_about_before_they_are_sent(

@@ -99,7 +99,7 @@ async def test_killed_workers_lose_nothing_and_repeat_nothing_and_the_run_ends_b
 
 async def test_a_restart_of_the_database_interrupts_workers_and_no_run(tmp_path: Path) -> None:
     with postgres_server() as server:
-        settings = {"latency_s": (0.2, 0.4)}  # it is far from its end when the database restarts
+        settings = {"latency_s": (0.4, 0.8)}  # it is far from its end when the database restarts
         async with shared_desk(tmp_path, server.database, **settings) as (desk, ca):
             numbers = desk.write_list(600)
             async with workers(desk, 2, "--jobs", "2"):

@@ -185,6 +185,18 @@ async def test_a_process_that_lost_its_session_writes_nothing_more_though_the_se
             assert (await third.reader.tally(run)).attempts == 0
 
 
+async def test_a_reader_that_lost_its_connection_reads_on_through_another(
+    database: Database, clock: Clock
+) -> None:
+    async with two(database, clock) as (one, _):
+        run = await begun(one, 1, 2)
+        end_connections(database)
+        with pytest.raises(JournalError, match="is the server up"):
+            await one.reader.run(run.id)
+        assert (await one.reader.run(run.id)).number == run.number
+        assert [found.request.subject for found in await pending(one.reader, run)] == ["1", "2"]
+
+
 def connections(database: Database) -> set[int]:
     """Return the connections that the server has, by their processes."""
     with psycopg.connect(database.url) as connection:

@@ -209,6 +209,12 @@ def test_a_run_of_no_time_is_not_said_to_have_taken_0s(elapsed_s: float, said: s
     assert headline(run).endswith(said)
 
 
+def test_of_a_run_under_way_no_file_is_named_that_is_not_there_yet() -> None:
+    run = summary(state="running", sent=1, refused=2, skipped=1, rejected=1, not_attempted=3)
+    assert not [step for step in next_steps(run, FOLDER) if ".csv" in step.text]
+    assert "results.csv" in "".join(step.text for step in next_steps(summary(refused=2), FOLDER))
+
+
 def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
     (step,) = next_steps(summary(failed=1), Path("last night"))
     assert step.command == "batch-resend send 'last night/unsent.csv'"

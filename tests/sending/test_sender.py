@@ -379,7 +379,7 @@ async def test_429s_while_our_windows_are_kept_halve_what_is_sent_from_then_on(
     (warning,) = [r.getMessage() for r in caplog.records if r.name.endswith(".channel")]
     assert warning == (
         "others use this key, or its limit is lower than configured: from now on 10/10s and "
-        "4500/1h, and more again as time goes by"
+        "4500/1h, rising again over time"
     )
 
 

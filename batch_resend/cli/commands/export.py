@@ -36,10 +36,9 @@ from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
-from batch_resend.intake import is_dv
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.order_reader import OrderReader
+from batch_resend.order_reader import OrderReader, is_dv_order
 from batch_resend.report import counted, whole_file
 from batch_resend.sending import ask_each
 from batch_resend.visible import defused
@@ -214,7 +213,7 @@ class _Writer:
 
 def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
     """Return an order as `send --auto-call` takes it: domain by domain where it is not DV."""
-    if order.product is None or is_dv(order.product_type or order.product):
+    if order.product is None or is_dv_order(order):
         return (order,)
     if order.names:
         return [replace(order, domains=(one.name,), names=(one,)) for one in order.names]
@@ -223,7 +222,7 @@ def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
 
 def _record(order: ListedOrder, now: float) -> dict[str, object]:
     age_s = None if order.created_at is None else now - order.created_at
-    is_one_domain = len(order.names) == 1 and not is_dv(order.product_type or order.product or "")
+    is_one_domain = len(order.names) == 1 and not is_dv_order(order)
     return {
         "order_id": order.order_id,
         "status": order.status,
