@@ -99,8 +99,8 @@ def _explore(seconds: float, first: int, processes: int, *, hosts: bool, stop: b
                 running.add(pool.submit(run, next(parts)))
     took_s = time.monotonic() - began
     print(
-        f"{met.worlds} worlds in {took_s:.0f} s, {60 * met.worlds / took_s:.0f} a minute by "
-        f"{processes}, from {first} on"
+        f"{met.worlds} worlds in {took_s:.0f} s by {processes}, from {first} on, "
+        f"{60 * met.worlds / met.took_s:.0f} in a minute of a processor"
     )
     print("\n".join(met.lines(explorer.states)))
     if missing := list(met.missing(explorer.states)):

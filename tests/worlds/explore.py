@@ -1,6 +1,7 @@
 """Many worlds of a kind, one after another: which break something, and what they have met."""
 
 import logging
+import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ class Met:
     """What worlds have met: kinds of trouble x states of the run x policies, blows x moments."""
 
     worlds: int = 0
+    took_s: float = 0.0  # of a processor, without a server's
     counts: defaultdict[str, Counter[Any]] = field(default_factory=lambda: defaultdict(Counter))
 
     def note(self, history: History) -> None:
@@ -35,6 +37,7 @@ class Met:
     def add(self, other: "Met") -> None:
         """Count what others have met, too."""
         self.worlds += other.worlds
+        self.took_s += other.took_s
         for of, counts in other.counts.items():
             self.counts[of].update(counts)
 
@@ -115,8 +118,9 @@ class Explorer(Generic[AnyWorld]):
 
     def explore(self, seeds: Iterable[int]) -> tuple[Met, dict[int, list[str]]]:
         """Run the worlds of some seeds; return what they met, and what is wrong, by seed."""
-        met = Met()
+        met, began = Met(), time.process_time()
         found = {seed: self.violations(self.draw(str(seed)), met) for seed in seeds}
+        met.took_s = time.process_time() - began
         return met, {seed: wrong for seed, wrong in found.items() if wrong}
 
 

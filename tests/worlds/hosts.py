@@ -6,7 +6,7 @@ hands chunks out to workers, is a model (`queue_model.py`), for it counts by a c
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,7 +15,19 @@ from pydantic import TypeAdapter
 from tests.worlds.database import DatabaseKind, DatabaseTrouble
 from tests.worlds.shrink import smaller as smaller_base
 from tests.worlds.shrink import without
-from tests.worlds.spec import Blow, How, On, Start, Strike, World, draw, draw_strike
+from tests.worlds.spec import (
+    Blow,
+    How,
+    Kind,
+    On,
+    Start,
+    Strike,
+    Trouble,
+    World,
+    draw,
+    draw_strike,
+    draw_windows,
+)
 
 
 class Role(StrEnum):
@@ -71,8 +83,11 @@ class HostsWorld:
 
 
 _WORLD = TypeAdapter(HostsWorld)
-# Tight ones: what hosts share is what they wait for.
-_WINDOWS = (("1/3s",), ("1/3s",), ("3/2s", "20/1m"), ("6/10s",), ("10/1m", "4/5s"), ("100/5s",))
+# What befalls one host alone, the worlds of one host meet: these are about what hosts share.
+_KINDS = (
+    Kind.RATE_LIMITED, Kind.ARRIVES_LATE, Kind.SILENT_AFTER, Kind.RESET_AFTER, Kind.CONNECT_LATE,
+    Kind.ANSWER_SLOW, Kind.ERROR_500, Kind.KEY_REVOKED,
+)  # fmt: skip
 _ORDERS = (2, 5, 8, 8, 13, 13, 21)
 _BLOWS = (
     *[Blow.KILL] * 3, *[Blow.POWER_LOSS] * 2, *[Blow.FREEZE] * 2, *[Blow.SUSPEND] * 2,
@@ -87,10 +102,9 @@ def draw_hosts(seed: str) -> HostsWorld:
     drawn = draw(f"{seed}/base")
     base = replace(
         drawn, seed=seed, verify=False, preflight=False, starts=(), orders=orders, rows=orders,
-        sick=tuple(n for n in drawn.sick if n < orders), windows=chance.choice(_WINDOWS),
+        sick=tuple(n for n in drawn.sick if n < orders), windows=draw_windows(chance, orders),
         concurrency=chance.choice((1, 2, 8)),
-        # What befalls one host alone, the worlds of one host meet: here the others are to go on.
-        troubles=drawn.troubles[:1] if chance.random() < 0.5 else (),
+        troubles=(_trouble_of_all(chance),) if chance.random() < 0.5 else (),
     )  # fmt: skip
     count = chance.choice((2, 2, 3, 4))
     if chance.random() < 0.5:
@@ -98,33 +112,45 @@ def draw_hosts(seed: str) -> HostsWorld:
     else:
         others = [chance.choice((Role.WORKER, Role.WORKER, Role.SENDER)) for _ in range(count)]
         roles = [Role.DISTRIBUTOR, Role.WORKER, *others][: max(3, count)]
-    hosts = tuple(_host(chance, n, role, base.orders) for n, role in enumerate(roles))
+    blows = [chance.choice(_BLOWS) for _ in range(chance.choice((1, 2)))]
+    hosts = tuple(_host(chance, n, role, base.orders, blows) for n, role in enumerate(roles))
     troubles = tuple(_trouble(chance, count) for _ in range(chance.choice((0, 0, 1, 1, 2))))
     return HostsWorld(base, hosts, troubles, jobs=chance.choice((1, 2, 4)))
 
 
-def _host(chance: random.Random, number: int, role: Role, orders: int) -> HostPlan:
-    starts = [_start(chance, role, orders, first=n == 0) for n in range(chance.choice((1, 1, 2)))]
+def _trouble_of_all(chance: random.Random) -> Trouble:
+    since_s = chance.choice((0.0, 0.0, chance.uniform(0.0, 20.0)))
+    until_s = since_s + chance.choice((5.0, 60.0, 600.0))
+    return Trouble(chance.choice(_KINDS), since_s, until_s, chance.choice((0.1, 0.3, 0.7, 1.0)))
+
+
+def _host(
+    chance: random.Random, number: int, role: Role, orders: int, blows: Sequence[Blow]
+) -> HostPlan:
+    count = chance.choice((1, 1, 2))
+    starts = [_start(chance, role, orders, blows, first=n == 0) for n in range(count)]
     part = chance.choice(tuple(Part))
     if chance.random() < 0.65:  # lists of their own: they are at work beside each other
         part = (Part.EVEN, Part.ODD)[number % 2]
     return HostPlan(role, tuple(starts), part, chance.choice((20.0, 120.0, 600.0)))
 
 
-def _start(chance: random.Random, role: Role, orders: int, *, first: bool) -> Start:
+def _start(
+    chance: random.Random, role: Role, orders: int, blows: Sequence[Blow], *, first: bool
+) -> Start:
     how = How.SAME if first else chance.choice((How.SAME, How.SHUFFLED, How.RESUME))
     gap_s = chance.choice((0.0, 0.0, 0.0, 0.5) if first else (1.0, 7.0, 40.0))
     strikes: tuple[Strike, ...] = ()
     if chance.random() < 0.6:
-        strikes = (_strike(chance, role, orders),)
+        strikes = (_strike(chance, role, orders, blows),)
     # More than the cooldown may not lie between clocks; see `_readable_clocks`.
     skew_s = chance.choice((0.0, 0.0, 0.0, -3600.0, 3600.0, -5.0))
     return Start(how, gap_s, skew_s, strikes=strikes)
 
 
-def _strike(chance: random.Random, role: Role, orders: int) -> Strike:
+def _strike(chance: random.Random, role: Role, orders: int, blows: Sequence[Blow]) -> Strike:
     strike = draw_strike(chance, orders, 5.0)
-    blow = chance.choice(_BLOWS)
+    blow = chance.choice(blows)
     on = chance.choice((On.TURN, On.ARRIVAL, On.ARRIVAL, On.ANSWER, On.WORK))
     count = strike.count if on is On.WORK else chance.randint(1, 1 + orders // 2)
     if on is On.TURN:

@@ -6,7 +6,7 @@ As `known.py` does it for one host. The seconds are without those of the server.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from math import inf
 from typing import Any
 from unittest import mock
@@ -26,11 +26,10 @@ from tests.worlds.known import KNOWN, Fault, read_again
 
 
 def _slot_freed_at_the_grant() -> Fault:
-    @asynccontextmanager
     async def slot(real: Any, own: Any) -> Any:
-        async with real(own) as granted:
-            granted.end(Fate.ANSWERED)
-            yield granted
+        granted = await real(own)
+        granted.end(Fate.ANSWERED)
+        return granted
 
     return Fault().function(SharedLimiter, "slot", slot)
 

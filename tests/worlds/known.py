@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
     ExitStack,
-    asynccontextmanager,
     contextmanager,
     suppress,
 )
@@ -116,11 +115,10 @@ def read_again() -> Iterator[None]:
 
 
 def _slot_freed_at_the_grant() -> Fault:
-    @asynccontextmanager
     async def slot(real: Any, own: Any) -> Any:
-        async with real(own) as granted:
-            granted.end(Fate.ANSWERED)
-            yield granted
+        granted = await real(own)
+        granted.end(Fate.ANSWERED)
+        return granted
 
     return Fault().function(limiter.WindowLimiter, "slot", slot)
 

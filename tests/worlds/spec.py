@@ -193,7 +193,7 @@ def draw(seed: str) -> World:
     """
     chance = random.Random(f"{seed}/spec")
     orders = chance.choice(_ORDERS)
-    windows = _windows(chance, orders)
+    windows = draw_windows(chance, orders)
     timeout_s = chance.choice((2.0, 5.0, 30.0))
     fast, slow = sorted(chance.choice((0.001, 0.01, 0.1, 0.15 * timeout_s)) for _ in "12")
     concurrency = chance.choice((1, 2, 8, 32))
@@ -232,7 +232,7 @@ def draw(seed: str) -> World:
     )  # fmt: skip
 
 
-def _windows(chance: random.Random, orders: int) -> tuple[str, ...]:
+def draw_windows(chance: random.Random, orders: int) -> tuple[str, ...]:
     """Return windows that a run fills several times over, mostly."""
     if chance.random() < 0.1:
         return ("none",)
