@@ -75,7 +75,7 @@ def is_everyones(folder: Path) -> bool:
 
 
 def is_trusted(status: os.stat_result) -> bool:
-    """Whether what this tells of belongs to this user, or to root."""
+    """Whether a file with this status belongs to this user, or to root."""
     return status.st_uid in (0, os.geteuid())
 
 

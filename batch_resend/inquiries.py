@@ -188,9 +188,7 @@ async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
     except CallRefused as refusal:
         if is_of_subject(refusal.code):
             return None  # there is no such domain: that the CA says with the mail
-        return (
-            f"the CA does not say whom it can mail for {domain}, so it might mail all ({refusal})"
-        )
+        return f"the CA does not say who it can mail for {domain}, so it might mail all ({refusal})"
     unknown = [entry.email for entry in order.entries if entry.email.lower() not in known]
     if len(unknown) < len(order.entries):
         if unknown:

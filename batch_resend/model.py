@@ -107,7 +107,7 @@ class Problem(StrEnum):
     CALL = "call", "none of the CA's calls"
     ACCOUNT = "account", "an account that no profile describes"
     FORM = "form", "not in the list's form"
-    AMBIGUOUS = "ambiguous", "an order that two rows ask for in two ways"
+    AMBIGUOUS = "ambiguous", "an order that two rows ask for differently"
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class OrderReader:
         except CallError as error:
             if self.reader.stopped:
                 raise
-            log.debug("the list of orders is not read: %s", error)
+            log.debug("the list of orders cannot be read: %s", error)
         return found
 
     async def order(self, order_id: str) -> ListedOrder:
@@ -164,7 +164,7 @@ class OrderReader:
                 raise
             # One odd order is to spoil no other.
             level = logging.DEBUG if isinstance(error, CallRefused) else logging.WARNING
-            log.log(level, "order %s is taken as it was listed: %s", order_id, error)
+            log.log(level, "order %s is used as listed: %s", order_id, error)
             return None
 
     async def _validation(self, order_id: str) -> ListedOrder | None:
@@ -184,7 +184,7 @@ class OrderReader:
             self._offers_validation = is_of_subject(refusal.code)
             if self._offers_validation:
                 raise
-            log.debug("which names wait is not read: %s; the order's own call is used", refusal)
+            log.debug("which names wait is unknown: %s; the order's own call is used", refusal)
             return None
         self._offers_validation = True
         return read_validation(reply, order_id)
@@ -262,7 +262,7 @@ class OrderReader:
         try:
             reply = await self.reader.fetch(path, optional=True)
         except CallRefused as refusal:
-            log.debug("%s is not read: %s", what, refusal)
+            log.debug("%s cannot be read: %s", what, refusal)
             return None
         try:
             return read(reply)

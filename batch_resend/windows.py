@@ -24,7 +24,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.limit < 1 or not 0 < self.period_s < inf:
-            raise ValueError(f"{self.limit} in {self.period_s} s is no limit: write 1000/3m")
+            raise ValueError(f"{self.limit} in {self.period_s} s is not a limit: write 1000/3m")
 
     @classmethod
     def parse(cls, text: str) -> "Window":

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from batch_resend import RecordSource, Settings, resend
 from batch_resend.intake import ListSource, cells
 from batch_resend.journal.planning import Endpoint, Grouping, StagedRow, _row_values
 from batch_resend.model import (
@@ -37,6 +39,7 @@ from batch_resend.sending import Leave
 from batch_resend.windows import Window
 from tests.bench import prediction
 from tests.bench.processes import write_list
+from tests.bench.server import Acknowledging, Books
 from tests.journal.test_writer import ACCEPTED, running, statements
 
 
@@ -199,8 +202,51 @@ async def test_a_request_that_is_sent_costs_few_calls_and_turns_of_the_loop(
     await costs(100)
     few, many = await costs(100), await costs(600)
     calls, turns = ((b - a) / 500 for a, b in zip(few, many, strict=True))
-    assert 0 < calls <= 196  # of which seven are for the last look, directly before it leaves
-    assert 0 < turns <= 2.6
+    assert 0 < calls <= 160  # of which seven are for the last look, directly before it leaves
+    assert 0 < turns <= 1.5
+
+
+@pytest.mark.asyncio
+async def test_a_request_over_the_wire_costs_one_task_at_most_and_few_ways_to_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of it, with a journal on disk. One task is aiohttp's, before Python 3.12."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Acknowledging(Books(None)), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    tasks = hand_overs = 0
+    run_in_executor = loop.run_in_executor
+
+    def counting(*arguments: Any) -> asyncio.Future[Any]:
+        nonlocal hand_overs
+        hand_overs += 1
+        return run_in_executor(*arguments)
+
+    def task(loop: asyncio.AbstractEventLoop, work: Any, **how: Any) -> asyncio.Task[Any]:
+        nonlocal tasks
+        tasks += 1
+        return asyncio.Task(work, loop=loop, **how)
+
+    async def costs(count: int) -> tuple[int, int]:
+        before = tasks, hand_overs
+        settings = Settings(
+            api_key=SecretStr("key"),
+            base_url=f"http://127.0.0.1:{port}",
+            windows=(),
+            concurrency=64,
+            journal=tmp_path / f"{count}.db",
+        )
+        rows = RecordSource([{"order_id": 100_000_000 + place} for place in range(count)])
+        assert (await resend(rows, settings)).orders.sent == count
+        return tasks - before[0], hand_overs - before[1]
+
+    monkeypatch.setattr(loop, "run_in_executor", counting)
+    loop.set_task_factory(task)
+    async with server:
+        few, many = await costs(200), await costs(1_000)
+    a_request = [(b - a) / 800 for a, b in zip(few, many, strict=True)]
+    assert a_request[0] <= 1.1
+    assert 0 < a_request[1] <= 0.3  # two commits, each of many requests
 
 
 @pytest.mark.asyncio

@@ -228,7 +228,7 @@ def read_profiles(
 ) -> dict[str, Profile]:
     """Return the profiles of a table of a TOML file. Raises SettingsError, made by `error`.
 
-    `rest` is what the file says besides, of all accounts.
+    `rest` is what the file says at its top, for all accounts.
     """
     if not isinstance(table, dict) or not all(isinstance(one, dict) for one in table.values()):
         raise error((), f"{PROFILES} are tables: [{PROFILES}.NAME]")
@@ -291,7 +291,10 @@ def take_profile(context: click.Context, _param: click.Parameter, name: str | No
         return name
     profiles = profiles_of(context)
     if name not in profiles:
-        there_are = ", ".join(sorted(profiles)) or "none: --config names the file that has them"
-        raise click.BadParameter(f"no profile {name!r}; there are {there_are}")
+        raise click.BadParameter(
+            f"no profile {name!r}; the profiles are {', '.join(sorted(profiles))}"
+            if profiles
+            else f"no profile {name!r}; there are none: --config names the file that has them"
+        )
     context.default_map = {**(context.default_map or {}), **profiles[name].values}
     return name

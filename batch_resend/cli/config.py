@@ -113,7 +113,7 @@ class _TomlFile:
                 content = file.read(_LARGEST + 1)
             if len(content) > _LARGEST:
                 raise SettingsError(
-                    f"--config {path}: is larger than 1 MiB, so it is no file of options"
+                    f"--config {path} is larger than 1 MiB, which no file of options is"
                 )
             self._text = content.decode("utf-8-sig")
             self.values = tomllib.loads(f"{self._text}\n")  # by which it names the last line, too

@@ -38,7 +38,7 @@ SUBCOMMANDS = {
     "prune": ("history", "Forget old runs, to keep the journal small."),
     "report": ("history", "Write a run's report again, from the journal alone."),
     "resume": ("send", "Resume a run that did not finish."),
-    "runs": ("history", "List all runs, the newest first."),
+    "runs": ("history", "List all runs, newest first."),
     "send": ("send", "Send every order's mails once, and report on every row."),
     "show": ("history", "Show one run: its lists, limits and counts."),
     "simulate": ("simulate", "Run a local CertCentral to rehearse against."),

@@ -292,11 +292,11 @@ asking_options = together(
     "When not to send",
     flag(
         "--preflight",
-        "Ask the CA about each request first: skip what needs no mail, refuse what would mail "
-        "anyone it does not name.",
+        "Ask the CA about each request first: skip it if it needs no mail, refuse it if it would "
+        "mail anyone it does not name.",
         carried_to=(RESUME,),
     ),
-    flag("--yes", "Do not ask before sending. (`send` asks if there is a terminal.)"),
+    flag("--yes", "Do not ask before sending. (You are asked if there is a terminal.)"),
     flag("--dry-run", "Show what would be sent, and send nothing."),
 )
 
@@ -374,8 +374,10 @@ log_level_option = option(
     help="What goes into --log-file. info: starts, ends, pauses, stops. debug: also every attempt.",
 )
 _log_file_options = (log_file_option, log_level_option)
-log_options = make_log_options("Every attempt.", *_log_file_options)
-progress_and_log_options = make_log_options("Every attempt.", progress_option, *_log_file_options)
+log_options = make_log_options("Show every attempt.", *_log_file_options)
+progress_and_log_options = make_log_options(
+    "Show every attempt.", progress_option, *_log_file_options
+)
 check_log_options = make_log_options("List every row and order with a remark.")
 
 _distribute_option = together(

@@ -3,7 +3,7 @@
 Many tasks here ask for slots, few ways to the database are made: one question serves all that wait,
 and also says what was answered since the last one.
 
-The windows are kept here besides, for this process alone. Its own requests are the ones that all
+The windows are also kept here, for this process alone. Its own requests are the ones that all
 hosts' windows count, so that takes no time, as long as the database's clock goes as ours does.
 """
 

@@ -157,7 +157,7 @@ _WORDS = {
     Trouble.KEY_REFUSED: "the CA refuses the API key",
     Trouble.TOO_MANY: "the CA asks for fewer requests",
     Trouble.UNAVAILABLE: "the CA is not available",
-    Trouble.UNREADABLE: "the CA answers with errors in what is no error",
+    Trouble.UNREADABLE: "the CA answers with errors although the status is no error",
     Trouble.FORBIDDEN: "the key may not read this",
     Trouble.NOT_FOUND: "the CA does not have this",
     Trouble.REFUSED: "the CA refuses this",

@@ -188,5 +188,5 @@ def _refuse_two_in_one(name: str, heading: Sequence[str], chosen: str) -> None:
 
 
 def _says_delimiter(cells: Sequence[str], delimiter: str) -> bool:
-    """Whether a list's first line is one such as `sep=;`, which spreadsheets heed."""
+    """Whether a list's first line is one such as `sep=;`, which spreadsheets understand."""
     return _ROW_OF_SEP.fullmatch(delimiter.join(cells)) is not None

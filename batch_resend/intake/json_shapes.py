@@ -130,8 +130,8 @@ def refuse_record_beneath(value: Mapping[str, object], reading: Reading) -> None
             if is_record([name for name in value if name != key], reading):
                 return
             raise ValueError(
-                f"the record stands under the key {key!r}: pass what is below it, without the "
-                "object around it"
+                f"the record is under the key {key!r}: pass what is below it, without the object "
+                "around it"
             )
 
 

@@ -22,14 +22,14 @@ _SIGNATURES = (
     (b"PAR1", "a Parquet file", "save it as CSV or JSON"),
     (b"ARROW1\0", "an Arrow file", "save it as CSV or JSON"),
     (b"Obj\x01", "an Avro file", "save it as CSV or JSON"),
-    (b"\x89PNG\r\n", "a picture", "give a list of text"),
-    (b"\xff\xd8\xff", "a picture", "give a list of text"),
-    (b"GIF8", "a picture", "give a list of text"),
+    (b"\x89PNG\r\n", "a picture", "use a list of text"),
+    (b"\xff\xd8\xff", "a picture", "use a list of text"),
+    (b"GIF8", "a picture", "use a list of text"),
     (b"7z\xbc\xaf\x27\x1c", "packed with 7-Zip", _UNPACK),
     (b"Rar!\x1a\x07", "packed with RAR", _UNPACK),
     (b"bplist00", "a property list of macOS, which stands for a file elsewhere",
-     "give the file itself"),
-    (b"L\0\0\0\x01\x14\x02\0", "a Windows shortcut", "give the file itself"),
+     "use the file itself"),
+    (b"L\0\0\0\x01\x14\x02\0", "a Windows shortcut", "use the file itself"),
 )  # fmt: skip
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
 _TAR = slice(257, 262)
@@ -40,7 +40,7 @@ _OLE_STREAMS = (
     ("EncryptedPackage", "locked with a password", "save it without a password, or as CSV"),
     ("WordDocument", "an old Word document", _SAVE),
     ("PowerPoint Document", "an old PowerPoint document", _SAVE),
-    ("__properties_version1.0", "an Outlook message", "save its attachment, and give that"),
+    ("__properties_version1.0", "an Outlook message", "save its attachment, and use that"),
 )
 _OLD_EXCEL = ("an old Excel file", "save it as .xlsx, or as CSV")
 # Members of a zip file, by how their names begin.
@@ -85,12 +85,12 @@ _TEXTS = (
     ("\u250c", "a table drawn with lines", "save the table as CSV"),
     ("\u2554", "a table drawn with lines", "save the table as CSV"),
     ("\\begin{", "LaTeX", "save the table as CSV"),
-    ("BEGIN:VCARD", "a vCard, of contacts", "give a list of orders"),
-    ("BEGIN:VCALENDAR", "a calendar", "give a list of orders"),
+    ("BEGIN:VCARD", "a vCard, of contacts", "use a list of orders"),
+    ("BEGIN:VCALENDAR", "a calendar", "use a list of orders"),
     ("-----BEGIN PGP MESSAGE", "encrypted with PGP", "decrypt it first"),
-    ("-----BEGIN ", "a key or a certificate", "give a list of orders"),
+    ("-----BEGIN ", "a key or a certificate", "use a list of orders"),
     ("version https://git-lfs", "a pointer of Git LFS", "fetch the file: git lfs pull"),
-    ("[InternetShortcut]", "an internet shortcut", "give the file that it stands for"),
+    ("[InternetShortcut]", "an internet shortcut", "use the file that it points to"),
 )
 _FORMS = (
     (_VERTICAL, "mysql's vertical output", "ask for a table: end the query with ;"),
@@ -104,9 +104,9 @@ def refuse_bytes(name: str, head: bytes) -> None:
     """Raise InputError where the first bytes, unpacked, are no list's; OLE and zip apart."""
     base = PurePath(name).name
     if head.startswith(APPLE_DOUBLE) or (base.startswith("._") and not head):
-        raise _no_list(name, "what macOS keeps beside a file", _give(base, "._"))
+        raise _no_list(name, "a companion file of macOS", _give(base, "._"))
     if base.startswith("~$") and 0 in head:
-        raise _no_list(name, "a lock file of Office, beside a file that is open", _give(base, "~$"))
+        raise _no_list(name, "a lock file of Office for a file that is open", _give(base, "~$"))
     if _PDF.match(head):
         raise _no_list(name, "a PDF document", "save its table as CSV or .xlsx")
     if _BZIP2.match(head):
@@ -130,11 +130,11 @@ def _beside_a_file(base: str, begin: str) -> tuple[str, str] | None:
     """Return what stands beside a file, or in its place, and what to do; None where it does not."""
     if base.startswith(".~lock.") and "file:///" in begin and begin.startswith(","):
         give = _give(base.removesuffix("#"), ".~lock.")
-        return "a lock file of LibreOffice, beside a file that is open", give
+        return "a lock file of LibreOffice for a file that is open", give
     if base.endswith((".gsheet", ".gdoc")) and '"doc_id"' in begin:
         return "a link to a Google document", "download it as .xlsx or CSV"
     if base.startswith("~$") and not re.search(r"[<,;\t|\n{]", begin.rstrip()):
-        return "a lock file of Office, beside a file that is open", _give(base, "~$")
+        return "a lock file of Office for a file that is open", _give(base, "~$")
     return None
 
 
@@ -144,7 +144,7 @@ def _text_of_another_kind(base: str, begin: str) -> tuple[str, str] | None:
         return _markup(base, begin)
     is_mail = _HEADERS.match(begin) and _SUBJECT.search(begin.partition("\n\n")[0])
     if _MAIL.match(begin) and (is_mail or _MIME.search(begin)):
-        return "an e-mail or a web archive", "save its table or its attachment, and give that"
+        return "an e-mail or a web archive", "save its table or its attachment, and use that"
     for start, what, remedy in _TEXTS:
         if begin.startswith(start):
             return what, remedy
@@ -188,7 +188,7 @@ def _markup(base: str, begin: str) -> tuple[str, str]:
 
 
 def _give(base: str, mark: str) -> str:
-    return f"give {base.removeprefix(mark)}" if base.startswith(mark) else "give the file itself"
+    return f"give {base.removeprefix(mark)}" if base.startswith(mark) else "use the file itself"
 
 
 def _no_list(name: str, what: str, remedy: str) -> InputError:

@@ -263,7 +263,7 @@ def _account(record: RawRecord, reading: Reading) -> str | None:
     if named not in reading.accounts:
         raise UnusableError(
             Problem.ACCOUNT,
-            f"no profile describes the account {shown(named)}; there are "
+            f"no profile describes the account {shown(named)}; the profiles are "
             f"{', '.join(sorted(reading.accounts))}",
         )
     return named

@@ -161,7 +161,7 @@ class Shape:
     def _broken(self, row: TableRow) -> str:
         cells, read = row.cells, self.columns.read
         if any(STRAY_CR in cells[at] for at in read if at < len(cells)):
-            return "a carriage return stands within a cell: was the row broken in two?"
+            return "there is a carriage return within a cell: was the row broken in two?"
         before, after = self._if_a_piece(row.before), self._if_a_piece(row.after)
         if before is not None and self.width > 1 and len(before) == 1:
             return (
@@ -172,7 +172,7 @@ class Shape:
             return f"the row before has {_counted(len(before))}: is this one the rest of it?"
         if after is not None and STRAY_CR in after[0].strip(STRAY_CR):
             return (
-                "a carriage return stands in the first cell of the row below, which may begin "
+                "there is a carriage return in the first cell of the row below, which may begin "
                 "with the end of this row's last"
             )
         if after is not None and self._may_be_end_of(cells, after):
@@ -203,8 +203,8 @@ class Shape:
             return ""
         if not self.columns.cell(after, Field.ORDER_ID) and self._names_somebody(after):
             return (
-                "its details stand in the rows below, which have no order number: write it into "
-                "each of them"
+                "its details are in the rows below, which have no order number: write it in each "
+                "of them"
             )
         return ""
 

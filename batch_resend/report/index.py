@@ -60,7 +60,7 @@ def write_index(folder: Path) -> None:
     place = folder / "index.html"
     with suppress(OSError, UnicodeError), place.open(encoding="utf-8") as file:
         if _OURS not in file.read(_LOOKED_AT):
-            raise ReportError(f"{place}: is not of batch-resend, and stays as it is")
+            raise ReportError(f"{place} was not written by batch-resend, and is left as it is")
     nights = nlargest(MOST_RUNS, _nights(folder), key=lambda one: one.at)
     days = list(_days(nights))
     values: dict[str, object] = {"nights": nights, "days": days, "top": _top(days)}

@@ -64,7 +64,7 @@ _REMARK_IN_WORDS = {
     Remark.HIDDEN_ROWS: ("hidden row", "left out"),
     Remark.HIDDEN_SHEETS: ("hidden sheet", "left out"),
     Remark.STRUCK_ROWS: ("struck-out row", "left out"),
-    Remark.REPAIRED_NAME: ("cell", "repaired: a name beside the address"),
+    Remark.REPAIRED_NAME: ("cell", "repaired: a name next to the address"),
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),

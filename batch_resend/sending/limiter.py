@@ -133,18 +133,18 @@ class WindowLimiter:
         for age_s in ages_s:
             self._give_back(now - age_s)
         self._turn = asyncio.Lock()  # first come, first served
-        self._answered = asyncio.Event()
+        self._news = asyncio.Event()  # by which the first in line may go sooner
 
     async def slot(self) -> Slot:
         """Take a slot as soon as every window has one; it comes free W seconds after its answer."""
         if self._windows:
             async with self._turn:
                 while (wait_s := self._wait_s(running_time())) > 0:
-                    # An answer meanwhile may make one come free before all that is known of now.
-                    self._answered.clear()
+                    self._news.clear()
+                    at_most_s = None if wait_s == inf else max(wait_s, _TICK_S)
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(max(wait_s, _TICK_S)):
-                            await self._answered.wait()
+                        async with asyncio.timeout(at_most_s):
+                            await self._news.wait()
         self._out += 1  # nobody else has had a turn since there was one
         return Slot(self._end)
 
@@ -175,14 +175,18 @@ class WindowLimiter:
 
     def _end(self, fate: Fate) -> None:
         self._out -= 1
-        if fate is not Fate.UNUSED:
-            linger_s = self.linger_s if fate is Fate.GIVEN_UP else 0.0
-            self._give_back(running_time() + linger_s)
-        self._answered.set()
+        linger_s = self.linger_s if fate is Fate.GIVEN_UP else 0.0
+        if fate is Fate.UNUSED or self._give_back(running_time() + linger_s):
+            self._news.set()
 
-    def _give_back(self, arrived_by: float) -> None:
+    def _give_back(self, arrived_by: float) -> bool:
+        """Note when a slot comes free; return whether it is the first that does, in any window."""
+        is_first = False
         for window, free_at in zip(self._windows, self._free_at, strict=True):
-            heappush(free_at, arrived_by + window.period_s)
+            at = arrived_by + window.period_s
+            is_first = is_first or not free_at or at < free_at[0]
+            heappush(free_at, at)
+        return is_first
 
     def _wait_s(self, now: float) -> float:
         """Return the seconds until a slot may be free; infinite: not before an answer comes."""

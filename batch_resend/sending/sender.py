@@ -46,7 +46,8 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._turn = asyncio.Lock()
-        # Fast: neither gives way to other tasks where there is nothing to wait for.
+        # Fast: neither gives way to other tasks where there is nothing to wait for. anyio's, which
+        # also end a worker that is not to send any more.
         self._places = anyio.Semaphore(self.concurrency, fast_acquire=True)
         self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
         self._scope = anyio.CancelScope()

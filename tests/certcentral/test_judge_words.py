@@ -208,3 +208,9 @@ def test_a_key_that_an_answer_repeats_is_not_in_the_verdict(result: Reply | Faul
 def test_what_only_looks_like_the_beginning_of_a_key_stays() -> None:
     answer = reply(400, error("bad", "the code was A1B2"))
     assert judge(answer, SECRET).error_message == "the code was A1B2"
+
+
+@pytest.mark.parametrize("length", range(5, len(SECRET) + 1))
+def test_a_key_that_is_cut_off_anywhere_is_not_in_the_verdict(length: int) -> None:
+    answer = reply(400, error("bad", f"the key is {SECRET[:length]}"))
+    assert judge(answer, SECRET).error_message == "the key is [API key]"

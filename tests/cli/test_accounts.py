@@ -219,7 +219,7 @@ async def test_a_flag_wins_over_the_profile(tmp_path: Path) -> None:
         )
         unknown = await at.desk.run("send", "orders.csv", "--profile", "nobody")
         assert unknown.code == 2
-        assert "no profile 'nobody'; there are bank, shop" in unknown.err
+        assert "no profile 'nobody'; the profiles are bank, shop" in unknown.err
 
 
 ORDERS = range(100_200_301, 100_200_313)

@@ -105,5 +105,5 @@ async def test_an_index_page_of_somebody_else_stays_and_costs_nothing(tmp_path: 
         desk.write_list(1)
         sent = await desk.run(*AGAIN)
         assert sent.code == 0
-        assert "reports/index.html: is not of batch-resend, and stays as it is" in sent.err
+        assert "reports/index.html was not written by batch-resend" in sent.err
         assert (tmp_path / "reports" / "index.html").read_text() == "my own page"

@@ -417,3 +417,13 @@ def test_several_accounts_are_one_view_and_only_a_pause_of_all_is_one() -> None:
     waiting = together([over, PAUSED, replace(PAUSED, held_up_s=5.0)], ())
     assert (waiting.held_up_by, waiting.held_up_s) == (PAUSED.held_up_by, 5.0)
     assert together([PAUSED], ("ignored",)) is PAUSED
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"), [(None, False), ((), True), (("7/1s",), True)], ids=str
+)
+def test_what_has_not_begun_to_ask_says_nothing_of_the_limits(
+    limits: tuple[str, ...] | None, *, says: bool
+) -> None:
+    line = plain_line(View(0, {}, 0, 0.0, limits, 1.0, None, None, None, answered=0))
+    assert ("allowed: " in line) == says

@@ -62,7 +62,9 @@ async def test_opening_ends_nothing_of_what_others_have_in_hand(
         (first, _) = await pending(one.reader, run)
         await carry(recorder, clock, first, "cut")
         async with open_journal(database, clock) as third:
-            assert (await third.reader.run(run.id)).state is RunState.RUNNING
+            running = await third.reader.run(run.id)
+            assert running.state is RunState.RUNNING
+            assert "process" in (await third.reader.holder(running) or "")
             assert (await third.reader.run(planned.id)).state is RunState.PLANNED
             assert await third.reader.recent_ends(BASE_URL, 0.0, clock) == []
 
@@ -94,6 +96,9 @@ async def test_a_run_that_is_left_to_workers_is_in_their_hand_when_who_began_it_
         run = await other.reader.run(run.id)
         assert await other.reader.holder(run) == "workers"
         assert await other.reader.latest_unfinished() is None
+        stands = await other.reader.standing(run, clock)
+        assert stands is not None
+        assert (stands.planned, stands.made) == (2, 0)
 
 
 async def test_the_same_list_meanwhile_is_another_run_which_leaves_all_to_the_first(

@@ -84,13 +84,13 @@ NO_LISTS = {
     ),
     "AppleDouble": (
         "._orders.csv", b"\0\x05\x16\x07\0\x02\0\0Mac OS X        " + b"\0" * 50,
-        "what macOS keeps beside a file", "orders.csv",
+        "a companion file of macOS", "orders.csv",
     ),
     "AppleDouble of another name": (
         "orders.csv", b"\0\x05\x16\x07\0\x02\0\0Mac OS X        " + b"\0" * 50,
-        "what macOS keeps beside a file", "give the file itself",
+        "a companion file of macOS", "use the file itself",
     ),
-    "empty AppleDouble": ("._orders.csv", b"", "what macOS keeps beside a file", "orders.csv"),
+    "empty AppleDouble": ("._orders.csv", b"", "a companion file of macOS", "orders.csv"),
     "HTML named .xls": ("orders.xls", f"<html>{TABLE}".encode(), "a web page", ".xlsx or CSV"),
     "a table alone": ("orders.xls", f"\n\n {TABLE}".encode(), "a web page", "save it as"),
     "HTML with mark": (

@@ -75,7 +75,7 @@ def test_a_hidden_sheet_is_named_where_the_visible_one_holds_no_orders() -> None
 @pytest.mark.parametrize("key", ["data", "order", "result"])
 def test_a_record_beneath_a_key_is_said_to_stand_there(key: str) -> None:
     for content in (json.dumps({key: RECORD}), json.dumps({key: RECORD}, indent=1)):
-        assert f"the record stands under the key {key!r}" in read_rejected(content).reason
+        assert f"the record is under the key {key!r}" in read_rejected(content).reason
 
 
 @pytest.mark.parametrize(

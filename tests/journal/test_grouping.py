@@ -303,6 +303,18 @@ async def test_rows_that_name_nobody_are_rejected_where_others_do_and_no_word_as
     ]
 
 
+async def test_orders_skipped_for_a_word_that_may_not_be_the_cas_are_counted_apart(
+    journal: Journal,
+) -> None:
+    for_a_word = replace(row(3, "2"), skip="status: odd", notes=(Note.UNKNOWN_STATUS,))
+    odd = [for_a_word, replace(row(4, "3"), notes=(Note.UNKNOWN_LOCALE,))]
+    run = await plan(journal, [replace(row(2, "1"), skip="status: issued"), *odd])
+    await journal.settle(run, 0, hold_doubts=False)
+    reader = journal.reader
+    assert await reader.count_skipped_by_lists(run) == 2
+    assert await reader.count_unsure(run) == 1
+
+
 # --- several accounts -----------------------------------------------------------------------------
 
 

@@ -4,14 +4,17 @@ import asyncio
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import anyio
+import anyio.from_thread
 import pytest
 
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import Pause, journal_file, open_journal, read_journal
-from batch_resend.journal.journal_file import mount_points
+from batch_resend.journal.journal_file import HeldFile, mount_points
 from batch_resend.model import Attempt, Outcome, RequestStatus, RunState
 from tests.journal.conftest import NOON, Clock, on_disk, opened, orders, plan
 from tests.journal.test_writer import ACCEPTED, running
@@ -282,6 +285,40 @@ async def test_all_that_has_happened_is_taken_though_the_journal_is_lost(path: P
         assert await journal.reader.count_outcomes(run) == {RequestStatus.FAILED: 1}
         pauses = await journal.reader.pauses(run, 9)
         assert [(p.until_at, p.share) for p in pauses] == [(NOON + 9, 0.5), (NOON + 20, 0.25)]
+
+
+async def test_a_loss_is_looked_for_again_and_again_until_there_is_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, lost = iter((None, None, "it was deleted")), list[str]()
+
+    async def loss() -> str | None:
+        return next(answers)
+
+    async with running(path, 1) as (journal, *_):
+        monkeypatch.setattr(journal, "loss", loss)
+        monkeypatch.setattr("batch_resend.journal.journal.LOOK_EVERY_S", 0.001)
+        await journal.watch(lost.append)
+    assert lost == ["it was deleted"]
+
+
+async def test_a_look_at_a_file_system_that_hangs_keeps_nobody_from_stopping(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, looked = threading.Event(), list[bool]()
+
+    def hang(_: HeldFile) -> None:
+        anyio.from_thread.run_sync(scope.cancel)
+        looked.append(answers.wait(5))
+
+    async with running(path, 1) as (journal, *_):
+        with monkeypatch.context() as patch:
+            patch.setattr(HeldFile, "loss_text", hang)
+            with anyio.CancelScope() as scope:
+                await journal.loss()
+            assert scope.cancelled_caught
+            assert looked == []
+            answers.set()
 
 
 @pytest.mark.parametrize("linked", ["the journal", "its folder"])

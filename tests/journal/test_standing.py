@@ -88,8 +88,9 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         assert stands.pausing.left_s == 90
         assert stands.share == 0.25
         await recorder.flow_again(clock())
+        clock.now += 7
         stands = await standing(outside, run, clock)
-        assert (stands.pausing, stands.share) == (None, 0.25)
+        assert (stands.pausing, stands.share, stands.share_since_s) == (None, 0.25, 7)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from batch_resend.journal import Endpoint, Journal, Purpose
 from batch_resend.journal.journal import ANSWERS_KEPT_S
 from batch_resend.journal.recording import KeptAnswers
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
+from batch_resend.results import StuckOrder, SweepCounts
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -210,6 +211,19 @@ async def test_of_a_plan_that_is_taken_up_elsewhere_nothing_else_stays(
             number = "number" if table == "runs" else "run"
             (found,) = on_disk(path, f"SELECT count(DISTINCT {number}) FROM {table}")
             assert found == (1,), table
+
+
+async def test_what_a_sweep_finds_that_resumes_a_run_stands_in_place_of_what_was_found_before(
+    journal: Journal, clock: Clock
+) -> None:
+    run = await unfinished(journal, clock)
+    assert await journal.reader.swept(run) is None
+    stuck = [StuckOrder(number, 3, None, None, "", "", ()) for number in ("7", "8")]
+    for found in (stuck, stuck[1:]):
+        counts = SweepCounts(9, 1, 2, len(found), 0, 0, 0, 6 - len(found), 0, 3)
+        await journal.note_sweep(run, counts, found)
+        assert await journal.reader.swept(run) == counts
+        assert [one async for one in journal.reader.stuck(run)] == found
 
 
 async def test_what_is_left_goes_by_the_account_that_the_new_list_names(

@@ -226,7 +226,7 @@ async def test_an_index_of_somebody_else_stays_and_an_own_one_is_written_again(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "index.html").write_text("<h1>The company's own page</h1>")
-    with pytest.raises(ReportError, match="stays as it is"):
+    with pytest.raises(ReportError, match="is left as it is"):
         write_index(tmp_path)
     assert "own page" in (tmp_path / "index.html").read_text()
     (tmp_path / "index.html").unlink()

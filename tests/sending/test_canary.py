@@ -19,7 +19,10 @@ async def test_last_orders_that_fail_while_the_canary_passes_end_within_their_at
     rig = Rig(LAST, concurrency=concurrency, has_canary=True, latency_s=0.5)
     await rig.carry(orders(1, 8))
     assert [rig.statuses()[n] for n in range(1, 9)] == [*["sent"] * 4, *["failed"] * 4]
-    assert 1 <= len(rig.noted("canary")) <= 2
+    canaries = rig.noted("canary")
+    assert 1 <= len(canaries) <= 2
+    left = [line.at for line in rig.noted("call")]
+    assert [at for at in left for one in canaries if one.at <= at < one.at + 0.5] == [], "alone"
     assert rig.elapsed_s() <= 60
     assert len(rig.noted("flow again")) == len(rig.noted("pause")) >= 1, "a pause stays open"
     check_the_books(rig)

@@ -102,6 +102,12 @@ async def test_a_limit_that_is_met_within_a_pause_is_written_down_with_it() -> N
     assert rig.sender.channel.limiter.share == 0.5
 
 
+async def test_an_order_that_fails_during_a_pause_leaves_as_soon_as_the_pause_is_over() -> None:
+    rig = Rig({2: "429/2 204", 3: "503@1.75 204"})
+    await rig.carry(orders(1, 3))
+    assert [(line.order, line.at) for line in rig.noted("call")][3:] == [(2, 2), (3, 2)]
+
+
 @pytest.mark.parametrize(("word", "count"), [("key", 500), ("key", 1), ("401", 500)])
 async def test_a_wrong_key_costs_one_request_and_the_reason_says_what_to_do(
     word: str, count: int

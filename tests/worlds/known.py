@@ -124,12 +124,11 @@ def _slot_freed_at_the_grant() -> Fault:
 
 
 def _head_of_the_queue_oversleeps() -> Fault:
-    def end(real: Any, own: Any, fate: Any) -> None:
-        waited_for, own._answered = own._answered, asyncio.Event()
-        real(own, fate)
-        own._answered = waited_for
+    def deaf(give_back: Any, own: Any, arrived_by: float) -> bool:
+        give_back(own, arrived_by)
+        return False
 
-    return Fault().function(limiter.WindowLimiter, "_end", end)
+    return Fault().function(limiter.WindowLimiter, "_give_back", deaf)
 
 
 def _windows_forgotten_at_a_restart() -> Fault:

@@ -52,8 +52,10 @@ _DAY_S = 86_400.0
 _NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 filter_options = together(
     None,
-    option("--product", metavar="NAME", multiple=True, help="Only of this product; repeatable."),
-    option("--container", metavar="NAME", help="Only of this container (division)."),
+    option(
+        "--product", metavar="NAME", multiple=True, help="Only orders of this product; repeatable."
+    ),
+    option("--container", metavar="NAME", help="Only orders in this container (division)."),
     option(
         "--filter",
         "filters",

@@ -67,7 +67,7 @@ _ALL_RUNS = 2**31
 @format_option("table", "csv")
 @journal_option
 def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
-    """List all runs, the newest first. Times are local; in CSV and JSON they are UTC."""
+    """List all runs, newest first. Times are local; in CSV and JSON they are UTC."""
 
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:

@@ -91,7 +91,7 @@ fail_option = together(
     examples={
         "Every night, from a timer": "batch-resend sweep --yes -q --log-file resend.log "
         "--ping-url https://hc-ping.com/UUID --fail-on stuck",
-        "By hand: see first what is due": "batch-resend sweep --dry-run --older-than 2d",
+        "See what is due, by hand": "batch-resend sweep --dry-run --older-than 2d",
         "Leave out hopeless orders": "batch-resend sweep --exclude hopeless.csv",
     },
     exit_codes=OF_SENDING,

@@ -189,7 +189,7 @@ def _end(one: "Worker", sweeper: _Sweeper, _name: str) -> str:
     examples={
         "Workers, jobs, and how much of each key's rate limits is in use": "batch-resend cluster "
         "status --journal postgresql://db/batch_resend",
-        "A probe: is a worker alive on this host": "batch-resend cluster check --host worker-1",
+        "For a probe: is a worker alive on this host": "batch-resend cluster check --host worker-1",
     },
     see_also=("worker", "watch"),
 )

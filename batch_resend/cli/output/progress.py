@@ -145,7 +145,7 @@ class _Watched:
         )
 
 
-_NOTHING_YET = View(0, {}, 0, 0.0, (), 1.0, None, None, None, answered=0)
+_NOTHING_YET = View(0, {}, 0, 0.0, None, 1.0, None, None, None, answered=0)
 
 
 class _WatchedKey:

@@ -132,7 +132,9 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
         yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
-    yield "time", _least_time(preview.duration_s, preview.limits)
+    several = len(preview.accounts) > 1  # whose limits, put together, are none that anybody knows
+    limits = ("the rate limits of each account",) if several and preview.limits else preview.limits
+    yield "time", _least_time(preview.duration_s, limits)
 
 
 def _least_time(least_s: float, limits: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ class View:
     outcomes: Mapping[RequestStatus, int]  # of these
     in_flight: int
     rate_per_s: float  # attempts that ended lately
-    limits: tuple[str, ...]
+    limits: tuple[str, ...] | None  # None: nothing is under way yet
     share: float  # of the limits, that is taken: below 1 after a 429
     held_up_by: str | None  # why nothing leaves
     held_up_s: float | None  # and for how long still, as far as is known
@@ -92,7 +92,7 @@ def live_lines(view: View) -> RenderableType:
     lines: list[RenderableType] = [bar]
     if view.answered is None:
         lines.append(_counts(view))
-    lines += [Text(f"  {_speed(view)}"), Text(f"  {_allowed(view)}")]
+    lines += [Text(f"  {text}") for text in (_speed(view), _allowed(view)) if text]
     if trouble := _trouble(view):
         lines.append(Text(f"  {trouble}", "yellow"))
     if reason := held_up(view):
@@ -117,8 +117,8 @@ def plain_line(view: View) -> str:
         if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
-    speed = held_up(view) or f"{_speed(view)}; {_allowed(view)}"
-    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), speed)))
+    speed = (held_up(view),) if view.held_up_by else (_speed(view), _allowed(view))
+    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), *speed)))
 
 
 def as_json(view: View) -> dict[str, object]:
@@ -130,7 +130,7 @@ def as_json(view: View) -> dict[str, object]:
         "outcomes": {status.value: view.outcomes.get(status, 0) for status in _STYLES},
         "in_flight": view.in_flight,
         "rate_per_s": round(view.rate_per_s, 3),
-        "limits": list(view.limits),
+        "limits": list(view.limits or ()),
         "share": round(view.share, 3),
         "retries": view.retries,
         "unsettled": {str(status or "none"): count for status, count in view.unsettled.items()},
@@ -174,6 +174,6 @@ def _trouble(view: View) -> str:
 
 def _allowed(view: View) -> str:
     if not view.limits:
-        return "allowed: no limit"
+        return "" if view.limits is None else "allowed: no limit"
     taken = f"; {view.share:.0%} of it used, after a 429" if view.share < 1 else ""
     return f"allowed: {' and '.join(view.limits)}{taken}"
