@@ -388,6 +388,8 @@ async def test_a_single_429_takes_nothing_away_and_only_its_order_waits() -> Non
     await rig.carry(orders(1, 60))
     assert set(rig.statuses().values()) == {"sent"}
     assert rig.noted("pause") == []
+    first, second = rig.noted("call", 30)
+    assert second.at > first.at
     assert rig.sender.channel.limiter.share == 1.0
 
 
