@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
+    from batch_resend.report.advice import NextFlags, Presentation, next_steps
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         check_pattern,
@@ -26,14 +27,11 @@ if TYPE_CHECKING:
     from batch_resend.report.report import prepare_report, update_index, whole_file, write_report
     from batch_resend.report.summary import (
         BackPressure,
-        NextFlags,
-        Presentation,
         Summary,
         counted,
         headline,
         in_words,
         make_summary,
-        next_steps,
         verdict_in_words,
     )
 
@@ -72,6 +70,7 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
+        "advice": ("NextFlags", "Presentation", "next_steps"),
         "folder": (
             "DEFAULT_PATTERN",
             "check_pattern",
@@ -93,14 +92,11 @@ __getattr__ = imported_on_demand(
         "report": ("prepare_report", "update_index", "whole_file", "write_report"),
         "summary": (
             "BackPressure",
-            "NextFlags",
-            "Presentation",
             "Summary",
             "counted",
             "headline",
             "in_words",
             "make_summary",
-            "next_steps",
             "verdict_in_words",
         ),
     },

@@ -23,8 +23,9 @@ from batch_resend.errors import ReportError
 from batch_resend.folders import make_private
 from batch_resend.journal import ActivePeriod, JournalReader, MadeInStep, PauseNote
 from batch_resend.model import Plan, RequestStatus, Run
+from batch_resend.report.advice import Presentation
 from batch_resend.report.report import whole_file
-from batch_resend.report.summary import BackPressure, Presentation, Summary, summarize
+from batch_resend.report.summary import BackPressure, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.windows import Course, Schedule, parse_windows, time_left_s
 

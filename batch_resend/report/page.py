@@ -15,6 +15,7 @@ from batch_resend.intake import Field
 from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
+from batch_resend.report.advice import Presentation, next_steps
 from batch_resend.report.breakdowns import (
     MOST_PARTS,
     Breakdown,
@@ -29,11 +30,9 @@ from batch_resend.report.summary import (
     REHEARSED,
     STATUS_MEANINGS,
     Banner,
-    Presentation,
     Summary,
     headline,
     in_words,
-    next_steps,
     percentage_sent,
     verdict_in_words,
 )
@@ -58,11 +57,6 @@ ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 6
 
 Listed = TypeVar("Listed")
 
-# What a page of a run under way leaves out.
-AT_THE_END = (
-    "checked", "answers", "waiting_names", "stuck", "unapproved", "reasons", "orders", "not_sent",
-    "breakdowns", "rejected",
-)  # fmt: skip
 # What stands beside the page, for whom.
 FILES_IN_WORDS = {
     "unsent.csv": "the list for the next run; send it as it is",

@@ -29,7 +29,8 @@ from batch_resend.folders import followed, make_private
 from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
-from batch_resend.report.summary import PLAIN, Presentation, Summary, make_summary
+from batch_resend.report.advice import PLAIN, Presentation
+from batch_resend.report.summary import Summary, make_summary
 from batch_resend.results import InputNote
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,140 @@
+"""What to do after a run: in words, with the commands that do it."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch_resend.report.summary import Summary, counted
+
+
+@dataclass(frozen=True, slots=True)
+class NextFlags:
+    """What of a run's command line the next ones need as well; each with a blank in front."""
+
+    send: str = ""
+    resume: str = ""  # which reads no list, and has no option for one
+    in_doubt: str = ""  # the policy, where it was named: what is held must stay so
+    watch: str = ""  # which only reads the journal
+    config: str = ""  # which stands in front of the command's name
+    none_will_do: bool = False  # a rehearsal whose CA and journal end with the command
+
+
+NO_FLAGS = NextFlags()
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a report speaks to whom."""
+
+    flags: NextFlags = NO_FLAGS
+    redact: bool = False  # mask e-mail addresses
+    order_url: str | None = None  # of an order in the CA's console, {order} for its number
+
+
+PLAIN = Presentation()
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """Something to do after a run, and the command that does it, where one does."""
+
+    text: str
+    command: str | None = None
+
+
+def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:
+    """Return what to do after a run."""
+    is_over = summary.started_at is not None and summary.state == "completed"
+    to_send = _to_send_the_rest(summary, folder, flags) if is_over else _to_resume(summary, flags)
+    # Of a run under way, the files that say more are not there yet.
+    to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
+    steps = (*to_send, *to_look_into)
+    return [step for step in steps if not (step.command and flags.none_will_do)]
+
+
+def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+    orders = summary.orders
+    unsent = shlex.quote(str(folder / "unsent.csv"))
+    send = f"batch-resend{flags.config} send {unsent}{flags.send}"
+    if summary.is_rehearsal and orders.sent:
+        yield NextStep(
+            "To send for real, run the same command without simulate and without --base-url."
+        )
+    if orders.failed or orders.not_attempted:
+        # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
+        policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
+        yield NextStep("To send what is left:", f"{send}{policy}")
+    if orders.in_doubt:
+        yield NextStep(
+            f"{orders.in_doubt:,} in doubt: they may have been mailed. To mail them once more:",
+            f"{send} --in-doubt retry",
+        )
+
+
+def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
+    program = f"batch-resend{flags.config}"
+    resume = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
+    if summary.started_at is None:
+        # Not the others as they are: what damaged those rows may have damaged more of the list.
+        yield NextStep(
+            "To send: correct the rejected rows and send the list again; rejected.csv says why."
+        )
+    elif summary.state == "running":
+        yield NextStep("To follow it on a terminal:", _to_watch(summary, flags))
+        yield NextStep("If this page is no longer updated, the run was cut off. To resume:", resume)
+    elif summary.finished_at is None:
+        watch = _to_watch(summary, flags)
+        yield NextStep("To follow it, if it is under way:", watch)
+        yield NextStep("To resume it, if it was cut off:", resume)
+    elif flags.none_will_do and summary.is_rehearsal:
+        yield NextStep(
+            "This rehearsal cannot be resumed, because its journal is gone: run it again."
+        )
+    elif summary.state == "stopped" and not summary.orders.sent:
+        # Its requests are for the CA that it was given: another one's would be others.
+        yield NextStep("To resume, once what stopped it is fixed:", resume)
+        yield NextStep(
+            "If the URL or the region was wrong: send its list again with the right one."
+        )
+    else:
+        yield NextStep("To resume:", resume)
+
+
+def _to_watch(summary: Summary, flags: NextFlags) -> str:
+    return f"batch-resend{flags.config} watch {summary.run_id}{flags.watch}"
+
+
+def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
+    orders, rejected = summary.orders, summary.rows.rejected
+    if summary.sweep and (stuck := summary.stuck):
+        have, wait = ("has", "waits") if stuck == 1 else ("have", "wait")
+        yield NextStep(
+            f"{counted(stuck, 'order')} {have} reached the limit of "
+            f"{counted(summary.sweep.max_mails, 'mail')} and still {wait}: no sweep will mail "
+            f"{'it' if stuck == 1 else 'them'} again. {folder}/stuck.csv names "
+            f"{'it' if stuck == 1 else 'them'}. Look into each by hand, `batch-resend help mail` "
+            "says how; put what is hopeless into a list for --exclude."
+        )
+    if orders.refused:
+        yield NextStep(
+            f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
+        )
+    if rejected and summary.started_at is not None:
+        them, their = ("it", "its") if rejected == 1 else ("them", "their")
+        yield NextStep(
+            f"{counted(rejected, 'rejected row')}: {folder}/rejected.csv says why; correct {them}, "
+            f"and send {them} in a list of {their} own."
+        )
+    if unsure := summary.skipped_unsure:
+        yield NextStep(
+            f"{counted(unsure, 'order')} skipped for a status, validation or product that is not "
+            "known to be the CA's: if the column is about something else, send the list again with "
+            "--ignore COLUMN."
+        )
+    if orders.skipped:
+        yield NextStep(
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why. To send them anyway: "
+            "--again for what was acknowledged within the cooldown, --all-statuses for what the "
+            "list says needs no mail."
+        )
