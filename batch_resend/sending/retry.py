@@ -73,7 +73,8 @@ class RetryPolicy:
         def is_used_up(state: RetryCallState) -> bool:
             step = _last(state)
             is_late = elapsed_s() + state.upcoming_sleep >= self.max_elapsed_s
-            return step.counts and (step.nth >= self.max_attempts or is_late)
+            # What stops the run is no order's last attempt: it is left for another start.
+            return step.advice is Advice.COUNT and (step.nth >= self.max_attempts or is_late)
 
         retrying = AsyncRetrying(
             retry=retry_if_result(self.goes_on),

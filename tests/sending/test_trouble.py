@@ -38,6 +38,21 @@ async def test_a_ca_that_is_gone_for_longer_than_the_patience_stops_the_run(
     assert set(rig.statuses().values()) == {"sent"}, "an outage is no order's failure"
 
 
+@pytest.mark.parametrize(
+    ("word", "max_attempts"), [("429", 1), ("429", 2), ("503", 6), ("noconn", 6)]
+)
+async def test_the_attempt_that_ends_the_patience_is_not_its_orders_last(
+    word: str, max_attempts: int
+) -> None:
+    rig = Rig(
+        outages=[(9.5, LONG_S, word)], latency_s=1, concurrency=1, max_attempts=max_attempts,
+        has_canary=True, canary=word,
+    )  # fmt: skip
+    await rig.carry(orders(1, 11))
+    assert "beyond the patience of 1h" in (rig.sender.stop_reason or "")
+    assert rig.statuses() == dict.fromkeys(range(1, 11), "sent"), "the last one is left for later"
+
+
 async def test_a_pause_costs_no_order_any_of_its_time() -> None:
     """Half an hour out, with orders that may take ten minutes each."""
     outage = (2.0, 1800.0, "503")

@@ -204,6 +204,9 @@ def draw(seed: str) -> World:
     sick = (chance.randrange(orders),) if not is_calm and chance.random() < 0.15 else ()
     starts = _starts(chance, orders, timeout_s, calm=is_calm)
     troubles = () if is_calm else _troubles(chance, starts, lasts_s)
+    if any(trouble.kind is Kind.ARRIVES_LATE for trouble in troubles) and chance.random() < 0.7:
+        # The latest of all arrive where nothing strikes a process (`ca.py` says why).
+        starts = tuple(replace(start, strikes=()) for start in starts)
     if sick and chance.random() < 0.5:
         troubles = (_outage(chance), *troubles)  # from which the others have to recover
     return World(
