@@ -5,6 +5,7 @@ the journal's doing (`cluster/leases.py`), whatever becomes of a job.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ SEND, SWEEP = "send", "sweep"  # what is to be done
 STALLED_S = 40.0  # without a sign of life from a worker that has not claimed its chunk yet
 HEARTBEAT_S = 5.0
 SILENT_S = 4 * HEARTBEAT_S  # a worker that gives no sign of life for longer is taken for dead
+
+# A query that Ctrl-C cuts off is nothing to warn of.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 _QUEUE = "batch-resend"
 _OPTIONS = "-c search_path=batch_resend"

@@ -12,6 +12,7 @@ import pytest
 from batch_resend.cli.as_settings import accounts_of, settings_of
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
+from batch_resend.journal import read_journal
 from batch_resend.settings import Region, Settings
 from batch_resend.windows import CA_WINDOWS, parse_windows
 from tests.cli.conftest import Ended, read_summary, results
@@ -232,7 +233,10 @@ async def test_it_goes_on_within_the_windows_that_each_account_had(
         await stopped_run(at, "orders.csv", *profile, "--limit", "7/2s")
         shown = await at.desk.run("resume", *profile)
         assert shown.code == 0, shown.err
-        assert "within 14/2s" in shown.err, "of two keys, 7 each"
+        assert "within the rate limits of each account" in shown.err
+        async with read_journal(tmp_path / "journal.db") as reader:
+            periods = await reader.periods(await reader.run("latest"))
+        assert {period.limits for period in periods} == {("14/2s",)}, "of two keys, 7 each"
 
 
 # --- no key but the accounts' ---------------------------------------------------------------------

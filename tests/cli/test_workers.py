@@ -209,13 +209,12 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
     async with shared_desk(tmp_path, database, latency_s=(0.02, 0.06)) as (desk, ca):
         desk.write_list(200)
         sending = await desk.start("send", "orders.csv", "--distribute")
-        emptied = asyncio.create_task(ended(sending))
-        while not json.loads((await desk.run("runs", "--json")).out):
-            pass
+        assert sending.stderr is not None
+        async with asyncio.timeout(60):
+            await sending.stderr.readuntil(b"No worker is alive")
         sending.send_signal(signal.SIGINT)
-        left = await emptied
+        left = await ended(sending)
         assert left.code == 130
-        assert "No worker is alive" in left.err
         assert "The workers continue the run" in left.err
         assert not (tmp_path / "reports").exists()
         (run,) = json.loads((await desk.run("runs", "--json")).out)
