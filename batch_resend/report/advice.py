@@ -59,7 +59,7 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if summary.is_rehearsal and orders.sent:
         yield NextStep(
-            "To send for real, run the same command without simulate and without --base-url."
+            "To send for real, send the whole list, or sweep, without simulate and --base-url."
         )
     if orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
@@ -134,7 +134,7 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
         )
     if orders.skipped:
         yield NextStep(
-            f"{orders.skipped:,} skipped: {folder}/results.csv says why. To send them anyway: "
-            "--again for what was acknowledged within the cooldown, --all-statuses for what the "
-            "list says needs no mail."
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why. What was mailed within "
+            "the cooldown is mailed once more with --again. What needs no mail by the list is sent "
+            "with --all-statuses, and what is not DV with --any-product."
         )

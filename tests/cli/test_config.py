@@ -327,8 +327,8 @@ async def test_config_init_writes_a_file_of_which_each_line_can_be_used(desk: De
     assert read_config(path, commands).defaults.keys() == {one.name for one in commands}
     table, tried = "", set()
     for line in path.read_text().splitlines():
-        if line.startswith("# ["):
-            table = line[2:]
+        if line.removeprefix("# ").startswith("["):
+            table = line.removeprefix("# ")
         elif re.match("# [a-z-]+ = ", line):
             one = desk.write("one.toml", f"{table}\n{line[2:]}\n")
             if not table.startswith("[profiles"):
@@ -345,6 +345,17 @@ async def test_config_init_writes_a_file_of_which_each_line_can_be_used(desk: De
     assert tried == everything
     shown_after = await shown(desk, "config", "show")
     assert {source for _, source in shown_after.values() if str(path) in source} == set()
+
+
+async def test_an_option_that_several_tables_of_that_file_have_is_its_tables_alone(
+    desk: Desk,
+) -> None:
+    await desk.run("config", "init")
+    path = desk.folder / ".config/batch-resend/config.toml"
+    before, beginning, own = path.read_text().partition("[prune]\n")
+    path.write_text(before + beginning + own.replace("# older-than =", "older-than =", 1))
+    sources = {name: await shown(desk, "config", "show", name) for name in ("sweep", "prune")}
+    assert [name for name, of in sources.items() if str(path) in of["--older-than"][1]] == ["prune"]
 
 
 async def test_config_init_overwrites_nothing_and_takes_the_name_of_config(desk: Desk) -> None:

@@ -207,15 +207,15 @@ def _template(commands: Mapping[str, click.Command]) -> str:
     """Return a file of all options that a file may have, commented out."""
     shared = {_key_of(one): one for one in _options(commands["send"])}
     lines = [_HEAD]
-    section = None
+    sections: dict[str, list[str]] = {}
     for key, one in shared.items():
-        if (heading := getattr(one, "section", OTHER)) != section:
-            section = heading
-            lines.append(f"\n# --- {heading} ---\n")
-        lines += _commented(key, one)
+        sections.setdefault(getattr(one, "section", OTHER), []).extend(_commented(key, one))
+    for heading, options in sections.items():
+        lines += (f"\n# --- {heading} ---\n", *options)
     for name in _OF_ONE_COMMAND:
         own = {_key_of(one): one for one in _options(commands[name])}
-        lines.append(f"\n# --- Only for `{name}` ---\n\n# [{name}]\n")
+        # No comment: an option below would else be one of the table before.
+        lines.append(f"\n# --- Only for `{name}` ---\n\n[{name}]\n")
         for key, one in own.items():
             lines += _commented(key, one) if key not in shared else ()
     return "".join([*lines, _PROFILE])

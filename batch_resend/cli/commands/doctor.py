@@ -187,7 +187,8 @@ def _look_for_key(path: Path | None, remedy: str) -> tuple[str | None, Finding]:
     if found.remedy is None:
         return found.text, Finding(Check.KEY, Result.OK, f"in {found.where}")
     detail = f"in {found.where}, which other users can read"
-    return found.text, Finding(Check.KEY, Result.WARNING, detail, f"Run {found.remedy}")
+    remedy = f"{found.remedy[0].upper()}{found.remedy[1:]}"
+    return found.text, Finding(Check.KEY, Result.WARNING, detail, remedy)
 
 
 def _account_of(profile: Profile) -> tuple[Account | None, Finding]:
