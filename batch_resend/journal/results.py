@@ -32,6 +32,9 @@ from batch_resend.results import (
     Tally,
 )
 
+# To look a member up takes a fifth of the time of calling its enum, for every row there is.
+_ROW_STATUSES = {status.value: status for status in RowStatus}
+_REQUEST_STATUSES = {status.value: status for status in RequestStatus}
 # By place, a third of the time of by name: the columns of a row come before those of its result;
 # those of its source and of its request do so where a request is looked for.
 _OF_ROW = 11
@@ -358,7 +361,7 @@ def row_result(record: Record) -> RowResult:
     return RowResult(
         ordinal,
         line,
-        RowStatus(status),
+        _ROW_STATUSES[status],
         order_id,
         locale,
         decode_entries(entries),
@@ -377,7 +380,7 @@ def _request_result(record: Sequence[Any], sources: Sequence[Source]) -> Request
 
 
 def _result(number: int, status: str, *others: Any) -> Result:
-    return Result(number, RequestStatus(status), *others)
+    return Result(number, _REQUEST_STATUSES[status], *others)
 
 
 def _event(record: Record) -> Event:
