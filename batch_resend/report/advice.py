@@ -93,10 +93,10 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         )
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.
-        yield NextStep("To resume, once what stopped it is fixed:", resume)
         yield NextStep(
             "If the URL or the region was wrong: send its list again with the right one."
         )
+        yield NextStep("To resume, once anything else that stopped it is fixed:", resume)
     else:
         yield NextStep("To resume:", resume)
 

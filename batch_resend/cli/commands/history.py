@@ -87,7 +87,8 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
         return ExitCode.ALL_WELL
     show_records(records, [*_RUN_FIELDS], form, _RUN_TABLE)
     if form == "table":
-        click.echo(f"{journal}: {_size(size_of_journal(journal) or 0)}", err=True)
+        size = _size(size_of_journal(journal) or 0)
+        click.echo(f"Size of the journal {journal}: {size}", err=True)
     return ExitCode.ALL_WELL
 
 
