@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -25,7 +24,7 @@ from batch_resend.cli.output.view import (
     together,
 )
 from batch_resend.model import Outcome, RequestStatus
-from batch_resend.windows import CA_WINDOWS, Course, Schedule, Window, time_left_s
+from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
@@ -367,41 +366,6 @@ async def test_a_log_names_no_more_requests_a_second_than_were_made(
         await follow(RunHandle([rig.sender], outcomes), {}, Style.AUTO)
     speeds = re.findall(r"\S+ now", caplog.text)
     assert speeds == ["20.0/s now"] * 3
-
-
-# --- how long still -------------------------------------------------------------------------------
-
-
-HALF_DONE = Course(
-    made=1000, done=1000, to_make=1000, since_last_s=0.0, elapsed_s=45.0, paused_s=0.0, share=1.0
-)
-
-
-@pytest.mark.parametrize(
-    ("known", "left_s"),
-    [
-        pytest.param({}, 180.0, id="what the windows dictate"),
-        pytest.param({"since_last_s": 100.0, "elapsed_s": 145.0}, 145.0, id="or the average"),
-        pytest.param({"done": 100, "made": 100, "to_make": 900, "elapsed_s": 100.0}, 900.0,
-                     id="a CA that answers slowly"),
-        pytest.param({"paused_s": 60.0}, 240.0, id="a pause is added"),
-        pytest.param({"elapsed_s": 900.0}, 900.0, id="where there were pauses, there may be more"),
-        pytest.param({"share": 0.5}, 360.0, id="a smaller share stretches it"),
-        pytest.param({"share": 0.25, "since_last_s": 200.0, "elapsed_s": 245.0}, 720.0 - 200.0,
-                     id="of narrow windows, too, only the time passed is over"),
-        pytest.param({"to_make": 0}, 0.0, id="nothing left"),
-        pytest.param({"made": 0, "done": 0, "to_make": 2000, "elapsed_s": 0.0}, 225.0,
-                     id="before the first answer only windows tell"),
-    ],
-)  # fmt: skip
-def test_the_time_left_is_no_less_than_the_windows_dictate(
-    known: dict[str, Any], left_s: float
-) -> None:
-    assert time_left_s(Schedule(CA_WINDOWS), replace(HALF_DONE, **known)) == left_s
-
-
-def test_without_windows_and_answers_the_time_left_is_not_known() -> None:
-    assert time_left_s(Schedule(()), replace(HALF_DONE, done=0)) is None
 
 
 # --- several accounts -----------------------------------------------------------------------------
