@@ -182,7 +182,7 @@ class Batch:
         `inquiries`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
-        from batch_resend.inquiries import verify  # noqa: PLC0415 - as above
+        from batch_resend.inquiries import verify  # noqa: PLC0415 - slow; not for sending
 
         run = await self.reader.run(run_id)
         return await verify(self.channels, run, with_names=with_names)
@@ -197,7 +197,7 @@ class Batch:
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         """
-        from batch_resend.inquiries import look_whether_waiting  # noqa: PLC0415 - as above
+        from batch_resend.inquiries import look_whether_waiting  # noqa: PLC0415 - slow; not for sending
 
         await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 
