@@ -9,13 +9,14 @@ import anyio
 import psycopg
 import pytest
 
-from batch_resend.cluster import leases
+from batch_resend.cluster import leases, postgres
 from batch_resend.cluster.leases import Chunk, ChunkLeases
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import Database
 from batch_resend.journal import Journal, Terms, open_journal
 from batch_resend.journal.connection import Connection
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.sending.channel import LEAVES_WITHIN_S
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -248,3 +249,13 @@ async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_i
                 found = await ChunkLeases(one).tidy()
                 assert found == [(1, chunk)]
                 assert await pending_ids(one.reader, run) == ["2"], "1 may have been mailed"
+
+
+async def test_nothing_leaves_so_late_that_its_host_is_taken_for_dead() -> None:
+    of_client, of_server = postgres._REACHED, " ".join(postgres._SET_UP)
+    idle, interval, count = (
+        of_client[f"keepalives_{name}"] for name in ("idle", "interval", "count")
+    )
+    for name, value in (("idle", idle), ("interval", interval), ("count", count)):
+        assert f"SET tcp_keepalives_{name} = {value}" in of_server
+    assert idle + interval * count > LEAVES_WITHIN_S
