@@ -19,12 +19,12 @@ from batch_resend.cluster import leases, slots
 from batch_resend.cluster.leases import runs_with_workers
 from batch_resend.cluster.worker import Worker
 from batch_resend.errors import BatchResendError, JournalError, UnknownRun
-from batch_resend.intake import ListSource, Reading
+from batch_resend.intake import ListSource
 from batch_resend.journal import open_journal
 from batch_resend.journal.recording import Recorder
 from batch_resend.model import Outcome, Plan, RequestStatus, RunState
-from batch_resend.settings import Settings, make_account, make_settings
-from tests.worlds.ca import FIRST_ORDER, Client, ModelCA, key_of_account
+from batch_resend.settings import Settings
+from tests.worlds.ca import FIRST_ORDER, Client, ModelCA
 from tests.worlds.database import (
     KEEPALIVE_S,
     WorldDatabase,
@@ -34,7 +34,7 @@ from tests.worlds.host import EPOCH_S, Host, WorldClock, in_the_world
 from tests.worlds.hosts import HostPlan, HostsWorld, Part, Role
 from tests.worlds.lists import Row, first_list, requests_of, written
 from tests.worlds.queue_model import HostQueue, ModelQueue
-from tests.worlds.run import CALM_STARTS, History, Process
+from tests.worlds.run import CALM_STARTS, History, Process, reading_of, settings_of
 from tests.worlds.server import PreparedServer
 from tests.worlds.spec import Blow, How, Start, Strike
 from tests.worlds.together import HostLoop, HostOutside, Together
@@ -212,7 +212,7 @@ class HostsRun:
         return process
 
     async def _job(self, process: Process, host: HostPlan, clock: WorldClock, one: _Host) -> None:
-        settings = self._settings()
+        settings = settings_of(self.base, self.database.server.database)
         if host.role is Role.WORKER:
             await self._work(process, settings, clock, host.stays_s)
             return
@@ -239,7 +239,9 @@ class HostsRun:
             with suppress(UnknownRun):
                 return await batch.take_up()
         process.has_planned = True
-        return await batch.plan([ListSource(str(self._list_for(process, part)), self._reading)])
+        return await batch.plan(
+            [ListSource(str(self._list_for(process, part)), reading_of(self.base))]
+        )
 
     async def _work(
         self, process: Process, settings: Settings, clock: WorldClock, stays_s: float
@@ -276,29 +278,6 @@ class HostsRun:
                 process.rows_read = sum((await reader.tally(one)).rows.values())
 
     # --- what a process is given --------------------------------------------------------------
-
-    def _settings(self) -> Settings:
-        base = self.base
-        windows = () if base.windows == ("none",) else base.windows
-        return make_settings(
-            api_key=key_of_account(None),
-            windows=windows,
-            accounts={
-                name: make_account(api_key=key_of_account(name), windows=windows)
-                for name in self._reading.accounts
-            },
-            journal=self.database.server.database,
-            timeout_s=base.timeout_s,
-            concurrency=base.concurrency,
-            in_doubt="hold" if base.hold else "retry",
-            max_attempts=base.max_attempts,
-            patience_s=base.patience_s,
-        )
-
-    @property
-    def _reading(self) -> Reading:
-        names = (f"account{number}" for number in range(1, self.base.accounts + 1))
-        return Reading(accounts=dict.fromkeys(names))
 
     def _list_for(self, process: Process, part: Part) -> Path:
         rows = _part_of(self._rows, part)

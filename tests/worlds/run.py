@@ -12,6 +12,7 @@ from pathlib import Path
 from batch_resend.batch import Batch, open_batch
 from batch_resend.channels import RunHandle
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
+from batch_resend.folders import Place
 from batch_resend.intake import ListSource, Reading, Source
 from batch_resend.journal import Purpose
 from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
@@ -161,7 +162,7 @@ class WorldRun:
         host.on_crash = self._crash
         host.on_interrupt = lambda: self._interrupt(process)
         host.on_second_process = lambda: self._second(start)
-        settings = self._settings(journal or self._on_disk / "journal.db")
+        settings = settings_of(self.world, journal or self._on_disk / "journal.db")
         try:
             process.crashed = host.run(lambda: self._job(process, settings, writes_report))
         except BatchResendError as error:
@@ -228,7 +229,7 @@ class WorldRun:
             if (source := await find(batch)) is None:
                 return None
         else:
-            source = ListSource(str(self._list_for(process)), self._reading)
+            source = ListSource(str(self._list_for(process)), reading_of(self.world))
         process.has_planned = True
         return await batch.plan([source])
 
@@ -252,7 +253,7 @@ class WorldRun:
         path = self.folder / "exported.csv"
         path.write_text("\n".join(("order_id", *orders, "")), encoding="utf-8")
         self.history.asked_for |= orders_alone(self.world, orders)
-        return ListSource(str(path), self._reading) if orders else None
+        return ListSource(str(path), reading_of(self.world)) if orders else None
 
     async def _read_results(self, batch: Batch, process: Process, run: Run) -> None:
         reader = batch.reader
@@ -287,29 +288,6 @@ class WorldRun:
     @property
     def _on_disk(self) -> Path:
         return self.folder / "disk" / str(self._disks)
-
-    def _settings(self, journal: Path) -> Settings:
-        world = self.world
-        windows = () if world.windows == ("none",) else world.windows
-        return make_settings(
-            api_key=key_of_account(None),
-            windows=windows,
-            accounts={
-                name: make_account(api_key=key_of_account(name), windows=windows)
-                for name in self._reading.accounts
-            },
-            journal=journal,
-            timeout_s=world.timeout_s,
-            concurrency=world.concurrency,
-            in_doubt="hold" if world.hold else "retry",
-            max_attempts=world.max_attempts,
-            patience_s=world.patience_s,
-        )
-
-    @property
-    def _reading(self) -> Reading:
-        names = (f"account{number}" for number in range(1, self.world.accounts + 1))
-        return Reading(accounts=dict.fromkeys(names))
 
     def _list_for(self, process: Process) -> Path:
         """Return the list that a process is given, as a file."""
@@ -390,3 +368,28 @@ def run_world(world: World) -> History:
     """Run a world; what it wrote is gone afterwards."""
     with _room() as folder, _garbage_kept():
         return WorldRun(world, folder).run()
+
+
+def settings_of(world: World, journal: Place) -> Settings:
+    """Return what a program of a world is set to."""
+    windows = () if world.windows == ("none",) else world.windows
+    return make_settings(
+        api_key=key_of_account(None),
+        windows=windows,
+        accounts={
+            name: make_account(api_key=key_of_account(name), windows=windows)
+            for name in reading_of(world).accounts
+        },
+        journal=journal,
+        timeout_s=world.timeout_s,
+        concurrency=world.concurrency,
+        in_doubt="hold" if world.hold else "retry",
+        max_attempts=world.max_attempts,
+        patience_s=world.patience_s,
+    )
+
+
+def reading_of(world: World) -> Reading:
+    """Return how lists of a world are read."""
+    names = (f"account{number}" for number in range(1, world.accounts + 1))
+    return Reading(accounts=dict.fromkeys(names))
