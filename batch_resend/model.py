@@ -169,6 +169,7 @@ class ListForm:
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
+    unread: tuple[str, ...] = ()  # columns, or keys, that hold no field; none of the CA's exports
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property

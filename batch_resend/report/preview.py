@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import Malformed, domain_name, listed, unread
+from batch_resend.intake import Malformed, domain_name, listed
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
     ListForm,
@@ -47,7 +47,7 @@ _NOTE_IN_WORDS = {
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
-    'every pending domain. To mail them instead: --map email="COLUMN"',
+    "every pending domain. To mail them instead, name their column or key with --map email=...",
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not list",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain; email_domain is filled in",
@@ -262,8 +262,9 @@ def _form_in_words(form: ListForm) -> str:
     for remark, count in form.remarks.items():
         noun, what = _REMARK_IN_WORDS[Remark(remark)]
         words.append(f"{counted(count, noun)} {what}")
-    if names := unread(form):
-        words.append(f"column{'s' if len(names) > 1 else ''} {listed(names, SHOWN)} not read")
+    if names := form.unread:
+        noun = f"{'column' if form.is_table else 'key'}{'s' if len(names) > 1 else ''}"
+        words.append(f"{noun} {listed(names, SHOWN)} not read")
     return ", ".join(words)
 
 
