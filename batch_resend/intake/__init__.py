@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         batches,
         refuse_ignored,
     )
-    from batch_resend.intake.suggestions import listed
+    from batch_resend.intake.suggestions import listed, map_flag
 
 __all__ = [
     "NAMES_NOBODY",
@@ -40,6 +40,7 @@ __all__ = [
     "domain_name",
     "is_dv",
     "listed",
+    "map_flag",
     "order_number",
     "refuse_ignored",
     "skip_cause",
@@ -55,6 +56,6 @@ __getattr__ = imported_on_demand(
         "reading": ("Reading", "checked_or_none"),
         "records": ("NAMES_NOBODY",),
         "sources": ("Given", "ListSource", "RecordSource", "Source", "batches", "refuse_ignored"),
-        "suggestions": ("listed",),
+        "suggestions": ("listed", "map_flag"),
     },
 )

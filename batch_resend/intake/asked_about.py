@@ -11,10 +11,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from batch_resend.errors import InputError
 from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
 from batch_resend.intake.fields import (
+    ADDRESSES,
     Field,
     in_one_line,
     is_close_to_all_domains,
     known_field,
+    misspelled,
     plain,
     second_fields,
 )
@@ -219,7 +221,8 @@ def refuse_other_trade(
         for at, name in enumerate(names)
         if name and at not in known and not is_own_heading(name)
     ]
-    for at, field in second_fields(others).items():
+    near = {at: field for at, name in enumerate(others) if (field := misspelled(name)) in ADDRESSES}
+    for at, field in (second_fields(others) | near).items():
         raise InputError(
             f"{where}: {others[at]!r} may be the {field}, and the list has no address. If it is: "
             f"{map_flag(field, others[at], noun)}; if not: {ignore_flag(others[at])}"

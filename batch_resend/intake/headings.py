@@ -19,6 +19,7 @@ from batch_resend.intake.fields import (
     is_any_order,
     known_field,
     known_fields,
+    misspelled,
     plain,
     second_fields,
 )
@@ -190,6 +191,14 @@ def _plainly_orders(
     # An order among other things may be that in which they are to be done.
     is_any = len(plainly) == 1 and is_any_order(names[plainly[0]])
     return [] if is_any and is_alone and others else plainly
+
+
+def unread_of(
+    names: Iterable[str], read: Container[Field], ignored: Container[str]
+) -> dict[str, str]:
+    """Return names of what is not read, each with the field it may be misspelled for, or ""."""
+    near = {name: None if name in ignored else misspelled(name) for name in names}
+    return {name: field if field and field not in read else "" for name, field in near.items()}
 
 
 def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Columns:

@@ -32,6 +32,7 @@ from batch_resend.intake.headings import (
     Headed,
     find_columns,
     lacks_subject,
+    unread_of,
 )
 from batch_resend.intake.json_shapes import (
     NESTED,
@@ -149,7 +150,7 @@ class JsonRecords:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
-        self.unread: dict[str, None] = {}  # keys that hold no field, as far as they are counted
+        self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
@@ -197,7 +198,8 @@ class JsonRecords:
         unread = tuple(key for key in keys if key not in passed)
         kept = self._kept(keys, unread, found.places)
         others = (key for key in unread if key not in chain.from_iterable(kept.values()))
-        self.unread |= dict.fromkeys(islice(others, max(0, _MOST_UNREAD - len(self.unread))))
+        named = islice(others, max(0, _MOST_UNREAD - len(self.unread)))
+        self.unread |= unread_of(named, found.places, self.reading.ignored)
         return replace(found, unread=unread, kept=kept)
 
     def _kept(

@@ -107,7 +107,7 @@ class ListSource:
             checked = with_usual_numbers(records, self.name, all_domains=all_domains)
             yield from self._with_all_mapped(checked)
             under = "" if stream is None else stream.under
-            self.form = replace(self.form, under=under, unread=tuple(of.unread))
+            self.form = replace(self.form, under=under, unread=of.unread)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed
@@ -159,7 +159,7 @@ class ListSource:
             columns=rows.heading,
             fields=self._fields,
             orders_only=rows.orders_only,
-            unread=tuple(rows.unread),
+            unread=rows.unread,
         )
         self.form = _with_remarks(self.form, rows.remarks)
 

@@ -23,7 +23,13 @@ from batch_resend.intake.fields import (
     known_field,
     known_fields,
 )
-from batch_resend.intake.headings import Columns, find_columns, find_positions, require_width
+from batch_resend.intake.headings import (
+    Columns,
+    find_columns,
+    find_positions,
+    require_width,
+    unread_of,
+)
 from batch_resend.intake.layout import (
     STRAY_CR,
     HeadingsAgain,
@@ -60,7 +66,7 @@ class TableRows:
     def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
         self.names: Sequence[str] = ()  # those in its heading
-        self.unread: Sequence[str] = ()  # of these
+        self.unread: Mapping[str, str] = {}  # of these: see `ListForm`
         self.width = 0  # how many columns there are
         self.orders_only = False
         self.remarks: Counter[Remark] = Counter()
@@ -124,11 +130,12 @@ class TableRows:
         self._kept = kept_places(seen, columns.places)
         self.orders_only = columns.orders_only
         read = columns.read.union(*self._kept.values())
-        self.unread = [
+        unread = (
             name
             for at, name in enumerate(map(in_one_line, self.heading))
             if name and at not in read and not (columns.orders_only and is_own_heading(name))
-        ]
+        )
+        self.unread = unread_of(unread, columns.places, reading.ignored)
         return columns
 
     def _found(self, seen: Sequence[str], where: str, sample: Sequence[Sequence[str]]) -> Columns:

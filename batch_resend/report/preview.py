@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import Malformed, domain_name, listed
+from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
     ListForm,
@@ -262,10 +262,18 @@ def _form_in_words(form: ListForm) -> str:
     for remark, count in form.remarks.items():
         noun, what = _REMARK_IN_WORDS[Remark(remark)]
         words.append(f"{counted(count, noun)} {what}")
-    if names := form.unread:
-        noun = f"{'column' if form.is_table else 'key'}{'s' if len(names) > 1 else ''}"
-        words.append(f"{noun} {listed(names, SHOWN)} not read")
+    if form.unread:
+        words.append(_unread_in_words(form))
     return ", ".join(words)
+
+
+def _unread_in_words(form: ListForm) -> str:
+    noun = f"{'column' if form.is_table else 'key'}{'s' if len(form.unread) > 1 else ''}"
+    near = {name: which for name, which in form.unread.items() if which}
+    meant = [f"if {name!r} is {f}: {map_flag(Field(f), name)}" for name, f in near.items()]
+    hint = f" ({'; '.join(meant[:SHOWN])})" if meant else ""
+    names = [*near, *(name for name in form.unread if name not in near)]
+    return f"{noun} {listed(names, SHOWN)} not read{hint}"
 
 
 # --- what DNS says of it ------------------------------------------------------------------------

@@ -290,7 +290,20 @@ async def test_check_names_the_keys_of_json_that_are_not_read(tmp_path: Path) ->
     more = {"order": {"id": 100200302}, "bar": 5}
     desk.write("orders.jsonl", f"{json.dumps(record)}\n{json.dumps(more)}\n")
     checked = await desk.run("check", "--map", "order_id=order.id", "orders.jsonl")
-    assert "JSON, keys 'order', 'acount', 'foo', 'bar' not read, 2 rows" in checked.out
+    assert (
+        "JSON, keys 'acount', 'order', 'foo', 'bar' not read "
+        "(if 'acount' is account: --map account=\"acount\"), 2 rows" in checked.out
+    )
+    ignored = await desk.run(
+        "check", "--map", "order_id=order.id", "--ignore", "acount", "orders.jsonl"
+    )
+    assert "JSON, keys 'order', 'acount', 'foo', 'bar' not read, 2 rows" in ignored.out
+    desk.write(
+        "orders.csv",
+        "order_id,domain,email,acount,note\n100200301,a.example.com,admin@a.example.com,x,\n",
+    )
+    checked = await desk.run("check", "orders.csv")
+    assert "columns 'acount', 'note' not read (if 'acount' is account: --map" in checked.out
     desk.write("orders.json", json.dumps([{"id": 1002003, "certificate": {"dns_names": []}}]))
     checked = await desk.run("check", "orders.json")
     assert "orders.json: JSON, 1 row" in checked.out

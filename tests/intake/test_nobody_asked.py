@@ -154,7 +154,7 @@ def test_what_else_was_added_is_named_as_not_read() -> None:
     with standard_input(content.encode()):
         source = ListSource("-")
         assert len(list(source)) == 1
-    assert source.form.unread == ("Team",)
+    assert source.form.unread == {"Team": ""}
 
 
 @pytest.mark.parametrize("stray", [" ", "\t", ";", ",", "; "])
