@@ -162,7 +162,7 @@ class Mail(Attempts):
         elif change is Change.BEGINS:
             await self.recorder.pause(pause)
         else:
-            await self.recorder.prolong_pause(pause.until_at, pause.share)
+            await self.recorder.prolong_pause(pause)
 
     def given_up(self, last: Verdict) -> Outcome:
         """Return what becomes of the order when attempts or time are used up."""
