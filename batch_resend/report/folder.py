@@ -82,13 +82,18 @@ def set_aside(folder: Path, run: Run) -> Path:
     return folder.with_name(f"{folder.name}-{run.id}")
 
 
+def has_report(folder: Path, run: Run) -> bool:
+    """Whether a folder is known to have the report of a run."""
+    there = found_in(folder)
+    return there is not None and there.run_id == run.id
+
+
 def remove_report(folder: Path, run: Run) -> bool:
     """Remove a run's report, and its folder if nothing else is in it; return whether it was there.
 
     Only what is known to be a report of that run. Raises OSError.
     """
-    there = found_in(folder)
-    if there is None or there.run_id != run.id:
+    if not has_report(folder, run):
         return False
     for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
         (folder / name).unlink(missing_ok=True)
