@@ -101,7 +101,7 @@ def _state(run: Run, holder: str | None) -> str:
     return f"running ({holder})" if holder else RunState.INTERRUPTED.value
 
 
-def local_time(at: str | None) -> str:
+def _local(at: str | None) -> str:
     """Return a time of this machine's clock, and how long ago it was; "" where there is none."""
     return "" if at is None else in_local_time(datetime.fromisoformat(at).timestamp(), time.time())
 
@@ -129,7 +129,7 @@ def _not_sent(record: Record) -> str:
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
     "state": lambda run: run["state"].partition(" (")[0],  # without the process
-    "started": lambda run: local_time(run["started_at"]),
+    "started": lambda run: _local(run["started_at"]),
     "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
     "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
     "not sent": _not_sent,
@@ -173,7 +173,7 @@ _NEVER, _NOT_YET = "never", "not yet"
 def _value(fact: Any) -> str:
     is_time = fact["fact"] in ("started", "finished") and fact["value"] not in (_NEVER, _NOT_YET)
     if is_time:
-        return local_time(fact["value"])
+        return _local(fact["value"])
     return f"{fact['value']:,}" if isinstance(fact["value"], int) else str(fact["value"])
 
 

@@ -10,7 +10,7 @@ import anyio
 import click
 
 from batch_resend.cli.command import ExitCode, command, flag, option_of_its_own
-from batch_resend.cli.commands.history import local_time, megabytes
+from batch_resend.cli.commands.history import megabytes
 from batch_resend.cli.options import journal_option, report_dir_option
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.cli.values import DURATION
@@ -104,7 +104,7 @@ def _of_pruned(pruned: Pruned, report_dir: Path | None) -> list[Record]:
 
 _TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
-    "ended": lambda run: local_time(run["ended_at"]),
+    "ended (UTC)": lambda run: run["ended_at"][:10],
     "rows": lambda run: f"{run['rows']:,}",
     "report": lambda run: run["report"] or "",
 }
