@@ -254,6 +254,16 @@ class StatisticsReader(Reader):
             for start, from_at, to_at, limits in await self.fetch("periods", run=run.number)
         ]
 
+    async def between_starts_s(self, run: Run) -> float:
+        """Return for how many seconds nothing sent a run between its starts.
+
+        0 of one that workers send: each of them has starts of its own.
+        """
+        if run.distributed_by is not None:
+            return 0.0
+        ((seconds,),) = await self.fetch("between_starts", run=run.number)
+        return float(seconds)
+
     async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[MadeInStep]:
         """Return how many attempts began in which step of a period, those with none left out."""
         of = {"run": run.number, "start": period.start, "from_at": period.from_at}

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
-    from batch_resend.report.advice import NextFlags, Presentation, next_steps
+    from batch_resend.report.advice import NextFlags, NextStep, Presentation, next_steps
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         check_pattern,
         folder_of,
+        has_report,
         index_folder,
         remove_reports,
         set_aside,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         headline,
         in_words,
         make_summary,
+        time_taken,
         verdict_in_words,
     )
 
@@ -43,12 +45,14 @@ __all__ = [
     "LiveReport",
     "MailDomainsAsked",
     "NextFlags",
+    "NextStep",
     "Presentation",
     "Preview",
     "Summary",
     "check_pattern",
     "counted",
     "folder_of",
+    "has_report",
     "headline",
     "in_words",
     "index_folder",
@@ -59,6 +63,7 @@ __all__ = [
     "prepare_report",
     "remove_reports",
     "set_aside",
+    "time_taken",
     "update_index",
     "url_of",
     "verdict_in_words",
@@ -70,11 +75,12 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
-        "advice": ("NextFlags", "Presentation", "next_steps"),
+        "advice": ("NextFlags", "NextStep", "Presentation", "next_steps"),
         "folder": (
             "DEFAULT_PATTERN",
             "check_pattern",
             "folder_of",
+            "has_report",
             "index_folder",
             "remove_reports",
             "set_aside",
@@ -97,6 +103,7 @@ __getattr__ = imported_on_demand(
             "headline",
             "in_words",
             "make_summary",
+            "time_taken",
             "verdict_in_words",
         ),
     },

@@ -71,6 +71,12 @@ def found_in(folder: Path) -> Found | None:
     return None
 
 
+def has_report(folder: Path, run: Run) -> bool:
+    """Whether the report in a folder is known to be that of a run."""
+    there = found_in(folder)
+    return there is not None and there.run_id == run.id
+
+
 def set_aside(folder: Path, run: Run) -> Path:
     """Return where the report of an earlier run goes: not into the place of a newer run's.
 
@@ -87,8 +93,7 @@ def remove_report(folder: Path, run: Run) -> bool:
 
     Only what is known to be a report of that run. Raises OSError.
     """
-    there = found_in(folder)
-    if there is None or there.run_id != run.id:
+    if not has_report(folder, run):
         return False
     for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
         (folder / name).unlink(missing_ok=True)

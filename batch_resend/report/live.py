@@ -173,7 +173,8 @@ class LiveReport:
         pauses = await self.reader.pauses(run, _MOST_PAUSES)
         now = self.clock()
         before = summarize(run, self.inputs, self.before, self.accounts)
-        before = before.model_copy(update={"sweep": self.sweep})
+        between_s = round(await self.reader.between_starts_s(run), 3)
+        before = before.model_copy(update={"sweep": self.sweep, "between_starts_s": between_s})
         summary = _brought_up_to(before, counts, pauses, now - (run.started_at or now), now)
         # In a thread, where it holds up no answer; a cancellation waits for it.
         left = Course(

@@ -1,6 +1,8 @@
 """The main job as a user runs it: a list in, every order's mails resent once, a report out."""
 
 import csv
+import json
+import re
 import shlex
 from pathlib import Path
 
@@ -213,10 +215,28 @@ async def test_the_report_of_a_run_held_back_says_why_and_names_bad_rows(tmp_pat
             "100200300",
             "100200301",
         ]
-        # What damaged those rows may have damaged others: nothing offers to send them.
-        assert "batch-resend resume" not in held.out
-        resumed = await desk.run("resume", summary["run_id"], "--report-dir", "resumed")
+        # What damaged those rows may have damaged others: the list comes first.
+        assert held.out.index("Is it the right list?") < held.out.index("send the other 2 orders")
+        shown = await desk.run("show")
+        page = (desk.report() / "report.html").read_text()
+        for told in (shown.out, re.sub("<[^>]+>", "", page)):
+            assert f"resume {summary['run_id']} " in told
+        resumed = await desk.run(*next_command(held.out), "--report-dir", "resumed")
         assert read_summary(desk.folder / "resumed")["orders"]["sent"] == 2, resumed.err
+
+
+async def test_what_to_do_next_is_in_the_document_for_programs_too(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        write_rows(desk, 2, 3)
+        held = json.loads((await desk.run("send", "list.csv", "--json")).out)
+        first, second = held["next_steps"]
+        assert first["command"] is None
+        assert second["command"].startswith(f"batch-resend resume {held['run_id']} ")
+        for command in ("report", "watch"):
+            again = json.loads((await desk.run(command, "--json")).out)
+            assert [step["text"] for step in again["next_steps"]] == [
+                step["text"] for step in held["next_steps"]
+            ]
 
 
 async def test_rows_of_all_lists_count_together_and_ambiguous_ones_too(tmp_path: Path) -> None:

@@ -18,13 +18,12 @@ from batch_resend.report import (
     BackPressure,
     Kind,
     MailDomainsAsked,
-    NextFlags,
+    NextStep,
     Preview,
     Summary,
     counted,
     headline,
     in_words,
-    next_steps,
     verdict_in_words,
 )
 from batch_resend.results import StuckOrder, SweepCounts
@@ -218,7 +217,7 @@ _REASONS_READ = _REASONS_SHOWN + 2  # are there more? And those not attempted, w
 
 
 async def show_summary(
-    reader: JournalReader, run: Run, summary: Summary, folder: Path, flags: NextFlags
+    reader: JournalReader, run: Run, summary: Summary, folder: Path, steps: Sequence[NextStep]
 ) -> None:
     """Print a run in a few lines, and the next commands. Raises JournalError."""
     if summary.orders.total or summary.sweep is None:  # else the sweep has said it
@@ -227,7 +226,12 @@ async def show_summary(
     stuck = [order async for order in reader.stuck(run, _STUCK_SHOWN)]
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
-    for step in next_steps(summary, folder, flags):
+    show_next_steps(steps)
+
+
+def show_next_steps(steps: Iterable[NextStep]) -> None:
+    """Print what to do after a run."""
+    for step in steps:
         show_lines([(0, step.text)], sys.stdout)
         if step.command:
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
