@@ -4,7 +4,7 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 """
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import ceil
@@ -20,7 +20,7 @@ from batch_resend.journal.statements import (
     decode_kept,
     decode_request,
 )
-from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
+from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run, SkipReason
 from batch_resend.results import (
     InputNote,
     PartCount,
@@ -107,7 +107,7 @@ class PauseNote:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why orders were not sent: status, the last answer, and one of its messages."""
+    """Why orders were not sent: status, the last answer or `SkipReason`, one of its messages."""
 
     status: RequestStatus
     http_status: int | None
@@ -301,6 +301,18 @@ class StatisticsReader(Reader):
             )
         ]
 
+    async def count_skipped(self, run: Run) -> dict[SkipReason, int]:
+        """Return how many orders of a run were skipped, by why."""
+        found = {SkipReason(c): n for c, n in await self.fetch("count_skipped", run=run.number)}
+        return {reason: found.get(reason, 0) for reason in SkipReason}
+
+    async def skips(
+        self, run: Run, limit: int, only: Collection[SkipReason] = tuple(SkipReason)
+    ) -> list[Reason]:
+        """Return why orders were skipped, the most frequent first; by run, where one sent them."""
+        found = await self.fetch("skips", run=run.number, codes=list(only), most=limit)
+        return [_skip(*record) for record in found]
+
     async def reasons(self, run: Run, limit: int) -> list[Reason]:
         """Return why orders were not sent, the most frequent first."""
         if not await self.fetch("any_not_sent", run=run.number):
@@ -391,6 +403,14 @@ def _request_result(record: Sequence[Any], sources: Sequence[Source]) -> Request
 
 def _result(number: int, status: str, *others: Any) -> Result:
     return Result(number, _REQUEST_STATUSES[status], *others)
+
+
+def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Reason:
+    message = what
+    if code == SkipReason.COOLDOWN:
+        first, last = (at[:16].replace("T", " ") for at in (first_at, last_at))
+        message = f"sent {first if first == last else f'{first} to {last}'} UTC by run {what}"
+    return Reason(RequestStatus.SKIPPED, None, code, message, 1, orders)
 
 
 def _event(record: Record) -> Event:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from batch_resend.report.summary import (
         BackPressure,
         Summary,
+        answer_in_words,
         counted,
         headline,
         in_words,
@@ -49,6 +50,7 @@ __all__ = [
     "Presentation",
     "Preview",
     "Summary",
+    "answer_in_words",
     "check_pattern",
     "counted",
     "folder_of",
@@ -99,6 +101,7 @@ __getattr__ = imported_on_demand(
         "summary": (
             "BackPressure",
             "Summary",
+            "answer_in_words",
             "counted",
             "headline",
             "in_words",

@@ -163,7 +163,5 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
         )
     if orders.skipped:
         yield NextStep(
-            f"{orders.skipped:,} skipped: {folder}/results.csv says why. What was mailed within "
-            "the cooldown is mailed once more with --again. What needs no mail by the list is sent "
-            "with --all-statuses, and what is not DV with --any-product."
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )

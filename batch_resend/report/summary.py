@@ -60,6 +60,15 @@ class OrderCounts(BaseModel):
     in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
 
+class SkipCounts(BaseModel):
+    """Why orders were skipped: the sum is `orders.skipped`."""
+
+    cooldown: int = 0
+    list: int = 0
+    preflight: int = 0
+    under_way: int = 0
+
+
 class RequestCounts(BaseModel):
     """The requests that were made."""
 
@@ -95,6 +104,7 @@ class Summary(BaseModel):
     inputs: list[InputSummary]
     rows: RowCounts
     orders: OrderCounts
+    skipped: SkipCounts = SkipCounts()
     requests: RequestCounts
     back_pressure: BackPressure
     sweep: SweepCounts | None = None  # what began the run, if it was a sweep
@@ -163,6 +173,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
         update={
             "skipped_unsure": await reader.count_unsure(run),
             "sweep": await reader.swept(run),
+            "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),
             "between_starts_s": round(await reader.between_starts_s(run), 3),
             "orders": counts.model_copy(update=orders),
         }
@@ -209,7 +220,7 @@ STATUS_MEANINGS = {
     RequestStatus.FAILED: "attempts or time used up; certainly not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
     RequestStatus.NOT_ATTEMPTED: "the run stopped before it was sent",
-    RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
+    RequestStatus.SKIPPED: "nothing to do: mailed within the cooldown, or it waits for no mail",
 }
 
 
@@ -228,6 +239,13 @@ _STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
 def in_words(status: str) -> str:
     """Return a status as a person reads it, of a request or of an order at the CA."""
     return _STATUS_IN_WORDS.get(status, status.replace("_", " "))
+
+
+def answer_in_words(status: RequestStatus, http_status: int | None, error_code: str | None) -> str:
+    """Return what was last answered to an order: its status and code; "" where nothing was."""
+    if status is RequestStatus.SKIPPED:
+        return ""  # its code is a `SkipReason`
+    return " ".join(str(word) for word in (http_status, error_code) if word)
 
 
 def verdict_in_words(status: RequestStatus, answer: str) -> str:

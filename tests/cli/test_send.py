@@ -85,6 +85,38 @@ async def test_every_row_is_accounted_for_and_the_exit_code_shows_rejects(tmp_pa
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
 
 
+async def test_what_was_skipped_says_which_run_sent_it_when_and_what_its_list_says(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("a.csv", "order_id\n100200301\n100200302\n")
+        desk.write("b.csv", "order_id\n100200303\n")
+        desk.write(
+            "all.csv",
+            "order_id,status\n100200301,pending\n100200302,pending\n100200303,pending\n"
+            "100200304,issued\n",
+        )
+        runs = []
+        for name in ("a", "b"):
+            sent = await desk.run("send", f"{name}.csv", "--report-dir", name)
+            assert sent.code == 0, sent.err
+            runs.append(read_summary(tmp_path / name)["run_id"])
+        last = await desk.run("send", "all.csv", "--report-dir", "all")
+        assert last.code == 0, last.err
+        assert read_summary(tmp_path / "all")["skipped"] == {
+            "cooldown": 3, "list": 1, "preflight": 0, "under_way": 0,
+        }  # fmt: skip
+        codes = [one["error_code"] for one in results(tmp_path / "all")]
+        assert codes == ["cooldown", "cooldown", "cooldown", "list"]
+        page = re.sub("<[^>]+>", "", (tmp_path / "all" / "report.html").read_text())
+        for told in (last.out, (await desk.run("show")).out, page):
+            for run in runs:
+                assert re.search(rf"sent \d{{4}}-\d\d-\d\d \d\d:\d\d.* UTC by run {run}", told)
+            assert "The list says that these wait for no mail." in told
+            assert "To mail them once more: --again." in told
+        assert re.search(rf"^  2 skipped: sent .* by run {runs[0]}$", last.out, re.M)
+
+
 # --- the command for what is left -----------------------------------------------------------------
 
 ROW = "100200301;a.example.com;admin@a.example.com;Müller\n"

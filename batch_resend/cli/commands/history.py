@@ -1,5 +1,6 @@
 """`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -21,7 +22,7 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import show_next_steps, show_summary
+from batch_resend.cli.output.summary import show_next_steps, show_summary, show_why_not_sent
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import in_local_time, timestamp
@@ -31,7 +32,6 @@ from batch_resend.journal import Event, Pruned, prune_journal, read_journal, siz
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
-    NextStep,
     Presentation,
     Summary,
     counted,
@@ -166,20 +166,21 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     RUN is the name of a run, the beginning of it, or latest. --json prints it as in summary.json.
     """
 
-    async def found() -> tuple[str, Summary, list[NextStep]]:
+    async def shown() -> None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
             summary = await make_summary(reader, run)
             steps = await next_steps_of(context, reader, run, summary, options["report_dir"])
-            return _state(run, await reader.holder(run)), summary, steps
+            state = _state(run, await reader.holder(run))
+            if options["is_json"]:
+                show_json(summary.model_dump(mode="json"))
+                return
+            show_records(_facts(summary, state), [*_FACT_TABLE], options["form"], _FACT_TABLE)
+            if options["form"] == "table":
+                await show_why_not_sent(reader, run, sys.stdout)
+                show_next_steps(steps)
 
-    state, summary, steps = anyio.run(found)
-    if options["is_json"]:
-        show_json(summary.model_dump())
-        return ExitCode.ALL_WELL
-    show_records(_facts(summary, state), [*_FACT_TABLE], options["form"], _FACT_TABLE)
-    if options["form"] == "table":
-        show_next_steps(steps)
+    anyio.run(shown)
     return ExitCode.ALL_WELL
 
 

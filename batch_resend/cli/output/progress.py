@@ -26,7 +26,7 @@ from batch_resend.clock import SystemClock, timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.sending import Flow, Reader, Sender, Share
-from batch_resend.windows import Course, Schedule, joint, parse_windows, time_left_s
+from batch_resend.windows import Course, Schedule, fastest, joint, parse_windows, time_left_s
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
@@ -216,7 +216,8 @@ class _WatchedKey:
         while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
             self._seen.popleft()
         since, before = self._seen[0]
-        return (ended - before) / max(now - since, 1.0)
+        # Bursts of answers at both ends of the time looked at: no more leave than is allowed.
+        return min((ended - before) / max(now - since, 1.0), fastest(self._channel.windows))
 
 
 # --- a run that other processes send ------------------------------------------------------------
@@ -279,7 +280,7 @@ class _Watcher:
             total=total,
             outcomes=outcomes,
             in_flight=standing.in_flight,
-            rate_per_s=standing.ended_lately / RATE_OVER_S,
+            rate_per_s=min(standing.ended_lately / RATE_OVER_S, fastest(self._windows)),
             limits=self._run.limits,
             share=share,
             held_up_by=f"paused: {pausing.reason}" if pausing else None,

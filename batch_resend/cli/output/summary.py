@@ -21,6 +21,7 @@ from batch_resend.report import (
     NextStep,
     Preview,
     Summary,
+    answer_in_words,
     counted,
     headline,
     in_words,
@@ -264,15 +265,19 @@ def show_counts(summary: Summary, to: TextIO | None = None) -> None:
 
 async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:
     """Print why orders of a run were not sent. Raises JournalError."""
-    show_lines(list(_why_not_sent(await reader.reasons(run, _REASONS_READ))), to)
+    not_sent, skips = (
+        await reader.reasons(run, _REASONS_READ),
+        await reader.skips(run, _REASONS_READ),
+    )
+    show_lines([*_why("Not sent, and why", not_sent), *_why("Skipped, and why", skips)], to)
 
 
-def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+def _why(title: str, reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     not_attempted = RequestStatus.NOT_ATTEMPTED
     shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
     if shown:
-        yield 0, "Not sent, and why"
+        yield 0, title
     for reason in shown[:_REASONS_SHOWN]:
         answer = _answer(reason)
         verdict = verdict_in_words(reason.status, answer)
@@ -320,8 +325,8 @@ def _day(at: float) -> str:
 
 
 def _answer(reason: Reason) -> str:
-    """Return what the CA answered to orders: its status and code, and an example of its words."""
-    answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
+    """Return what the CA answered to orders, or why they were skipped, and an example of words."""
+    answer = answer_in_words(reason.status, reason.http_status, reason.error_code)
     message = f"such as: {reason.message}" if reason.messages > 1 else reason.message
     return ", ".join(text for text in (answer, message) if text)
 
