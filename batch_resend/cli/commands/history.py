@@ -380,7 +380,7 @@ def prune(
 
     How often each order was mailed is kept. The journal's file shrinks if a quarter of it is then
     empty. A report is removed only from the place that --report-dir names now, and only if its
-    summary.json names the run.
+    summary.json names the run. Reports of rehearsals go by when they were written.
     """
     if older_than < LEAST_S:
         raise click.UsageError(
@@ -390,15 +390,17 @@ def prune(
     none = Pruned((), 0)
     forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
     after = size_of_journal(journal)
-    removed = 0 if keep_reports else remove_reports(report_dir, forgotten.runs)
+    since = time.time() - older_than
+    removed = 0 if keep_reports else remove_reports(report_dir, forgotten.runs, since)
     if is_json:
         counts = {"runs": len(forgotten.runs), "rows": forgotten.rows, "reports": removed}
         show_json({"journal": str(journal), **counts, "bytes_before": before, "bytes_after": after})
-    elif before is None:
-        click.echo(f"{journal}: there is no journal here yet.")
+        return ExitCode.ALL_WELL
+    also = f", {counted(removed, 'report')} removed" if removed else ""
+    if before is None:
+        click.echo(f"{journal}: there is no journal here yet{also}.")
     else:
         what = f"{counted(len(forgotten.runs), 'run')} with {counted(forgotten.rows, 'row')}"
-        also = f", {counted(removed, 'report')} removed" if removed else ""
         sizes = f"had {_size(before)}, now has {_size(after or 0)}"
         click.echo(f"{what} forgotten{also}; {journal} {sizes}")
     return ExitCode.ALL_WELL
