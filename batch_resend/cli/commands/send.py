@@ -8,7 +8,7 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
 from batch_resend.cli.command import (
     OF_SENDING,
@@ -130,6 +130,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
             if run is not None:
+                refuse_ended_rehearsal(run, await reader.accounts(run))
                 resume_as_begun(context, run, await reader.accounts(run))
         wanted = {**options, "in_doubt": context.params["in_doubt"]}
         settings = settings_of(wanted, run)
