@@ -406,4 +406,5 @@ class Plan:
     settled: dict[RequestStatus, int]  # orders that have their outcome before sending begins
     to_send: int
     limits: tuple[str, ...]  # of all the accounts together
-    duration_s: float  # what the windows dictate for those to send
+    duration_s: float  # what the windows dictate for those to send, after what was sent lately
+    waits_s: float = 0.0  # of that, for what was sent lately

@@ -144,6 +144,7 @@ class Preview(BaseModel):
     accounts: list[Count]  # requests to send by account; none where they are all the command's own
     limits: list[str]
     duration_s: float
+    waits_s: float  # of that, because of requests that were made lately
     mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
 
 
@@ -195,6 +196,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         else [],
         limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
+        waits_s=round(plan.waits_s, 3),
     )
 
 

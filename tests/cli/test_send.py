@@ -12,6 +12,7 @@ import pytest
 from batch_resend.cli.values import SHARE
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, results
+from tests.cli.screen import answered_on_terminal
 
 
 async def test_each_order_is_mailed_once_within_all_windows_never_again(tmp_path: Path) -> None:
@@ -41,6 +42,17 @@ async def test_each_order_is_mailed_once_within_all_windows_never_again(tmp_path
         reason = results(tmp_path / "again")[0]["error_message"]
         assert reason.startswith("sent 20")
         assert reason.endswith(f"by run {summary['run_id']}")
+
+
+async def test_the_time_of_a_plan_counts_what_was_sent_a_moment_ago(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(20)
+        assert (await desk.run("send", "orders.csv", "--limit", "20/10m")).code == 0
+        desk.write("orders.csv", "order_id\n100200301\n")
+        for limit, waits in (("20/10m", True), ("21/10m", False)):
+            options = ("--all-domains", "--limit", limit)
+            _, told = await answered_on_terminal(desk, "now? [y/N]", b"n\n", *options)
+            assert ("at least 9m" in told) is ("of which 9m" in told) is waits
 
 
 async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:

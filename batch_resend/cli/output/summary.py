@@ -135,6 +135,9 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
     several = len(preview.accounts) > 1  # whose limits, put together, are none that anybody knows
     limits = ("the rate limits of each account",) if several and preview.limits else preview.limits
     yield "time", _least_time(preview.duration_s, limits)
+    if preview.waits_s >= _FEW_SECONDS:
+        wait = format_duration(preview.waits_s)
+        yield "", f"of which {wait} because requests of the last minutes count in these limits"
 
 
 def _least_time(least_s: float, limits: Sequence[str]) -> str:
