@@ -293,18 +293,25 @@ class Batch:
         reader = self.reader
         counts = await reader.count_by_account(run)
         parts = [
-            (sum(counts.get(name, 0) for name in key.names), key.windows)
+            (
+                sum(counts.get(name, 0) for name in key.names),
+                key.windows,
+                await self.channels.ages_s(key),
+            )
             for key in self.channels.keys_of(counts)
         ]
+        duration_s = max(dictated_time(*part) for part in parts)
+        alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
         return Plan(
             run=run,
             taken_up=taken_up,
             rows=await reader.count_rows(run),
             orders=await reader.count_orders(run),
             settled=await reader.count_outcomes(run),
-            to_send=sum(count for count, _ in parts),
-            limits=tuple(map(str, joint([windows for _, windows in parts]))),
-            duration_s=max(dictated_time(count, windows) for count, windows in parts),
+            to_send=sum(count for count, _, _ in parts),
+            limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
+            duration_s=duration_s,
+            waits_s=max(0.0, duration_s - alone_s),
         )
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:

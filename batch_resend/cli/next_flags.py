@@ -14,8 +14,16 @@ from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
-from batch_resend.model import Run
-from batch_resend.report import NextFlags
+from batch_resend.journal import JournalReader
+from batch_resend.model import Run, RunState
+from batch_resend.report import (
+    NextFlags,
+    NextStep,
+    Summary,
+    folder_of,
+    has_report,
+    next_steps,
+)
 from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
@@ -71,6 +79,23 @@ def next_flags_of_run(
 ) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
     return _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+
+
+async def next_steps_of(
+    context: click.Context, reader: JournalReader, run: Run, summary: Summary, pattern: Path
+) -> list[NextStep]:
+    """Return what to do after a run, or while it is under way, for a command that only reads of it.
+
+    `pattern`: of the folder that its report is in. Raises JournalError.
+    """
+    is_held = run.state is RunState.RUNNING and await reader.holder(run) is not None
+    folder = folder_of(pattern, run)
+    flags = next_flags_of_run(context, run, await reader.accounts(run))
+    steps = next_steps(summary, folder, flags, is_under_way=is_held)
+    if is_held or not steps or has_report(folder, run):
+        return steps
+    report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
+    return [NextStep(f"There is no report of it in {folder}. To write it:", report), *steps]
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from math import ceil, inf
 
-from batch_resend.model import Outcome, Request, RequestStatus, RunState
+from batch_resend.model import Outcome, Request, RequestStatus, RunState, SkipReason
 from batch_resend.sending.limiter import RISE
 from batch_resend.windows import Window, dictated_time, parse_windows
 from tests.worlds.ca import FIRST_ORDER, KEYS, Asked, Visit, key_of_account
@@ -19,6 +19,7 @@ from tests.worlds.spec import How, Kind
 
 _TURN_S = 0.01  # in which a process has surely seen what has come to it
 _SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
+_SKIPPED_BY_US = {*SkipReason} - {SkipReason.PREFLIGHT}
 
 
 def check(history: History) -> list[str]:
@@ -283,7 +284,8 @@ def lost(history: History) -> Iterator[str]:
         for one in results:
             order_id, status = one.order.subject, one.result.status
             asked = _asked_by(one.order)
-            by_the_ca = one.result.error_code is not None  # that there is nothing to mail
+            # That there is nothing to mail.
+            by_the_ca = one.result.error_code not in (None, *_SKIPPED_BY_US)
             if status in _SETTLED and not by_the_ca and asked[1:] not in by_any_key:
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:

@@ -18,13 +18,13 @@ from batch_resend.report import (
     BackPressure,
     Kind,
     MailDomainsAsked,
-    NextFlags,
+    NextStep,
     Preview,
     Summary,
+    answer_in_words,
     counted,
     headline,
     in_words,
-    next_steps,
     verdict_in_words,
 )
 from batch_resend.results import StuckOrder, SweepCounts
@@ -135,6 +135,9 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
     several = len(preview.accounts) > 1  # whose limits, put together, are none that anybody knows
     limits = ("the rate limits of each account",) if several and preview.limits else preview.limits
     yield "time", _least_time(preview.duration_s, limits)
+    if preview.waits_s >= _FEW_SECONDS:
+        wait = format_duration(preview.waits_s)
+        yield "", f"of which {wait} because requests of the last minutes count in these limits"
 
 
 def _least_time(least_s: float, limits: Sequence[str]) -> str:
@@ -218,7 +221,7 @@ _REASONS_READ = _REASONS_SHOWN + 2  # are there more? And those not attempted, w
 
 
 async def show_summary(
-    reader: JournalReader, run: Run, summary: Summary, folder: Path, flags: NextFlags
+    reader: JournalReader, run: Run, summary: Summary, folder: Path, steps: Sequence[NextStep]
 ) -> None:
     """Print a run in a few lines, and the next commands. Raises JournalError."""
     if summary.orders.total or summary.sweep is None:  # else the sweep has said it
@@ -227,7 +230,12 @@ async def show_summary(
     stuck = [order async for order in reader.stuck(run, _STUCK_SHOWN)]
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
-    for step in next_steps(summary, folder, flags):
+    show_next_steps(steps)
+
+
+def show_next_steps(steps: Iterable[NextStep]) -> None:
+    """Print what to do after a run."""
+    for step in steps:
         show_lines([(0, step.text)], sys.stdout)
         if step.command:
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
@@ -260,15 +268,19 @@ def show_counts(summary: Summary, to: TextIO | None = None) -> None:
 
 async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:
     """Print why orders of a run were not sent. Raises JournalError."""
-    show_lines(list(_why_not_sent(await reader.reasons(run, _REASONS_READ))), to)
+    not_sent, skips = (
+        await reader.reasons(run, _REASONS_READ),
+        await reader.skips(run, _REASONS_READ),
+    )
+    show_lines([*_why("Not sent, and why", not_sent), *_why("Skipped, and why", skips)], to)
 
 
-def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+def _why(title: str, reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     not_attempted = RequestStatus.NOT_ATTEMPTED
     shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
     if shown:
-        yield 0, "Not sent, and why"
+        yield 0, title
     for reason in shown[:_REASONS_SHOWN]:
         answer = _answer(reason)
         verdict = verdict_in_words(reason.status, answer)
@@ -316,8 +328,8 @@ def _day(at: float) -> str:
 
 
 def _answer(reason: Reason) -> str:
-    """Return what the CA answered to orders: its status and code, and an example of its words."""
-    answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
+    """Return what the CA answered to orders, or why they were skipped, and an example of words."""
+    answer = answer_in_words(reason.status, reason.http_status, reason.error_code)
     message = f"such as: {reason.message}" if reason.messages > 1 else reason.message
     return ", ".join(text for text in (answer, message) if text)
 
