@@ -169,6 +169,8 @@ class ListForm:
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
+    # Columns, or keys, that are not read, none of the CA's -> the field each may be, misspelled
+    unread: Mapping[str, str] = field(default_factory=dict)
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property
