@@ -189,10 +189,11 @@ class SilentConnector(aiohttp.TCPConnector):
         exchange = _EXCHANGE.get()
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
+            exchange.leave()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+                # Last of all, for whoever decides to let it leave may be stopped doing so.
                 raise TimeoutError
-            exchange.leave()
         except BaseException:
             connection.release()
             raise
