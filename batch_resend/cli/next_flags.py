@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import PARAMETERS, is_rehearsal, profiles_of
+from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
 from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
@@ -78,7 +78,9 @@ def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
-    return _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+    flags = _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+    has_ended = flags.none_will_do or ended_simulator(run, accounts) is not None
+    return replace(flags, none_will_do=has_ended)
 
 
 async def next_steps_of(

@@ -17,7 +17,7 @@ class NextFlags:
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
     config: str = ""  # which stands in front of the command's name
-    none_will_do: bool = False  # a rehearsal whose CA and journal end with the command
+    none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
 
 
 NO_FLAGS = NextFlags()
@@ -114,7 +114,7 @@ def _to_resume(summary: Summary, flags: NextFlags, is_under_way: bool | None) ->
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
         yield NextStep(
-            "This rehearsal cannot be resumed, because its journal is gone: run it again."
+            "This rehearsal cannot be resumed, because its simulator has ended: run it again."
         )
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.

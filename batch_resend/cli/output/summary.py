@@ -241,9 +241,11 @@ def show_next_steps(steps: Iterable[NextStep]) -> None:
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
 
 
-def show_counts(summary: Summary, to: TextIO | None = None) -> None:
-    """Print a run in numbers."""
-    requests, pairs = summary.requests, []
+def show_counts(
+    summary: Summary, to: TextIO | None = None, before: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Print a run in numbers; `before` them, what else there is to say of it."""
+    requests, pairs = summary.requests, list(before)
     orders = [
         f"{count:,} {in_words(name)}"
         for name, count in summary.orders
