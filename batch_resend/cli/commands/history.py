@@ -14,7 +14,7 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
-from batch_resend.cli.next_flags import next_flags_of_run, next_steps_of
+from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
 from batch_resend.cli.options import (
     journal_option,
     order_url_option,
@@ -178,8 +178,7 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     async def shown() -> None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            summary = await make_summary(reader, run)
-            steps = await next_steps_of(context, reader, run, summary, options["report_dir"])
+            summary, steps = await as_it_stands(context, reader, run, options["report_dir"])
             state = _state(run, await reader.holder(run))
             if options["is_json"]:
                 show_json(summary.model_dump(mode="json"))
@@ -188,7 +187,8 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
                 show_records(_facts(summary, state), ["fact", "value"], "csv", {})
                 return
             show_counts(summary, before=_when_and_where(summary, state))
-            await show_why_not_sent(reader, run, sys.stdout)
+            if summary.state != "running":
+                await show_why_not_sent(reader, run, sys.stdout)
             show_next_steps(steps)
 
     anyio.run(shown)
