@@ -58,7 +58,8 @@ class Channels:
     ) -> Channel:
         """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it."""
         settings, account = self.settings, key.account
-        limiter = await self._limiter(key, shared, sessions)
+        ages_s = await self.ages_s(key)
+        limiter = await self._limiter(key, ages_s, shared, sessions)
         route = route_to(settings, account.base_url)
         ca = await sessions.enter_async_context(
             open_certcentral(
@@ -73,6 +74,7 @@ class Channels:
             breaker=CircuitBreaker(settings.patience_s, settings.concurrency, has_canary=True),
             start_reading=partial(self.journal.start_reading, account.base_url, account.budget),
             clock=self.clock,
+            ages_s=ages_s,
         )
 
     def keys_of(self, names: Collection[str | None]) -> list[Key]:
@@ -158,7 +160,11 @@ class Channels:
         )
 
     async def _limiter(
-        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+        self,
+        key: Key,
+        ages_s: Sequence[float],
+        shared: SharedLimiters | None,
+        sessions: AsyncExitStack,
     ) -> Limiter:
         """Return what keeps the limits of a key: with other hosts, if the journal is theirs."""
         account, windows, linger_s = key.account, key.windows, self.settings.timeout_s
@@ -167,7 +173,6 @@ class Channels:
         if shared is not None:
             limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
             return await sessions.enter_async_context(limiter)
-        ages_s = await self.ages_s(key)
         since = self.clock() - FORGOTTEN * max(window.period_s for window in windows)
         shares = await self.journal.reader.recent_shares(account.budget, since, self.clock)
         now = self.clock()

@@ -180,21 +180,28 @@ def refuse_elsewhere(base_url: str) -> None:
         )
 
 
-def refuse_ended_rehearsal(run: Run, accounts: Sequence[str | None]) -> None:
-    """Raise SettingsError where a run was a rehearsal whose simulator has ended.
+def ended_simulator(run: Run, accounts: Sequence[str | None]) -> str | None:
+    """Return where the simulator of a rehearsal was that has ended; None: it has not, or was none.
 
     It would be waited for as long as for a CA that is down.
     """
-    for url in {run.url_of(name) for name in accounts or (None,)} - {None}:
+    for url in {run.url_of(name) for name in accounts or (None,)}:
         parts = urlsplit(url or "")
         if is_loopback(parts.hostname or "") and not _listens(parts):
-            raise SettingsError(
-                f"run {run.id} was a rehearsal, and its simulator ({parts.netloc}) has ended: "
-                "nobody can say any more what became of its orders. Name another run: "
-                "`batch-resend runs` lists all. To try a command on a rehearsal, run both in one:\n"
-                "  batch-resend simulate --orders 50 -- sh -c "
-                "'batch-resend sweep --yes; batch-resend verify'"
-            )
+            return parts.netloc
+    return None
+
+
+def refuse_ended_rehearsal(run: Run, accounts: Sequence[str | None]) -> None:
+    """Raise SettingsError where a run was a rehearsal whose simulator has ended."""
+    if simulator := ended_simulator(run, accounts):
+        raise SettingsError(
+            f"run {run.id} was a rehearsal, and its simulator ({simulator}) has ended: nobody can "
+            "say any more what became of its orders. Name another run: `batch-resend runs` lists "
+            "all. To try a command on a rehearsal, run both in one:\n"
+            "  batch-resend simulate --orders 50 -- sh -c "
+            "'batch-resend sweep --yes; batch-resend verify'"
+        )
 
 
 def _listens(url: SplitResult) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import PARAMETERS, is_rehearsal, profiles_of
+from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
 from batch_resend.cli.config import given_for_this_command
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
@@ -22,6 +22,7 @@ from batch_resend.report import (
     Summary,
     folder_of,
     has_report,
+    make_summary,
     next_steps,
 )
 from batch_resend.settings import InDoubt, Region
@@ -78,24 +79,28 @@ def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
-    return _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+    flags = _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+    has_ended = flags.none_will_do or ended_simulator(run, accounts) is not None
+    return replace(flags, none_will_do=has_ended)
 
 
-async def next_steps_of(
-    context: click.Context, reader: JournalReader, run: Run, summary: Summary, pattern: Path
-) -> list[NextStep]:
-    """Return what to do after a run, or while it is under way, for a command that only reads of it.
+async def as_it_stands(
+    context: click.Context, reader: JournalReader, run: Run, pattern: Path
+) -> tuple[Summary, list[NextStep]]:
+    """Return a run in numbers, and what to do next, for a command that only reads of it.
 
     `pattern`: of the folder that its report is in. Raises JournalError.
     """
-    is_held = run.state is RunState.RUNNING and await reader.holder(run) is not None
-    folder = folder_of(pattern, run)
+    summary, folder = await make_summary(reader, run), folder_of(pattern, run)
     flags = next_flags_of_run(context, run, await reader.accounts(run))
-    steps = next_steps(summary, folder, flags, is_under_way=is_held)
-    if is_held or not steps or has_report(folder, run):
-        return steps
-    report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
-    return [NextStep(f"There is no report of it in {folder}. To write it:", report), *steps]
+    if run.state is RunState.RUNNING and await reader.holder(run) is not None:
+        summary = summary.model_copy(update={"state": "running"})
+        return summary, next_steps(summary, folder, flags)
+    steps = next_steps(summary, folder, flags, was_cut_off=True)
+    if steps and not has_report(folder, run):
+        report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
+        steps.insert(0, NextStep(f"There is no report of it in {folder}. To write it:", report))
+    return summary, steps
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:

@@ -17,7 +17,7 @@ class NextFlags:
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
     config: str = ""  # which stands in front of the command's name
-    none_will_do: bool = False  # a rehearsal whose CA and journal end with the command
+    none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
 
 
 NO_FLAGS = NextFlags()
@@ -48,15 +48,18 @@ def next_steps(
     folder: Path,
     flags: NextFlags = NO_FLAGS,
     *,
-    is_under_way: bool | None = None,
+    was_cut_off: bool = False,
 ) -> list[NextStep]:
-    """Return what to do after a run. `is_under_way`: whether a process sends it; None: unknown."""
+    """Return what to do after a run, or while it is under way.
+
+    `was_cut_off`: that no process sends it is known, if it has not ended; else nobody knows.
+    """
     if summary.started_at is not None and summary.state == "completed":
         to_send = _to_send_the_rest(summary, folder, flags)
     elif summary.is_held_back:
         to_send = _to_send_the_good_rows(summary, flags)
     else:
-        to_send = _to_resume(summary, flags, is_under_way)
+        to_send = _to_resume(summary, flags, was_cut_off=was_cut_off)
     # Of a run under way, the files that say more are not there yet.
     to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
     steps = (*to_send, *to_look_into)
@@ -102,19 +105,19 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
     )
 
 
-def _to_resume(summary: Summary, flags: NextFlags, is_under_way: bool | None) -> Iterator[NextStep]:
+def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iterator[NextStep]:
     watch, resume = _watch(summary, flags), _resume(summary, flags)
     if summary.state == "running":
         yield NextStep("To follow it on a terminal:", watch)
-        yield NextStep("If this page is no longer updated, the run was cut off. To resume:", resume)
-    elif is_under_way:
-        yield NextStep("To follow it:", watch)
-    elif summary.finished_at is None and is_under_way is None:
+        if summary.written_at:
+            cut_off = "If this page is no longer updated, the run was cut off. To resume:"
+            yield NextStep(cut_off, resume)
+    elif summary.finished_at is None and not was_cut_off:
         yield NextStep("To follow it, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
         yield NextStep(
-            "This rehearsal cannot be resumed, because its journal is gone: run it again."
+            "This rehearsal cannot be resumed, because its simulator has ended: run it again."
         )
     elif summary.state == "stopped" and not summary.orders.sent:
         # Its requests are for the CA that it was given: another one's would be others.

@@ -260,16 +260,20 @@ def test_of_a_run_held_back_the_list_comes_first_and_then_what_sends_its_good_ro
 
 
 @pytest.mark.parametrize(
-    ("is_under_way", "commands"),
-    [(True, ["watch"]), (False, ["resume"]), (None, ["watch", "resume"])],
+    ("state", "was_cut_off", "commands"),
+    [
+        ("running", False, ["watch"]),
+        ("interrupted", True, ["resume"]),
+        ("interrupted", False, ["watch", "resume"]),
+    ],
 )
 def test_whether_a_run_is_under_way_is_guessed_only_where_it_is_not_known(
-    is_under_way: bool | None, commands: list[str]
+    state: str, was_cut_off: bool, commands: list[str]
 ) -> None:
-    run = summary(state="interrupted", finished_at=None, elapsed_s=None, sent=1, not_attempted=1)
-    steps = next_steps(run, FOLDER, is_under_way=is_under_way)
+    run = summary(state=state, finished_at=None, elapsed_s=None, sent=1, not_attempted=1)
+    steps = next_steps(run, FOLDER, was_cut_off=was_cut_off)
     assert [(step.command or "").split()[1] for step in steps] == commands
-    assert all((", if it " in step.text) is (is_under_way is None) for step in steps)
+    assert all((", if it " in step.text) is (len(commands) == 2) for step in steps)
 
 
 def test_a_run_that_ended_before_it_sent_anything_is_resumed_whatever_its_rows_were() -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from operator import attrgetter, itemgetter
@@ -14,7 +14,7 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
-from batch_resend.cli.next_flags import next_flags_of_run, next_steps_of
+from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
 from batch_resend.cli.options import (
     journal_option,
     order_url_option,
@@ -22,7 +22,12 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import show_next_steps, show_summary, show_why_not_sent
+from batch_resend.cli.output.summary import (
+    show_counts,
+    show_next_steps,
+    show_summary,
+    show_why_not_sent,
+)
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import in_local_time, timestamp
@@ -118,6 +123,7 @@ def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
 _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "run": lambda run: run[0].run_id,
     "state": lambda run: run[1],
+    "is_rehearsal": lambda run: run[0].is_rehearsal,
     "started_at": lambda run: run[0].started_at,
     "elapsed_s": lambda run: run[0].elapsed_s,
     "between_starts_s": lambda run: run[0].between_starts_s,
@@ -138,7 +144,10 @@ def _not_sent(record: Record) -> str:
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
-    "state": lambda run: run["state"].partition(" (")[0],  # without the process
+    "state": lambda run: (
+        run["state"].partition(" (")[0]  # without the process
+        + (", rehearsal" if run["is_rehearsal"] else "")
+    ),
     "started": lambda run: _local(run["started_at"]),
     "took": lambda run: _took(run["elapsed_s"], run["between_starts_s"]),
     "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
@@ -169,32 +178,32 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     async def shown() -> None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            summary = await make_summary(reader, run)
-            steps = await next_steps_of(context, reader, run, summary, options["report_dir"])
+            summary, steps = await as_it_stands(context, reader, run, options["report_dir"])
             state = _state(run, await reader.holder(run))
             if options["is_json"]:
                 show_json(summary.model_dump(mode="json"))
                 return
-            show_records(_facts(summary, state), [*_FACT_TABLE], options["form"], _FACT_TABLE)
-            if options["form"] == "table":
+            if options["form"] == "csv":
+                show_records(_facts(summary, state), ["fact", "value"], "csv", {})
+                return
+            show_counts(summary, before=_when_and_where(summary, state))
+            if summary.state != "running":
                 await show_why_not_sent(reader, run, sys.stdout)
-                show_next_steps(steps)
+            show_next_steps(steps)
 
     anyio.run(shown)
     return ExitCode.ALL_WELL
 
 
-_NEVER, _NOT_YET = "never", "not yet"
-
-
-def _value(fact: Any) -> str:
-    is_time = fact["fact"] in ("started", "finished") and fact["value"] not in (_NEVER, _NOT_YET)
-    if is_time:
-        return _local(fact["value"])
-    return f"{fact['value']:,}" if isinstance(fact["value"], int) else str(fact["value"])
-
-
-_FACT_TABLE: dict[str, Callable[[Any], str]] = {"fact": itemgetter("fact"), "value": _value}
+def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
+    yield "state", state
+    yield "started", _local(summary.started_at) or "never"
+    yield "finished", _local(summary.finished_at) or "not yet"
+    for url in summary.urls:
+        yield "CA", url
+    yield "limits", " and ".join(summary.limits) or "none"
+    for note in summary.inputs:
+        yield "list", f"{note.path}: {counted(note.rows, 'row')}"
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
@@ -202,8 +211,8 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("run", summary.run_id),
         ("state", state),
         ("why", summary.stop_reason or ""),
-        ("started", summary.started_at or _NEVER),
-        ("finished", summary.finished_at or _NOT_YET),
+        ("started", summary.started_at or "never"),
+        ("finished", summary.finished_at or "not yet"),
         ("took", _took(summary.elapsed_s, summary.between_starts_s)),
         *(("CA", url) for url in summary.urls),
         ("limits", " and ".join(summary.limits) or "none"),

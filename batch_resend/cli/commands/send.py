@@ -23,7 +23,7 @@ from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import next_steps_of, resume_as_begun
+from batch_resend.cli.next_flags import as_it_stands, resume_as_begun
 from batch_resend.cli.options import (
     Style,
     any_product_option,
@@ -44,7 +44,7 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run
 from batch_resend.notify import CommandResult
-from batch_resend.report import NextStep, Summary, make_summary
+from batch_resend.report import NextStep, Summary
 
 
 @command(
@@ -187,8 +187,7 @@ async def _watch(
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
-        summary = await make_summary(reader, run)
-        return summary, await next_steps_of(context, reader, run, summary, report_dir)
+        return await as_it_stands(context, reader, run, report_dir)
 
 
 async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:

@@ -181,7 +181,7 @@ class _WatchedKey:
         self._channel = by_key.channel
         self._progress = by_key.progress
         self._is_asking = isinstance(by_key, Reader)
-        self._schedule = Schedule(self._channel.windows)
+        self._schedule = Schedule(self._channel.windows, self._channel.ages_s)
         self._began = since
         self._attempts = 0
         self._last_left = self._began

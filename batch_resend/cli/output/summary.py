@@ -44,6 +44,7 @@ BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "look at these first")
 _LISTS_SHOWN = 4
+_ALIKE_SHOWN = 2  # of domains that all get one mail
 _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "mx": "with an MX record",
     "no_mx": "without one, but with an address",
@@ -93,17 +94,20 @@ def sending_in_words(plan: Plan, preview: Preview) -> str:
     left_out = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
     if rejected := preview.rows.rejected:
         left_out.append(counted(rejected, "rejected row"))
-    parts = [" and ".join(whom), _time_needed(preview.duration_s)]
+    parts = [" and ".join(whom), _time_needed(preview.duration_s, preview.waits_s)]
     if left_out and not plan.taken_up:
         parts.append(f"left out: {', '.join(left_out)}")
     return "; ".join(parts)
 
 
-def _time_needed(least_s: float) -> str:
-    """Return how long sending takes, as a range: a 429 halves what is taken of the limits."""
+def _time_needed(least_s: float, waits_s: float) -> str:
+    """Return how long sending takes, as a range: a 429 halves what is taken of the limits.
+
+    Not so of what is waited for before (`Plan.waits_s`).
+    """
     if least_s < _FEW_SECONDS:
         return "a few seconds"
-    return f"{format_duration(least_s)} to {format_duration(2 * least_s)}"
+    return f"{format_duration(least_s)} to {format_duration(2 * least_s - waits_s)}"
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
@@ -162,10 +166,14 @@ def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _recipients(preview: Preview) -> Iterator[str]:
-    if preview.recipients:
-        shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
+    recipients = preview.recipients
+    if len(recipients) < preview.recipient_domains == preview.mails:  # the most is one each
+        such = ", ".join(one.text for one in recipients[:_ALIKE_SHOWN])
+        yield f"{counted(preview.recipient_domains, 'domain')}, one each, such as {such}"
+    elif recipients:
+        shown = [f"{one.text} {one.count:,}" for one in recipients]
         if others := preview.recipient_domains - len(shown):
-            mails = preview.mails - sum(one.count for one in preview.recipients)
+            mails = preview.mails - sum(one.count for one in recipients)
             shown.append(f"and {counted(mails, 'mail')} at {counted(others, 'other domain')}")
         yield ", ".join(shown)
     for requests, domains in (
@@ -241,9 +249,11 @@ def show_next_steps(steps: Iterable[NextStep]) -> None:
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
 
 
-def show_counts(summary: Summary, to: TextIO | None = None) -> None:
-    """Print a run in numbers."""
-    requests, pairs = summary.requests, []
+def show_counts(
+    summary: Summary, to: TextIO | None = None, before: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Print a run in numbers; `before` them, what else there is to say of it."""
+    requests, pairs = summary.requests, list(before)
     orders = [
         f"{count:,} {in_words(name)}"
         for name, count in summary.orders
