@@ -34,7 +34,7 @@ _AT_ONCE = 50_000  # rows, that come one after another
 
 
 class StagedRow(NamedTuple):
-    """A row as it was staged: the columns that matter here, of every row there is."""
+    """A row as it was staged: a record of `page_of_sorted_rows`."""
 
     place: int  # in canonical order
     seq: int
@@ -174,11 +174,10 @@ class Staging:
         await self._execute("note_plan_digest", run=self.run, digest=digest)
         return digest if grouping.requests_made else None
 
-    async def _sorted_pages(self) -> AsyncIterator[list[StagedRow]]:
+    async def _sorted_pages(self) -> AsyncIterator[Sequence[StagedRow]]:
         """Yield the sorted rows. What cancels this does so between two pages."""
         after = 0
-        while found := await self.reader.fetch("page_of_sorted_rows", after=after):
-            page = list(map(StagedRow._make, found))
+        while page := await self.reader.fetch("page_of_sorted_rows", after=after):
             yield page
             after = page[-1].place
             await anyio.lowlevel.checkpoint()
@@ -217,7 +216,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> _Ro
 
 
 async def _whole_orders(
-    pages: AsyncIterator[list[StagedRow]],
+    pages: AsyncIterator[Sequence[StagedRow]],
 ) -> AsyncIterator[list[list[StagedRow]]]:
     """Yield the rows of one order after another, a page of orders at a time."""
     last: list[StagedRow] = []  # of an order that may go on in the next page
