@@ -290,7 +290,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return {decode_call(call): count for call, count in found}
 
     async def recipients(self, run: Run, limit: int) -> Recipients:
-        """Return at which domains the addresses are: the first `limit` of them, and their number."""
+        """Return at which domains the addresses are: the first `limit`, and how many."""
         found = await self.fetch("recipients", run=run.number, most=limit)
         first = [(one.domain, one.mails) for one in found]
         return Recipients(first, found[0].domains, found[0].all_mails) if found else Recipients()
