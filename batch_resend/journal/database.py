@@ -206,7 +206,7 @@ class Reader:
             finally:
                 self._kept_run = None
                 with anyio.CancelScope(shield=True):
-                    await self.fetch("drop_kept_results")
+                    await self.fetch("drop_table", (("table", "kept_results"),))
 
     def _instead(self, values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
         """Return what stands in a statement in place of one of its parts."""

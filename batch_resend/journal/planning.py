@@ -168,8 +168,9 @@ class Staging:
             await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
-                await self.reader.fetch("drop_sorted_rows")
-                await self._execute("drop_assignments")
+                await self.reader.fetch("drop_table", (("table", "sorted_rows"),))
+                for table in ("assignments", "sorted_assignments"):
+                    await self._execute("drop_table", (("table", table),))
         digest = grouping.plan_digest.digest()
         await self._execute("note_plan_digest", run=self.run, digest=digest)
         return digest if grouping.requests_made else None
@@ -184,12 +185,15 @@ class Staging:
 
     async def _assign(self) -> None:
         """Write into the rows what becomes of them, as they stand one after another."""
-        await self._execute("index_assignments")
+        await self._execute("create_sorted_assignments")
+        await self._execute("sort_assignments")
         for after in range(0, self.rows_read, _AT_ONCE):
             await self._execute("assign_rows", run=self.run, after=after, until=after + _AT_ONCE)
 
-    async def _execute(self, name: str, **values: object) -> None:
-        await self.writer.transaction(lambda connection: execute(connection, name, **values))
+    async def _execute(
+        self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
+    ) -> None:
+        await self.writer.transaction(lambda connection: execute(connection, name, words, **values))
 
     async def _flush(self, grouping: "Grouping") -> None:
         def write_all(connection: Connection) -> None:

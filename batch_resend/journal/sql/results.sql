@@ -65,9 +65,6 @@ CREATE TEMPORARY TABLE kept_results (
 -- name: keep_results
 INSERT INTO kept_results SELECT * FROM {results}
 
--- name: drop_kept_results
-DROP TABLE IF EXISTS kept_results
-
 -- part: may_be_done
 CASE WHEN requests.doubted_before THEN 1 ELSE coalesce(tries.doubts, 0) END > 0
 
