@@ -70,9 +70,8 @@ def _each(record: RawRecord, field: Field, texts: Sequence[str], cell: str) -> S
 
 def _entries(record: RawRecord, raw: RawEntry) -> Sequence[Entry]:
     """Return the entries of one domain cell and one address cell; none where both are empty."""
-    domain, email, email_domain = raw
-    if is_plain_pair(domain, email) and not email_domain:
-        return (Entry(domain, email, _parent_of_mail(domain, email)),)
+    if is_plain_pair(raw.domain, raw.email) and not raw.email_domain:
+        return (Entry(raw.domain, raw.email, _parent_of_mail(raw.domain, raw.email)),)
     if not any(raw):
         return ()
     domains, emails = several(raw.domain), several(raw.email)

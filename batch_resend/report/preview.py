@@ -166,7 +166,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
     by_ca = await reader.skips(run, KINDS_SHOWN, [SkipReason.PREFLIGHT])
     by_lists = await reader.skips(run, KINDS_SHOWN, [SkipReason.LIST])
     skipped = await reader.count_skipped(run)
-    domains, mails = await reader.count_recipients(run)
+    recipients = await reader.recipients(run, KINDS_SHOWN)
     without = await reader.count_without_addresses(run)
     of_domains = sum(count for call, count in without.items() if CALLS[call].is_about_domain)
     accounts = await reader.count_by_account(run)
@@ -186,9 +186,9 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         skipped_otherwise=skipped[SkipReason.LIST] - sum(one.orders for one in by_lists),
         rejected=await _kinds(attrgetter("words"), await reader.count_problems(run), rejected),
         warnings=await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
-        recipients=_counts(await reader.recipients(run, KINDS_SHOWN)),
-        recipient_domains=domains,
-        mails=mails,
+        recipients=_counts(recipients.first),
+        recipient_domains=recipients.domains,
+        mails=recipients.mails,
         without_addresses=sum(without.values()) - of_domains,
         domains_without_addresses=of_domains,
         accounts=_counts((name or "the command's own", count) for name, count in accounts.items())
@@ -304,7 +304,8 @@ async def with_mail_routes(
     """
     from batch_resend.mail_domains import MailRoute  # noqa: PLC0415 - slow, and rarely wanted
 
-    domains = [domain for domain, _ in await reader.recipients(run, MOST_DOMAINS_ASKED)]
+    recipients = await reader.recipients(run, MOST_DOMAINS_ASKED)
+    domains = [domain for domain, _ in recipients.first]
     names = {domain: name for domain in domains if (name := _as_name(domain))}
     routes = await asking.routes(dict.fromkeys(names.values()))
     found: dict[MailRoute, list[str]] = {route: [] for route in MailRoute}
