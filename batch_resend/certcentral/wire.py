@@ -191,10 +191,11 @@ class SilentConnector(aiohttp.TCPConnector):
             protocol.generation = self._generation  # also where nothing leaves on it for now
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
+            exchange.leave()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+                # Last of all, for whoever decides to let it leave may be stopped doing so.
                 raise TimeoutError
-            exchange.leave()
         except BaseException:
             connection.release()
             raise

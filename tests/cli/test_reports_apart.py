@@ -1,6 +1,7 @@
 """Reports of many nights: each in a place of its own, listed, linked, and removed with its run."""
 
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -71,7 +72,7 @@ async def test_prune_shows_beforehand_what_would_go_and_changes_nothing(tmp_path
             (rows,) = journal.execute(
                 "SELECT count(*) FROM rows JOIN runs ON run = number WHERE id = ?", [older]
             ).fetchone()
-        listed = (await desk.run("runs")).out
+        listed = (await desk.run("runs", "--json")).out
         for keep in ((), ("--keep-reports",)):
             files = {path: path.read_bytes() for path in (tmp_path / "reports").rglob("*.*")}
             dry = await desk.run("prune", "--dry-run", *keep)
@@ -91,12 +92,18 @@ async def test_prune_shows_beforehand_what_would_go_and_changes_nothing(tmp_path
                 True, 1, said["bytes_after"],
             )  # fmt: skip
             assert {path: path.read_bytes() for path in files} == files
-        assert (await desk.run("runs")).out == listed
+        assert (await desk.run("runs", "--json")).out == listed
+        os.utime(tmp_path / "reports" / newer / "summary.json", (1, 1))  # as if written long ago
+        dry = await desk.run("prune", "--dry-run")
+        assert "; 2 reports would be removed." in dry.out, "those of rehearsals too"
+        also_said = json.loads((await desk.run("prune", "--dry-run", "--json")).out)["forgotten"]
+        assert (also_said[1]["run"], also_said[1]["rows"]) == (newer, None)
         desk.environment["BATCH_RESEND_DRY_RUN"] = "true"
         assert "would be forgotten" in (await desk.run("prune")).out
         del desk.environment["BATCH_RESEND_DRY_RUN"]
         done = json.loads((await desk.run("prune", "--json")).out)
-        assert done["forgotten"] == [{**said["forgotten"][0], "report": f"reports/{older}"}]
+        assert done["forgotten"] == also_said
+        assert not list((tmp_path / "reports").glob("2*"))
         assert "0 runs with 0 rows would be" in (await desk.run("prune", "--dry-run")).out
 
 
