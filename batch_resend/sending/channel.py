@@ -233,6 +233,7 @@ class Channel:
     breaker: CircuitBreaker
     start_reading: Callable[[], Awaitable[ReadRecorder]]  # for the canary; most runs never ask
     clock: Callable[[], float]
+    ages_s: Sequence[float] = ()  # how long ago earlier requests ended, when it was opened
     _canary: Read | None = None
 
     async def exchange(

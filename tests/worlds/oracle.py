@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import inf
 
-from batch_resend.model import Outcome, Request, RequestStatus, RunState
+from batch_resend.model import Outcome, Request, RequestStatus, RunState, SkipReason
 from tests.worlds.ca import Asked, Visit, key_of_account
 from tests.worlds.departures import (
     after_a_refused_key,
@@ -26,6 +26,7 @@ from tests.worlds.run import History, Process
 from tests.worlds.spec import How, Kind
 
 _SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
+_SKIPPED_BY_US = {*SkipReason} - {SkipReason.PREFLIGHT}
 
 
 def check(history: History) -> list[str]:
@@ -216,7 +217,8 @@ def lost(history: History) -> Iterator[str]:
         for one in results:
             order_id, status = one.order.subject, one.result.status
             asked = _asked_by(one.order)
-            by_the_ca = one.result.error_code is not None  # that there is nothing to mail
+            # That there is nothing to mail.
+            by_the_ca = one.result.error_code not in (None, *_SKIPPED_BY_US)
             if status in _SETTLED and not by_the_ca and asked[1:] not in by_any_key:
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:
