@@ -70,8 +70,7 @@ class Note(StrEnum):
 UNKNOWN_WORDS = (Note.UNKNOWN_STATUS, Note.UNKNOWN_METHOD, Note.UNKNOWN_PRODUCT)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):  # made of every row there is: a dataclass takes several times as long
     """One row of a list, checked. No entries: the CA mails all domains that still wait."""
 
     line: int
@@ -169,6 +168,8 @@ class ListForm:
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
+    # Columns, or keys, that are not read, none of the CA's -> the field each may be, misspelled
+    unread: Mapping[str, str] = field(default_factory=dict)
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property

@@ -14,8 +14,8 @@ import resource
 import socket
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -28,7 +28,14 @@ from pydantic import SecretStr
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import SettingsError
 from batch_resend.model import Run
-from batch_resend.settings import Account, Region, checked_key, is_loopback, make_account
+from batch_resend.settings import (
+    OPTIONS,
+    Account,
+    Region,
+    checked_key,
+    is_loopback,
+    make_account,
+)
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
@@ -208,6 +215,18 @@ def _listens(url: SplitResult) -> bool:
     return True
 
 
+@contextmanager
+def named_as_options() -> Iterator[None]:
+    """Have errors about settings name the options that set them."""
+    try:
+        yield
+    except SettingsError as error:
+        flags = {name.removesuffix("_s"): option.flag for name, option in OPTIONS.items()}
+        lines = [line.partition(":") for line in str(error).splitlines()]
+        text = "\n".join(f"{flags.get(name, name)}{at}{why}" for name, at, why in lines)
+        raise SettingsError(text) from None
+
+
 # --- profiles -----------------------------------------------------------------------------------
 
 PROFILES = "profiles"  # the table that has them
@@ -259,7 +278,8 @@ class Profile:
 
     def account_by(self, key: str) -> Account:
         """Return the account as reached by a key. Raises SettingsError."""
-        return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
+        with named_as_options():
+            return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
 
 
 def read_profiles(
@@ -293,7 +313,7 @@ def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> P
         raise ValueError(f"{wrong[0]} must be a string")
     has_place = not own.keys().isdisjoint(_PLACE)
     place = own if has_place else shared  # which of the CA's, or what URL: one of them says both
-    base_url = place.get("base-url", Region(place.get("region", Region.US)).base_url)
+    base_url = place.get("base-url", _region(place.get("region", Region.US)).base_url)
     limits = _limits(known.get(_LIMIT))
     file = known.get("api-key-file")
     taken = {"api-key-file": file, "locale": known.get("locale"), _LIMIT: limits}
@@ -306,6 +326,13 @@ def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> P
         values={key.replace("-", "_"): value for key, value in taken.items() if key in own}
         | ({"base_url": base_url} if has_place else {}),
     )
+
+
+def _region(name: str) -> Region:
+    if name not in [one.value for one in Region]:
+        names = ", ".join(repr(one.value) for one in Region)
+        raise ValueError(f"region: {name!r} is not one of {names}")
+    return Region(name)
 
 
 def _limits(value: object) -> list[str] | None:

@@ -45,6 +45,15 @@ class NotedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipients:
+    """At which domains the addresses are that a run is to mail."""
+
+    first: Sequence[tuple[str, int]] = ()  # with how many mails, the most first
+    domains: int = 0  # all of them
+    mails: int = 0  # at all of them
+
+
+@dataclass(frozen=True, slots=True)
 class OrderCheck:
     """What the CA says of an order that was mailed."""
 
@@ -266,15 +275,11 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("count_without_addresses", run=run.number)
         return {decode_call(call): count for call, count in found}
 
-    async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
-        """Return at which domains the addresses are, and how many mails each is to get."""
+    async def recipients(self, run: Run, limit: int) -> Recipients:
+        """Return at which domains the addresses are: the first `limit`, and how many."""
         found = await self.fetch("recipients", run=run.number, most=limit)
-        return [(domain, mails) for domain, mails in found]
-
-    async def count_recipients(self, run: Run) -> tuple[int, int]:
-        """Return at how many domains the addresses are, and how many mails there are in all."""
-        ((domains, mails),) = await self.fetch("count_recipients", run=run.number)
-        return domains, mails
+        first = [(one.domain, one.mails) for one in found]
+        return Recipients(first, found[0].domains, found[0].all_mails) if found else Recipients()
 
     async def mailed_at(
         self, run: Run, domains: Sequence[str], limit: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import Malformed, domain_name, listed, unread
+from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
     ListForm,
@@ -48,7 +48,7 @@ _NOTE_IN_WORDS = {
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
-    'every pending domain. To mail them instead: --map email="COLUMN"',
+    "every pending domain. To mail them instead, name their column or key with --map email=...",
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not list",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain; email_domain is filled in",
@@ -166,7 +166,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
     by_ca = await reader.skips(run, KINDS_SHOWN, [SkipReason.PREFLIGHT])
     by_lists = await reader.skips(run, KINDS_SHOWN, [SkipReason.LIST])
     skipped = await reader.count_skipped(run)
-    domains, mails = await reader.count_recipients(run)
+    recipients = await reader.recipients(run, KINDS_SHOWN)
     without = await reader.count_without_addresses(run)
     of_domains = sum(count for call, count in without.items() if CALLS[call].is_about_domain)
     accounts = await reader.count_by_account(run)
@@ -186,9 +186,9 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         skipped_otherwise=skipped[SkipReason.LIST] - sum(one.orders for one in by_lists),
         rejected=await _kinds(attrgetter("words"), await reader.count_problems(run), rejected),
         warnings=await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
-        recipients=_counts(await reader.recipients(run, KINDS_SHOWN)),
-        recipient_domains=domains,
-        mails=mails,
+        recipients=_counts(recipients.first),
+        recipient_domains=recipients.domains,
+        mails=recipients.mails,
         without_addresses=sum(without.values()) - of_domains,
         domains_without_addresses=of_domains,
         accounts=_counts((name or "the command's own", count) for name, count in accounts.items())
@@ -264,9 +264,18 @@ def _form_in_words(form: ListForm) -> str:
     for remark, count in form.remarks.items():
         noun, what = _REMARK_IN_WORDS[Remark(remark)]
         words.append(f"{counted(count, noun)} {what}")
-    if names := unread(form):
-        words.append(f"column{'s' if len(names) > 1 else ''} {listed(names, SHOWN)} not read")
+    if form.unread:
+        words.append(_unread_in_words(form))
     return ", ".join(words)
+
+
+def _unread_in_words(form: ListForm) -> str:
+    noun = f"{'column' if form.is_table else 'key'}{'s' if len(form.unread) > 1 else ''}"
+    near = {name: which for name, which in form.unread.items() if which}
+    meant = [f"if {name!r} is {f}: {map_flag(Field(f), name)}" for name, f in near.items()]
+    hint = f" ({'; '.join(meant[:SHOWN])})" if meant else ""
+    names = [*near, *(name for name in form.unread if name not in near)]
+    return f"{noun} {listed(names, SHOWN)} not read{hint}"
 
 
 # --- what DNS says of it ------------------------------------------------------------------------
@@ -295,7 +304,8 @@ async def with_mail_routes(
     """
     from batch_resend.mail_domains import MailRoute  # noqa: PLC0415 - slow, and rarely wanted
 
-    domains = [domain for domain, _ in await reader.recipients(run, MOST_DOMAINS_ASKED)]
+    recipients = await reader.recipients(run, MOST_DOMAINS_ASKED)
+    domains = [domain for domain, _ in recipients.first]
     names = {domain: name for domain in domains if (name := _as_name(domain))}
     routes = await asking.routes(dict.fromkeys(names.values()))
     found: dict[MailRoute, list[str]] = {route: [] for route in MailRoute}

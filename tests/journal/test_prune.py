@@ -1,6 +1,5 @@
 """What the journal forgets, and what it keeps."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,7 +158,7 @@ async def test_whose_mails_they_were_is_the_same_before_and_after(
 ) -> None:
     parties = {None: Endpoint(BASE_URL, "ours"), "eu": Endpoint(EU, "theirs")}
     async with opened(place, clock) as journal:
-        rows = [*orders(1), replace(row(3, "2"), account="eu")]
+        rows = [*orders(1), row(3, "2")._replace(account="eu")]
         run = await plan(journal, rows, parties=parties)
         budgets = {name: party.budget or "" for name, party in parties.items()}
         recorder = await journal.start(run, Terms(WINDOWS, budgets=budgets))

@@ -175,10 +175,12 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
         except NoRows:
             continue
         except InputError as error:
+            if isinstance(error.__cause__, OSError):  # nothing of it was read
+                raise InputError(f"--exclude {error}") from None
             raise InputError(
-                f"--exclude {_without_advice(str(error))}\nThis list names the orders to leave "
-                "out. It needs only the heading order_id and one number per line: correct it, or "
-                "remove what is not an order."
+                f"--exclude {_without_advice(str(error))}\n{path} names the orders to leave out. "
+                "It needs only the heading order_id and one number per line: correct that file, or "
+                "remove what is not an order from it."
             ) from None
 
 

@@ -1,10 +1,12 @@
 """What a plan comes to, and what came of a run."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -14,12 +16,8 @@ from batch_resend.explanations import explain
 from batch_resend.journal import JournalReader, Reason
 from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report import (
-    MOST_DOMAINS_ASKED,
     BackPressure,
-    Kind,
-    MailDomainsAsked,
     NextStep,
-    Preview,
     Summary,
     answer_in_words,
     counted,
@@ -29,6 +27,9 @@ from batch_resend.report import (
 )
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.visible import without_quotes
+
+if TYPE_CHECKING:
+    from batch_resend.report import Kind, MailDomainsAsked, Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "no_mail_records": "with neither MX record nor address",
     "no_such_domain": "that do not exist",
     "unknown": "not known, because no answer came",
-    "not_asked": f"not asked about (at most {MOST_DOMAINS_ASKED:,} are, within two minutes)",
+    "not_asked": "not asked about (at most {most:,} are, within two minutes)",
 }
 
 
@@ -186,8 +187,12 @@ def _recipients(preview: Preview) -> Iterator[str]:
 
 
 def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
+    from batch_resend.report import MOST_DOMAINS_ASKED  # noqa: PLC0415 - slow, and runs need no plan
+
     found = [
-        f"{count:,} {_ROUTES_IN_WORDS[route]}" for route, count in asked.routes.items() if count
+        f"{count:,} {_ROUTES_IN_WORDS[route].format(most=MOST_DOMAINS_ASKED)}"
+        for route, count in asked.routes.items()
+        if count
     ]
     domains = counted(asked.domains, "domain")
     yield f"{domains} of addresses{': ' if found else ''}{', '.join(found)}"

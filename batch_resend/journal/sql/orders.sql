@@ -53,11 +53,10 @@ GROUP BY call
 (SELECT {mail_domain} AS domain, count(*) AS mails FROM requests JOIN {each_entry} ON TRUE
 WHERE requests.run = :run AND NOT {has_outcome} GROUP BY {mail_domain}) AS by_mail_domain
 
+-- `domains`, `all_mails`: of all that there are, those beyond :most too.
 -- name: recipients
-SELECT domain, mails FROM {by_mail_domain} ORDER BY mails DESC, domain LIMIT :most
-
--- name: count_recipients
-SELECT count(*), coalesce(CAST(sum(mails) AS BIGINT), 0) FROM {by_mail_domain}
+SELECT domain, mails, count(*) OVER () AS domains, CAST(sum(mails) OVER () AS BIGINT) AS all_mails
+FROM {by_mail_domain} ORDER BY mails DESC, domain LIMIT :most
 
 -- part: at_domains
 NOT {has_outcome} AND EXISTS (SELECT 1 FROM {each_entry} WHERE {mail_domain} IN :domains)

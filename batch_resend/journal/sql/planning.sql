@@ -55,9 +55,6 @@ ORDER BY order_id, call NULLS FIRST, account NULLS FIRST,
 -- name: page_of_sorted_rows
 SELECT * FROM sorted_rows WHERE place > :after ORDER BY place LIMIT 5000
 
--- name: drop_sorted_rows
-DROP TABLE sorted_rows
-
 -- What becomes of each row, in the order in which it is found: written into the rows themselves, all
 -- over the table, every page of it would be written hundreds of times.
 -- name: create_assignments
@@ -69,17 +66,26 @@ CREATE TEMPORARY TABLE assignments (
 INSERT INTO assignments (seq, status, request, problem, reason)
 VALUES (:seq, :status, :request, :problem, :reason)
 
--- name: index_assignments
-CREATE INDEX assignments_by_seq ON assignments (seq)
+-- In the order of the rows: looked up by an index, they would be read from all over their table.
+-- name: create_sorted_assignments
+CREATE TEMPORARY TABLE sorted_assignments (
+    seq {serial} NOT NULL,
+    status {text},
+    request BIGINT,
+    problem {text},
+    reason {text},
+    PRIMARY KEY (seq)
+)
+
+-- name: sort_assignments
+INSERT INTO sorted_assignments (seq, status, request, problem, reason)
+SELECT seq, status, request, problem, reason FROM assignments ORDER BY seq
 
 -- name: assign_rows
-UPDATE rows SET status = assignments.status, request = assignments.request,
-    problem = assignments.problem, reason = assignments.reason
-FROM assignments
-WHERE rows.run = :run AND rows.seq = assignments.seq AND rows.seq > :after AND rows.seq <= :until
-
--- name: drop_assignments
-DROP TABLE IF EXISTS assignments
+UPDATE rows SET status = assigned.status, request = assigned.request, problem = assigned.problem,
+    reason = assigned.reason
+FROM sorted_assignments AS assigned
+WHERE rows.run = :run AND rows.seq = assigned.seq AND rows.seq > :after AND rows.seq <= :until
 
 -- name: add_request
 INSERT INTO requests (run, number, position, order_id, locale, entries, digest, doubted_before, skip,

@@ -40,6 +40,31 @@ LEFT JOIN attempts AS last ON last.run = requests.run AND last.request = request
         tries.attempts)
 WHERE requests.run = :run) AS results
 
+-- All of it, once, for what reads it several times: results by number.
+-- name: create_kept_results
+CREATE TEMPORARY TABLE kept_results (
+    number {serial} NOT NULL,
+    position BIGINT,
+    order_id {text},
+    locale {text},
+    entries {text},
+    call {text},
+    account {text},
+    status {text},
+    http_status INTEGER,
+    error_code {text},
+    error_message {text},
+    attempts BIGINT,
+    rate_limited BIGINT,
+    possible_duplicates BIGINT,
+    first_attempt_at FLOAT,
+    last_attempt_at FLOAT,
+    PRIMARY KEY (number)
+)
+
+-- name: keep_results
+INSERT INTO kept_results SELECT * FROM {results}
+
 -- part: may_be_done
 CASE WHEN requests.doubted_before THEN 1 ELSE coalesce(tries.doubts, 0) END > 0
 
