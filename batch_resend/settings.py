@@ -357,7 +357,7 @@ def _validated(kind: type[Made], values: dict[str, object]) -> Made:
     except ValidationError as error:
         lines = [
             f"{str(item['loc'][0]).removesuffix('_s') if item['loc'] else 'settings'}: "
-            f"{item['msg'].removeprefix('Value error, ')}"
+            f"{item['msg'].removeprefix('Value error, ').replace('Input should be', 'must be')}"
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None

@@ -138,7 +138,7 @@ class _Recorded(ResponseHandler):
     """aiohttp's end of a connection, which lets an exchange keep what arrives."""
 
     exchange: Exchange | None = None
-    generation: int | None = None  # None: no request has left on it
+    generation: int | None = None  # None: it was just made
 
     def data_received(self, data: bytes) -> None:
         """Keep what has come before aiohttp judges it."""
@@ -186,20 +186,22 @@ class SilentConnector(aiohttp.TCPConnector):
             if self._may_be_used(connection.protocol):
                 break
             connection.close()
-        exchange = _EXCHANGE.get()
+        exchange, protocol = _EXCHANGE.get(), connection.protocol
+        if isinstance(protocol, _Recorded):
+            protocol.generation = self._generation  # also where nothing leaves on it for now
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
+            exchange.leave()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+                # Last of all, for whoever decides to let it leave may be stopped doing so.
                 raise TimeoutError
-            exchange.leave()
         except BaseException:
             connection.release()
             raise
         exchange.connector = self
-        if isinstance(connection.protocol, _Recorded):
-            connection.protocol.exchange = exchange
-            connection.protocol.generation = self._generation
+        if isinstance(protocol, _Recorded):
+            protocol.exchange = exchange
         return connection
 
     async def _wait_for_descriptors(self) -> None:

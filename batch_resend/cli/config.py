@@ -121,7 +121,9 @@ class _TomlFile:
             raise SettingsError(f"--config {path}: {error.strerror}") from None
         except RecursionError:
             raise SettingsError(f"--config {path}: lists or tables are nested too deeply") from None
-        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+        except UnicodeDecodeError:
+            raise SettingsError(f"--config {path}: not a text file (UTF-8)") from None
+        except ValueError as error:  # no TOML, or a number of thousands of digits
             raise SettingsError(f"--config {path}: {error}") from None
 
     def error(self, keys: Sequence[str], why: str) -> SettingsError:

@@ -10,6 +10,7 @@ Each function takes a cell as a list has it, returns it as the CA shall get it, 
 import re
 import unicodedata
 from functools import lru_cache
+from json import dumps
 
 import idna
 
@@ -162,7 +163,7 @@ def order_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise Malformed(f"the order number is {shown(str(value))}: digits are expected")
+        raise Malformed(f"the order number is {shown(dumps(value))}: digits are expected")
     text = str(value)
     digits = text if text.isascii() and text.isdigit() else _plain_digits(text)
     if len(digits) > 20:
@@ -354,7 +355,8 @@ def yes_or_nothing(value: object) -> str:
         return "yes"
     if text in _NO:
         return ""
-    raise Malformed(f"{shown(str(value))} is neither yes nor no")
+    said = value if isinstance(value, str) else dumps(value)
+    raise Malformed(f"{shown(said)} is neither yes nor no")
 
 
 def call_name(text: str) -> str:

@@ -37,13 +37,12 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState, SkipReason
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there
 ANSWERS_KEPT_S = 3_600.0  # beyond that, too much may have changed at the CA
-AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
 _TITLE = "process"  # of one that gives itself none
 
 Made = TypeVar("Made")
@@ -107,6 +106,7 @@ class Journal:
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
         then resumes the rows of this plan; or else this run.
         """
+        await self._writer.transaction(self._backend.analyze)
         if digest and (
             earlier := await self.decide(
                 lambda connection: runs.take_up_same_plan(
@@ -149,7 +149,7 @@ class Journal:
         `would_widen`: it would mail others for them.
         """
         status = RequestStatus.REFUSED if would_widen else RequestStatus.SKIPPED
-        code = WOULD_WIDEN if would_widen else AS_THE_CA_SAYS
+        code = WOULD_WIDEN if would_widen else SkipReason.PREFLIGHT
         await self._writer.transaction(
             lambda connection: runs.write_settled(connection, run, reasons, status, code)
         )

@@ -265,22 +265,8 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("first_noted", run=run.number, note=note, most=limit)
         return [_noted(record) for record in found]
 
-    async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
-        """Return why, by their own lists, orders are skipped, and how many each."""
-        found = await self.fetch("count_skips", run=run.number, most=limit)
-        return [(reason, count) for reason, count in found]
-
-    async def count_skips_by_ca(self, run: Run) -> list[tuple[str, int]]:
-        """Return why, by the CA's own word before sending, orders are skipped, and how many."""
-        found = await self.fetch("count_skips_by_ca", run=run.number)
-        return [(reason, count) for reason, count in found]
-
-    async def count_skipped_by_lists(self, run: Run) -> int:
-        """Return how many orders are skipped because their lists say so."""
-        return sum(n for _, n in await self.fetch("notes_of_skipped", run=run.number))
-
     async def count_unsure(self, run: Run) -> int:
-        """Return how many of these are so for a word that is not known to be the CA's."""
+        """Return how many orders are skipped for a word that is not known to be the CA's."""
         found = await self.fetch("notes_of_skipped", run=run.number)
         return sum(n for notes, n in found if not set(UNKNOWN_WORDS).isdisjoint(notes.split()))
 

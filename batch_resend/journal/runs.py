@@ -8,7 +8,7 @@ from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy
 from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.statements import Values, run_of
-from batch_resend.model import RequestStatus, Run
+from batch_resend.model import RequestStatus, Run, SkipReason
 from batch_resend.windows import Window
 
 CUT_OFF = "the program ended before an answer was recorded"
@@ -149,6 +149,7 @@ def _skip_acknowledged(connection: Connection, run: Run, recent: Mapping[str, ob
             run,
             ((r.number, f"sent {timestamp(r.sent_at)} by run {r.id}") for r in page),
             RequestStatus.SKIPPED,
+            SkipReason.COOLDOWN,
         )
         after = page[-1].number
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
-    from batch_resend.report.advice import NextFlags, Presentation, next_steps
+    from batch_resend.report.advice import NextFlags, NextStep, Presentation, next_steps
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         check_pattern,
         folder_of,
+        has_report,
         index_folder,
         remove_reports,
         set_aside,
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from batch_resend.report.summary import (
         BackPressure,
         Summary,
+        answer_in_words,
         counted,
         headline,
         in_words,
         make_summary,
+        time_taken,
         verdict_in_words,
     )
 
@@ -43,12 +46,15 @@ __all__ = [
     "LiveReport",
     "MailDomainsAsked",
     "NextFlags",
+    "NextStep",
     "Presentation",
     "Preview",
     "Summary",
+    "answer_in_words",
     "check_pattern",
     "counted",
     "folder_of",
+    "has_report",
     "headline",
     "in_words",
     "index_folder",
@@ -59,6 +65,7 @@ __all__ = [
     "prepare_report",
     "remove_reports",
     "set_aside",
+    "time_taken",
     "update_index",
     "url_of",
     "verdict_in_words",
@@ -70,11 +77,12 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
-        "advice": ("NextFlags", "Presentation", "next_steps"),
+        "advice": ("NextFlags", "NextStep", "Presentation", "next_steps"),
         "folder": (
             "DEFAULT_PATTERN",
             "check_pattern",
             "folder_of",
+            "has_report",
             "index_folder",
             "remove_reports",
             "set_aside",
@@ -93,10 +101,12 @@ __getattr__ = imported_on_demand(
         "summary": (
             "BackPressure",
             "Summary",
+            "answer_in_words",
             "counted",
             "headline",
             "in_words",
             "make_summary",
+            "time_taken",
             "verdict_in_words",
         ),
     },

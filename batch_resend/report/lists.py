@@ -31,7 +31,7 @@ from batch_resend.intake.fields import (
     second_fields,
 )
 from batch_resend.intake.json_rows import decode
-from batch_resend.intake.json_shapes import NESTED
+from batch_resend.intake.json_shapes import NESTED, lifted
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
@@ -289,6 +289,7 @@ def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Cells]:
     body = value.get("body")
     if isinstance(body, dict) and "method" in value:  # a line of `check --out`
         value = {**value, **body}
+    value = lifted(value, form.fields.values())
     found = _by_field(
         form, value, _known(list(value)), map(_text, value.values()),
         without_addresses=_OF_THE_CA in value,

@@ -176,3 +176,15 @@ def test_whatever_is_drawn_stays_within_the_picture(
     assert all(-1e-6 <= left <= right <= 100 + 1e-6 for left, right in places)
     assert all(0 < bar.height <= 100 + 1e-6 for bar in found.bars)
     assert len({tick.at for tick in found.ticks}) == len(found.ticks)
+
+
+def test_time_at_work_and_gaps_are_told_to_the_second_however_long_a_step_is() -> None:
+    """A start of ten seconds does not count as the three minutes of its one step."""
+    starts = [period(1000.0, 1010.0), period(1070.0, 1080.0)]
+    stretches = [stretch_of([MadeInStep(0, 5, 0)], 180.0, start) for start in starts]
+    chart = pace_chart(stretches, [])
+    assert [band.label for band in chart.bands if band.kind is BandKind.GAP] == [
+        "resumed 1m 00s later"
+    ]
+    assert chart.at_work_s == 20.0
+    assert "over 20s of work" in chart.text

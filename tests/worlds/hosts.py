@@ -85,8 +85,8 @@ class HostsWorld:
 _WORLD = TypeAdapter(HostsWorld)
 # What befalls one host alone, the worlds of one host meet: these are about what hosts share.
 _KINDS = (
-    Kind.RATE_LIMITED, Kind.ARRIVES_LATE, Kind.SILENT_AFTER, Kind.RESET_AFTER, Kind.CONNECT_LATE,
-    Kind.ANSWER_SLOW, Kind.ERROR_500, Kind.KEY_REVOKED,
+    Kind.RATE_LIMITED, Kind.KEY_SHARED, Kind.ARRIVES_LATE, Kind.SILENT_AFTER, Kind.RESET_AFTER,
+    Kind.CONNECT_LATE, Kind.ANSWER_SLOW, Kind.ERROR_500, Kind.KEY_REVOKED,
 )  # fmt: skip
 _ORDERS = (2, 5, 8, 8, 13, 13, 21)
 _BLOWS = (

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from math import ceil, inf
 
-from batch_resend.model import Outcome, Request, RequestStatus, RunState
+from batch_resend.model import Outcome, Request, RequestStatus, RunState, SkipReason
 from batch_resend.sending.limiter import RISE
 from batch_resend.windows import Window, dictated_time, parse_windows
 from tests.worlds.ca import FIRST_ORDER, KEYS, Asked, Visit, key_of_account
 from tests.worlds.loop import TURN_S
 from tests.worlds.run import History, Process
-from tests.worlds.spec import How, Kind
+from tests.worlds.spec import STANDING_STILL, How, Kind
 
 _TURN_S = 0.01  # in which a process has surely seen what has come to it
 _SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
+_SKIPPED_BY_US = {*SkipReason} - {SkipReason.PREFLIGHT}
 
 
 def check(history: History) -> list[str]:
@@ -259,18 +260,14 @@ def _in_doubt_without_need(history: History) -> Iterator[str]:
 
 
 def _left_too_late(history: History) -> Iterator[str]:
-    """Check that no request leaves that is given up at once: its time was over before."""
-    alive = {p.number for p in history.processes if not (p.crashed or p.cancelled_at or p.error)}
-    for visit in history.ca.visits:
-        # One that leaves in time is given up no sooner than the loop has looked for its answer.
-        is_at_once = visit.given_up_at is not None and visit.given_up_at - visit.left_at < 3.5e-5
-        if is_at_once and visit.process in alive:
-            yield f"5 doubt without need: {visit.path} left at {visit.left_at:.3f} s, given up then"
+    """Check that no request leaves whose time is over: nobody would wait for its answer."""
+    for process in history.processes:
+        for at in process.left_late:
+            yield f"5 doubt without need: a request of process {process.number} left at {at:.3f} s"
 
 
 def _stood_still(process: Process) -> bool:
-    struck = " ".join(process.struck)
-    return any(blow in struck for blow in ("freeze", "suspend", "second_process"))
+    return any(blow.partition("@")[0] in STANDING_STILL for blow in process.struck)
 
 
 def lost(history: History) -> Iterator[str]:
@@ -283,7 +280,8 @@ def lost(history: History) -> Iterator[str]:
         for one in results:
             order_id, status = one.order.subject, one.result.status
             asked = _asked_by(one.order)
-            by_the_ca = one.result.error_code is not None  # that there is nothing to mail
+            # That there is nothing to mail.
+            by_the_ca = one.result.error_code not in (None, *_SKIPPED_BY_US)
             if status in _SETTLED and not by_the_ca and asked[1:] not in by_any_key:
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:
@@ -384,7 +382,8 @@ def _held_up(history: History) -> Iterator[str]:
     """Check that an order that is bad holds no other up, once the CA is well."""
     world = history.world
     sick = {str(FIRST_ORDER + number) for number in world.sick}
-    if not sick or any(trouble.kind is Kind.RATE_LIMITED for trouble in world.troubles):
+    limits = (Kind.RATE_LIMITED, Kind.KEY_SHARED)
+    if not sick or any(trouble.kind in limits for trouble in world.troubles):
         return
     for process in history.processes:
         visits = [v for v in history.ca.visits if v.process == process.number]

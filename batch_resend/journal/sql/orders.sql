@@ -26,22 +26,24 @@ WHERE requests.run = :run
 -- name: first_noted
 {first_rows} AND requests.notes LIKE '%' || :note || '%' ORDER BY requests.position LIMIT :most
 
--- part: skipped_by_lists
-FROM outcomes
-JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
-WHERE outcomes.run = :run AND outcomes.status = 'skipped' AND requests.skip = outcomes.error_message
-
--- name: count_skips
-SELECT outcomes.error_message, count(*) AS found {skipped_by_lists}
-GROUP BY outcomes.error_message ORDER BY found DESC, outcomes.error_message LIMIT :most
-
--- name: count_skips_by_ca
-SELECT error_message, count(*) AS found FROM outcomes
-WHERE run = :run AND status = 'skipped' AND error_code = 'preflight'
-GROUP BY error_message ORDER BY found DESC, error_message
-
 -- name: notes_of_skipped
-SELECT requests.notes, count(*) {skipped_by_lists} GROUP BY requests.notes
+SELECT requests.notes, count(*) FROM outcomes
+JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
+WHERE outcomes.run = :run AND outcomes.status = 'skipped' AND outcomes.error_code = 'list'
+GROUP BY requests.notes
+
+-- name: count_skipped
+SELECT error_code, count(*) FROM outcomes WHERE run = :run AND status = 'skipped'
+GROUP BY error_code
+
+-- What another run sent stands together, by that run: "sent TIME by run RUN", see `runs.sent_by`.
+-- name: skips
+SELECT error_code AS code, CASE WHEN error_code = 'cooldown' THEN substr(error_message, 38)
+        ELSE error_message END AS what,
+    min(substr(error_message, 6, 24)) AS first_at, max(substr(error_message, 6, 24)) AS last_at,
+    count(*) AS orders
+FROM outcomes WHERE run = :run AND status = 'skipped' AND error_code IN :codes
+GROUP BY 1, 2 ORDER BY orders DESC, code, what LIMIT :most
 
 -- name: count_without_addresses
 SELECT call, count(*) FROM requests WHERE run = :run AND entries = '' AND NOT {has_outcome}
@@ -68,10 +70,10 @@ SELECT count(*) FROM requests WHERE requests.run = :run AND {at_domains}
 -- --- what the CA says of orders that were mailed -------------------------------------------------
 
 -- name: sent_requests
-SELECT requests.* FROM requests
-JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
-WHERE requests.run = :run AND requests.number > :after AND outcomes.status = 'sent'
-ORDER BY requests.number LIMIT 1000
+SELECT * FROM requests
+WHERE run = :run AND number > :after AND (SELECT outcomes.status FROM outcomes
+    WHERE outcomes.run = requests.run AND outcomes.request = requests.number) = 'sent'
+ORDER BY number LIMIT 1000
 
 -- name: forget_check
 DELETE FROM checks WHERE run = :run AND request = :request

@@ -140,9 +140,11 @@ DELETE FROM runs WHERE number = :run
 
 -- --- what is settled before anything is sent ---------------------------------------------------
 
+-- Not EXISTS: PostgreSQL would join it, and where its statistics are older than the run, think that
+-- the run has one outcome, and look through all of them for each request.
 -- part: has_outcome
-EXISTS (SELECT 1 FROM outcomes
-    WHERE outcomes.run = requests.run AND outcomes.request = requests.number)
+(SELECT outcomes.request FROM outcomes
+    WHERE outcomes.run = requests.run AND outcomes.request = requests.number) IS NOT NULL
 
 -- part: may_have_arrived
 (requests.doubted_before OR EXISTS (SELECT 1 FROM attempts
@@ -157,11 +159,11 @@ VALUES (:run, :request, :status, :http_status, :error_code, :error_message)
 -- before sending stays: it was asked about this run, order by order.
 -- name: forget_outcomes
 DELETE FROM outcomes WHERE run = :run AND (http_status = 403 OR status = 'in_doubt'
-    OR status = 'skipped' AND coalesce(error_code, '') <> 'preflight')
+    OR status = 'skipped' AND error_code <> 'preflight')
 
 -- name: skip_what_lists_say
-INSERT INTO outcomes (run, request, status, error_message)
-SELECT run, number, 'skipped', skip FROM requests
+INSERT INTO outcomes (run, request, status, error_code, error_message)
+SELECT run, number, 'skipped', 'list', skip FROM requests
 WHERE run = :run AND NOT {has_outcome} AND skip IS NOT NULL
 
 -- name: hold_doubts
@@ -197,8 +199,8 @@ ORDER BY acknowledged.number
 
 -- What other runs are about to send is left to them.
 -- name: skip_what_is_under_way
-INSERT INTO outcomes (run, request, status, error_message)
-SELECT requests.run, requests.number, 'skipped',
+INSERT INTO outcomes (run, request, status, error_code, error_message)
+SELECT requests.run, requests.number, 'skipped', 'under_way',
     min('run ' || runs.id || ', which is under way, sends it')
 FROM requests
 JOIN requests AS theirs ON theirs.digest = requests.digest AND theirs.run <> requests.run

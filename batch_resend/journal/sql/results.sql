@@ -194,6 +194,29 @@ FROM attempts JOIN runs ON runs.number = attempts.run
 LEFT JOIN starts ON starts.number = attempts.start
 WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits ORDER BY from_at
 
+-- How long no process sent a run, between its first sign of life and its last: signs are the begin of
+-- a start, its last answer, and the ends of its pauses. What was cut off ends when that was found.
+-- name: between_starts
+SELECT coalesce(sum(CASE WHEN from_at > before THEN from_at - before ELSE 0.0 END), 0.0)
+FROM (
+    SELECT from_at, max(to_at) OVER (
+        ORDER BY from_at, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (
+        SELECT number, min(at) AS from_at, max(at) AS to_at
+        FROM (
+            SELECT number, began_at AS at FROM starts WHERE run = :run
+            UNION ALL SELECT number, (
+                SELECT attempts.ended_at FROM attempts
+                WHERE attempts.start = starts.number AND attempts.ended_at IS NOT NULL
+                    AND attempts.http_status IS NOT NULL
+                ORDER BY attempts.ended_at DESC LIMIT 1
+            ) FROM starts WHERE run = :run
+            UNION ALL SELECT start, ended_at FROM pauses WHERE run = :run
+        ) AS signs
+        WHERE at IS NOT NULL GROUP BY number
+    ) AS lives
+) AS gaps
+
 -- name: pace
 SELECT CAST({trunc}((begun_at - CAST(:from_at AS FLOAT)) / CAST(:step_s AS FLOAT)) AS BIGINT) AS step,
     count(*) AS made,
