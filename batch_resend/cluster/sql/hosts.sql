@@ -268,5 +268,6 @@ DELETE FROM stops WHERE run = :run
 
 -- The last ones first: until the end one of those is left, and is found at once.
 -- name: any_left
-SELECT requests.number FROM {by_rows} AND NOT coalesce(requests.account, '') IN :stopped
-ORDER BY rows.seq DESC LIMIT 1
+SELECT number FROM requests
+WHERE run = :run AND NOT {has_outcome} AND NOT coalesce(account, '') IN :stopped
+ORDER BY position DESC LIMIT 1

@@ -146,13 +146,6 @@ DELETE FROM runs WHERE number = :run
 (SELECT outcomes.request FROM outcomes
     WHERE outcomes.run = requests.run AND outcomes.request = requests.number) IS NOT NULL
 
--- Requests without an outcome, by their first rows: the databases read the rows first, in order.
--- part: by_rows
-rows CROSS JOIN requests
-WHERE rows.run = :run AND NOT EXISTS (SELECT 1 FROM outcomes
-        WHERE outcomes.run = rows.run AND outcomes.request = rows.request)
-    AND requests.run = rows.run AND requests.number = rows.request AND requests.position = rows.seq
-
 -- part: may_have_arrived
 (requests.doubted_before OR EXISTS (SELECT 1 FROM attempts
     WHERE attempts.run = requests.run AND attempts.request = requests.number

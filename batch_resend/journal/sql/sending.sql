@@ -86,31 +86,25 @@ DELETE FROM answers WHERE asked_at < :before OR asked_at > :now
 
 -- --- what is left to send ----------------------------------------------------------------------
 
--- part: pending_columns
+-- part: pending_page
 SELECT requests.*,
     (SELECT count(*) FROM attempts
         WHERE attempts.run = requests.run AND attempts.request = requests.number) AS attempts,
     (SELECT count(*) FROM attempts
         WHERE attempts.run = requests.run AND attempts.request = requests.number
             AND attempts.ruling = 'in_doubt') AS doubts
-
--- By the first row of each request. An index of requests by that would have every commit of a long
--- plan write all over it.
--- part: pending_page
-{pending_columns}
-FROM {by_rows} AND rows.seq > :after AND rows.seq <= :last
+FROM requests
+WHERE requests.run = :run AND requests.position > :after AND requests.position <= :last
+    AND NOT {has_outcome}
 
 -- name: pending
-{pending_page} ORDER BY rows.seq LIMIT 1000
+{pending_page} ORDER BY requests.position LIMIT 1000
 
 -- name: pending_without_account
-{pending_page} AND requests.account IS NULL ORDER BY rows.seq LIMIT 1000
+{pending_page} AND requests.account IS NULL ORDER BY requests.position LIMIT 1000
 
 -- name: pending_of_account
-{pending_columns} FROM requests
-WHERE requests.run = :run AND requests.account = :account AND requests.position > :after
-    AND requests.position <= :last AND NOT {has_outcome}
-ORDER BY requests.position LIMIT 1000
+{pending_page} AND requests.account = :account ORDER BY requests.position LIMIT 1000
 
 -- name: count_second_mails
 SELECT count(*) FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_have_arrived}
