@@ -76,9 +76,8 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
     unsent = shlex.quote(str(folder / "unsent.csv"))
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if summary.is_rehearsal and orders.sent:
-        yield NextStep(
-            "To send for real, send the whole list, or sweep, without simulate and --base-url."
-        )
+        what = "run the same sweep" if summary.sweep else "send the whole list"
+        yield NextStep(f"To send for real, {what} without simulate and --base-url.")
     if orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
