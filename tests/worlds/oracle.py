@@ -138,10 +138,12 @@ def _left_open(history: History) -> Iterator[str]:
             or progress.done != heard.total()
         ):
             yield f"2 counts: {progress.in_flight} in flight at the end, {progress.outcomes}"
-    if not any(p.crashed or p.error or p.cancelled_at for p in history.processes):
-        cut_off = sum(error == CUT_OFF for *_, error in history.attempts)
-        if cut_off:
-            yield f"6 cut off: {cut_off} attempts, and no process was"
+    cut_off = sum(error == CUT_OFF for *_, error in history.attempts)
+    if cut_off and not any(
+        p.crashed or p.error or p.cancelled_at or any("disk" in blow for blow in p.struck)
+        for p in history.processes
+    ):
+        yield f"6 cut off: {cut_off} attempts, and no process was"
 
 
 def _mailed_twice(history: History) -> Iterator[str]:
