@@ -91,7 +91,7 @@ class MadeInStep(NamedTuple):
 
     step: int
     made: int
-    troubled: int  # that brought neither yes nor no: 429, 503, a lost connection
+    troubled: int  # that brought neither yes nor no: 429, 5xx, a lost connection
 
 
 @dataclass(frozen=True, slots=True)

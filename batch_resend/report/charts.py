@@ -27,7 +27,7 @@ class Step:
     began_at: float  # seconds since the epoch
     lasts_s: float
     made: int
-    troubled: int  # of these, that brought neither yes nor no: 429, 503, drops
+    troubled: int  # of these, that brought neither yes nor no: 429, 5xx, drops
     most: float | None  # requests a minute, that the limits allowed
 
     @property
@@ -234,7 +234,7 @@ def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> Pac
     troubled = sum(step.troubled for step in steps)
     text = (
         f"Requests per minute over {format_duration(at_work_s)} of work: at most "
-        f"{highest:,.0f}; {troubled:,} answered with 429, 503 or not at all; {len(pauses):,} "
+        f"{highest:,.0f}; {troubled:,} answered with 429, 5xx or not at all; {len(pauses):,} "
         f"pauses, {len(stretches) - 1:,} resumptions"
     )
     return PaceChart(
@@ -267,7 +267,7 @@ def _bar(step: Step, axis: _Axis, top: float) -> Bar:
     left, height = axis(step.began_at), step.per_minute * 100 / top
     label = f"{_clock_time(step.began_at)}: {step.made:,} requests"
     if step.troubled:
-        label += f", {step.troubled:,} answered with 429, 503 or not at all"
+        label += f", {step.troubled:,} answered with 429, 5xx or not at all"
     troubled = height * step.troubled / step.made
     # To just before its end: at it, the next start may begin, beyond a gap.
     return Bar(left, axis(step.ended_at - 1e-6) - left, height, troubled, label)

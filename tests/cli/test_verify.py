@@ -292,5 +292,6 @@ async def test_of_several_runs_it_says_which_it_asked_about_and_how_to_ask_about
             assert (await desk.run("send", "orders.csv", "--all-domains")).code == 0
             only = "That is only the newest run" in (await desk.run("verify")).out
             assert only is (order == "2"), "of the only one there is nothing to say"
+            assert (await desk.run("sweep")).code == 0, "a night that sent nothing is none of them"
         named = await desk.run("verify", "latest")
         assert "only the newest" not in named.out

@@ -153,7 +153,7 @@ def test_two_resumptions_are_two_gaps_of_their_own_that_nothing_joins() -> None:
 def test_trouble_is_a_part_of_the_requests_of_its_step() -> None:
     (bar,) = chart((0.0, {0: 100}), troubled=25).bars
     assert bar.troubled == pytest.approx(bar.height / 4)
-    assert "25 answered with 429, 503 or not at all" in bar.label
+    assert "25 answered with 429, 5xx or not at all" in bar.label
 
 
 @given(

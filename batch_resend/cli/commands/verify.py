@@ -71,9 +71,8 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
-            run = await _run_to_verify(reader, run_id)
+            run, is_chosen = await _run_to_verify(reader, run_id)
             refuse_ended_rehearsal(run, await reader.accounts(run))
-            is_one_of_several = len(await reader.runs(2)) > 1
         async with open_batch(settings_of(options, run), clock_of_command()) as batch:
             asking = batch.verify(run.id, with_names=options["names"])
             try:
@@ -87,7 +86,7 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
                 checked,
                 await batch.reader.waiting_names(run, MOST_LISTED),
                 *await batch.reader.unapproved(run, MOST_LISTED),
-                is_chosen=run_id is None and is_one_of_several,
+                is_chosen=is_chosen,
             )
 
     found = run_interruptibly(work)
@@ -100,13 +99,18 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
     return ExitCode.ALL_WELL
 
 
-async def _run_to_verify(reader: JournalReader, run_id: str | None) -> Run:
-    """Return a run by its name, or else the newest that has sent an order."""
-    if run_id is None:
-        for run in await reader.runs():
-            if RequestStatus.SENT in await reader.count_outcomes(run):
-                return run
-    return await reader.run(run_id or LATEST)
+async def _run_to_verify(reader: JournalReader, run_id: str | None) -> tuple[Run, bool]:
+    """Return a run by its name, or else the newest of those that sent orders.
+
+    And whether there are several of these.
+    """
+    sent: list[Run] = []
+    for run in await reader.runs() if run_id is None else ():
+        if RequestStatus.SENT in await reader.count_outcomes(run):
+            sent.append(run)
+        if len(sent) > 1:
+            break
+    return sent[0] if sent else await reader.run(run_id or LATEST), len(sent) > 1
 
 
 class Found(NamedTuple):
