@@ -33,6 +33,9 @@ class Explanation:
         return is_status and is_code
 
 
+# What stops a run of a key; the advice for the run knows it by these words.
+KEY_REFUSED = "the CA refused the API key"
+KEY_MAY_NOT = "the API key may not do this"
 _BAD_KEY = "The CA refused the API key: it is mistyped, revoked, expired or of the other region."
 _CHECK_KEY = (
     "Check that the key is whole, not revoked or expired, and of the right region (--region us|eu)."

@@ -48,7 +48,7 @@ def test_a_window_without_end_is_refused() -> None:
         (Window(100, 5.0), "100/5s"),
         (Window(1, 5400.0), "1/90m"),
         (Window(1, 7200.0), "1/2h"),
-        (Window(5000, 86400.0), "5000/24h"),
+        (Window(5000, 86400.0), "5000/1d"),
         (Window(7, 61.5), "7/61.5s"),
         (Window(7, 0.25), "7/0.25s"),
     ],

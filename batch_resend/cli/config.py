@@ -29,6 +29,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.folders import folder_of_user
 from batch_resend.windows import Window
 
+CONFIG_VARIABLE = "BATCH_RESEND_CONFIG"
 _LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
 _CONFIG = f"{__name__}.config"  # in a context
 _Options = dict[str, click.Option]  # by their names, without dashes

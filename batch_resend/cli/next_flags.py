@@ -1,5 +1,6 @@
 """What of a command line the next ones need, too: in reports, in hints, for a worker's sweeps."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
-from batch_resend.cli.config import given_for_this_command
+from batch_resend.cli.config import CONFIG_VARIABLE, given_for_this_command, usual_config
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
@@ -54,7 +55,9 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         ]
 
     given = NextFlags(
-        config=_quoted(config_words(context, absolute=to_keep)),
+        config=_quoted(config_words(context, absolute=True))
+        if to_keep
+        else _unless_usual(config_words(context)),
         send=flags(carried(SEND)),
         resume=flags(carried(RESUME)),
         in_doubt=flags(("in_doubt",)),
@@ -106,7 +109,8 @@ async def as_it_stands(
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
-        return NextFlags(kept["send"], kept["resume"], in_doubt, config=kept["config"])
+        config = _unless_usual(shlex.split(kept["config"]))
+        return NextFlags(kept["send"], kept["resume"], in_doubt, config=config)
     place, limits = _in_common(run, accounts or (None,))
     return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
 
@@ -153,6 +157,12 @@ def config_words(context: click.Context, *, absolute: bool = False) -> list[str]
     """Return the words that name the TOML file, wherever it was found; they stand before all."""
     path: Path | None = context.find_root().params.get("config")
     return ["--config", str(path.absolute() if absolute else path)] if path else []
+
+
+def _unless_usual(config: Sequence[str]) -> str:
+    """Return the words that name the TOML file, but for one that is found without them."""
+    is_usual = CONFIG_VARIABLE not in os.environ and config == ["--config", str(usual_config())]
+    return "" if is_usual else _quoted(config)
 
 
 def _quoted(words: Sequence[str]) -> str:

@@ -116,10 +116,8 @@ def find_columns(
     )
     orders_only = _is_of_orders_only(head, known, mapped, reading)
     places |= _one_each(head, known, without=ADDRESSES if orders_only else frozenset())
-    if is_table and (missing := _missing(places, reading.call)):
-        raise InputError(what_is_missing(head, missing, places))
-    if is_table and lacks_subject(places, reading.call):
-        raise InputError(without_subject(head, places, reading.call))
+    if is_table:
+        _refuse_incomplete(head, places, reading.call)
     ask_about(head, places, orders_only=orders_only)
     added = (at for at, name in enumerate(names) if name and not exports.is_own_heading(name))
     return Columns(
@@ -221,6 +219,15 @@ def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Colu
         places={field: (int(position) - 1,) for field, position in mapping.items()},
         names={field: f"column {position}" for field, position in mapping.items()},
     )
+
+
+def _refuse_incomplete(
+    head: Head, places: Mapping[Field, tuple[int, ...]], call: Call
+) -> None:  # fmt: skip
+    if missing := _missing(places, call):
+        raise InputError(what_is_missing(head, missing, places))
+    if lacks_subject(places, call):
+        raise InputError(without_subject(head, places, call))
 
 
 def lacks_subject(fields: Container[Field], call: Call) -> bool:

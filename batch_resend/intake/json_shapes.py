@@ -93,16 +93,15 @@ def _taken(
 ) -> tuple[object, dict[str, object]] | None:
     """Return what a path leads to, and the object without it; None: it leads nowhere."""
     key, *below = path
-    if key not in value:
-        return None
-    held, left = value[key], dict[str, object]()
+    inner = value.get(key)
     if below:
-        found = _taken(held, below) if isinstance(held, dict) else None
-        if found is None:
-            return None
-        held, left = found
-    others = {name: one if name != key else left for name, one in value.items()}
-    return held, {name: one for name, one in others.items() if name != key or left}
+        found = _taken(inner, below) if isinstance(inner, dict) else None
+    else:
+        found = (inner, {}) if key in value else None
+    if found is None:
+        return None
+    left = value | {key: found[1]}  # in the order that it had
+    return found[0], left if found[1] else {name: left[name] for name in left if name != key}
 
 
 def paths_in(

@@ -119,6 +119,18 @@ def refuse_unread_address(
     found = key_with_address(value) if without_domain or by_pairs else None
     if found is None:
         return
+    flags = _flags_of_pair(value, keys, found)
+    raise ValueError(
+        f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
+        f"mail. If it does: {flags}; if the CA is to mail every pending domain of the order: "
+        f"--all-domains {ignore_flag(found)}"
+    )
+
+
+def _flags_of_pair(
+    value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], found: str
+) -> str:
+    """Return the options for domain and address, which is below the key `found` if nowhere else."""
     below = dict(paths_in(value))
     names = list(below)
     of_addresses = {field: key for field, (key, *_) in keys.items() if field in ADDRESSES}
@@ -131,12 +143,7 @@ def refuse_unread_address(
     )
     domain = names[seen[Field.DOMAIN]] if Field.DOMAIN in seen else None
     email = names[seen[Field.EMAIL]] if Field.EMAIL in seen else next(within, found)
-    flags = pair_flags(domain, email, Noun.KEY)
-    raise ValueError(
-        f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
-        f"mail. If it does: {flags}; if the CA is to mail every pending domain of the order: "
-        f"--all-domains {ignore_flag(found)}"
-    )
+    return pair_flags(domain, email, Noun.KEY)
 
 
 def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:

@@ -129,14 +129,14 @@ class TableRows:
         columns = self._found(seen, where, [cells for _, cells in first])
         self._kept = kept_places(seen, columns.places)
         self.orders_only = columns.orders_only
-        read = columns.read.union(*self._kept.values())
-        unread = (
-            name
-            for at, name in enumerate(map(in_one_line, self.heading))
-            if name and at not in read and not (columns.orders_only and is_own_heading(name))
-        )
-        self.unread = unread_of(unread, columns.places, reading.ignored)
+        self.unread = unread_of(self._not_read(columns), columns.places, reading.ignored)
         return columns
+
+    def _not_read(self, columns: Columns) -> Iterator[str]:
+        read = columns.read.union(*self._kept.values())
+        for at, name in enumerate(map(in_one_line, self.heading)):
+            if name and at not in read and not (columns.orders_only and is_own_heading(name)):
+                yield name
 
     def _found(self, seen: Sequence[str], where: str, sample: Sequence[Sequence[str]]) -> Columns:
         """Return which column of a heading holds what. Raises InputError where some is in doubt."""

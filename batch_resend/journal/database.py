@@ -201,14 +201,15 @@ class Reader:
     async def results_kept(self, run: Run) -> AsyncIterator[None]:
         """Work out once what came of a run's requests, for all that is read of them meanwhile."""
         async with self._keeping:
-            await self.fetch("create_kept_results")
             try:
-                await self.fetch("keep_results", run=run.number)
-                self._kept_run = run.number
+                with suppress(JournalError):  # without room for them, each works them out itself
+                    await self.fetch("create_kept_results")
+                    await self.fetch("keep_results", run=run.number)
+                    self._kept_run = run.number
                 yield
             finally:
                 self._kept_run = None
-                with anyio.CancelScope(shield=True):
+                with anyio.CancelScope(shield=True), suppress(JournalError):
                     await self.fetch("drop_table", (("table", "kept_results"),))
 
     def _instead(self, values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.report.summary import Summary, counted
 
 
@@ -21,6 +22,10 @@ class NextFlags:
 
 
 NO_FLAGS = NextFlags()
+_FIRST = {  # what has to be done before a run is resumed, by what stopped it
+    KEY_REFUSED: "First put the API key right",
+    KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,23 @@ def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iter
         yield NextStep(
             "This rehearsal cannot be resumed, because its simulator has ended: run it again."
         )
-    elif summary.state == "stopped" and not summary.orders.sent:
-        # Its requests are for the CA that it was given: another one's would be others.
-        yield NextStep(
-            "If the URL or the region was wrong: send its list again with the right one."
-        )
-        yield NextStep("To resume, once anything else that stopped it is fixed:", resume)
     else:
-        yield NextStep("To resume:", resume)
+        is_stopped = summary.state == "stopped"
+        if is_stopped and not summary.orders.sent:
+            # Its requests are for the CA that it was given: another one's would be others.
+            yield NextStep(
+                "If the URL or the region was wrong: send its list again with the right one."
+            )
+        yield NextStep(_before_resuming(summary) if is_stopped else "To resume:", resume)
+
+
+def _before_resuming(summary: Summary) -> str:
+    reason = summary.stop_reason or ""
+    if first := next((first for why, first in _FIRST.items() if why in reason), None):
+        return f"{first}. Then, to resume:"
+    if not summary.orders.sent:
+        return "To resume, once anything else that stopped it is fixed:"
+    return "To resume:"
 
 
 def _watch(summary: Summary, flags: NextFlags) -> str:

@@ -103,14 +103,21 @@ def _remove_files(folder: Path) -> None:
         folder.rmdir()
 
 
-def remove_reports(pattern: Path, runs: Iterable[Run], before: float) -> int:
-    """Remove the reports of runs, and of rehearsals that were written before a time.
+def old_reports(pattern: Path, runs: Iterable[Run], before: float) -> list[Path]:
+    """Return the folders with reports of runs, and of rehearsals that were written before a time.
 
     The journal of a rehearsal is mostly gone, and its days may be to come. Only what is known to be
-    such a report is removed; what cannot be stays, and is logged. Return how many there were.
+    such a report is one.
     """
     of_runs = [folder for run in runs if has_report(folder := folder_of(pattern, run), run)]
-    folders = dict.fromkeys([*of_runs, *_rehearsals(pattern, before)])
+    return list(dict.fromkeys([*of_runs, *_rehearsals(pattern, before)]))
+
+
+def remove_reports(pattern: Path, folders: Iterable[Path]) -> int:
+    """Remove the reports in some folders; return how many there were.
+
+    What cannot be removed stays, and is logged.
+    """
     removed = []
     for folder in folders:
         try:

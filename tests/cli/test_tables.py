@@ -137,7 +137,7 @@ async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_no_young_one
     assert "at least 2d" in refused.err
     pruned = await desk.run("prune")
     assert pruned.code == 0
-    assert pruned.out.startswith("0 runs with 0 rows forgotten; ")
+    assert pruned.out.startswith("0 runs with 0 rows forgotten.")
     assert first["run_id"] in (await desk.run("runs")).out
 
 

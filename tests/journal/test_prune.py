@@ -55,7 +55,11 @@ async def test_runs_that_ended_long_ago_are_forgotten_wholly_and_younger_ones_no
     await nights(path, clock, 4)
     async with read_journal(path) as reader:
         ids = [run.id for run in await reader.runs()]
+    would = await prune_journal(path, 2.5 * DAY, clock, dry_run=True)
+    async with read_journal(path) as reader:
+        assert [run.id for run in await reader.runs()] == ids
     pruned = await prune_journal(path, 2.5 * DAY, clock)
+    assert pruned == would
     assert (len(pruned.runs), pruned.rows) == (2, 6)
     async with read_journal(path) as reader:
         kept = await reader.runs()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.report import NextFlags, Summary, headline, next_steps
 from batch_resend.report.summary import summarize
@@ -193,6 +194,25 @@ def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_n
     assert any("send its list again" in step.text for step in told)
     told = next_steps(summary(state="stopped", sent=1, not_attempted=2), FOLDER)
     assert not any("send its list again" in step.text for step in told)
+
+
+@pytest.mark.parametrize(
+    ("reason", "first"),
+    [
+        (f"{KEY_REFUSED} (HTTP 403, ...). Check that", "First put the API key right. Then, to "),
+        (f"account shop: {KEY_REFUSED} (HTTP 401)", "First put the API key right. Then, to "),
+        (f"{KEY_MAY_NOT} (HTTP 403, ...)", "First give the API key a role that may do this, or "),
+        ("--max-orders reached; 2 are left", "To "),
+        ("the CA has been down for 1h 00m", "To "),
+    ],
+)
+def test_what_has_to_be_done_before_a_run_is_resumed_is_said_first(reason: str, first: str) -> None:
+    for sent in (0, 3):
+        run = summary(state="stopped", sent=sent, not_attempted=2, stop_reason=reason)
+        step = next(s for s in next_steps(run, FOLDER) if s.command)
+        assert step.text.startswith(first)
+        assert "resume" in step.text
+        assert step.command == "batch-resend resume RUN"
 
 
 def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with() -> None:

@@ -16,6 +16,7 @@ from batch_resend.report.folder import (
     check_pattern,
     folder_of,
     index_folder,
+    old_reports,
     remove_reports,
     set_aside,
     url_of,
@@ -113,7 +114,7 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     unknown.mkdir()
     (unknown / "results.csv").write_text("whose?")
     folders = (own, mixed, others, unknown, tmp_path / "none")
-    removed = [remove_reports(folder, [run()], before=0.0) for folder in folders]
+    removed = [remove_reports(folder, old_reports(folder, [run()], 0.0)) for folder in folders]
     assert removed == [1, 1, 0, 0, 0]
     assert not own.exists()
     assert [path.name for path in mixed.iterdir()] == ["notes.txt"]
@@ -261,7 +262,8 @@ def test_reports_of_rehearsals_are_removed_by_when_they_were_written(
         made["old"].with_name("else"), run_id="old", verdict="rehearsal", finished_at=LATE
     )
     os.utime(not_named_for_it / "summary.json", (1, 1))
-    assert remove_reports(tmp_path / pattern, [], before=NIGHT) == 1
+    old = old_reports(tmp_path / pattern, [], NIGHT)
+    assert remove_reports(tmp_path / pattern, old) == 1
     assert [name for name, folder in made.items() if not folder.exists()] == ["old"]
     assert not_named_for_it.exists()
 

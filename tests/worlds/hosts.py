@@ -155,6 +155,9 @@ def _strike(chance: random.Random, role: Role, orders: int, blows: Sequence[Blow
     count = strike.count if on is On.WORK else chance.randint(1, 1 + orders // 2)
     if on is On.TURN:
         count = chance.randint(100, 500 + 100 * orders)  # to open PostgreSQL takes a hundred
+    if blow is Blow.FREEZE and chance.random() < 0.5:
+        # Not so one that sleeps: it would leave with what others have been given meanwhile.
+        on, count = On.LOOK, chance.randint(1, 100 + 15 * orders)
     if blow is Blow.INTERRUPT and role is Role.WORKER:
         blow = Blow.KILL
     return Strike(blow, on, count, chance.choice((0.5, 4.0, 40.0, 400.0)))

@@ -1,4 +1,4 @@
-"""`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
+"""`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
 
 import sys
 import time
@@ -30,11 +30,10 @@ from batch_resend.cli.output.summary import (
     sweep_in_words,
 )
 from batch_resend.cli.output.terminal import Record, show_json, show_records
-from batch_resend.cli.values import DURATION
 from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Pruned, prune_journal, read_journal, size_of_journal
+from batch_resend.journal import Event, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -46,7 +45,6 @@ from batch_resend.report import (
     index_folder,
     make_summary,
     next_steps,
-    remove_reports,
     set_aside,
     time_taken,
     update_index,
@@ -96,7 +94,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
         return ExitCode.ALL_WELL
     show_records(records, [*_RUN_FIELDS], form, _RUN_TABLE)
     if form == "table":
-        size = _size(size_of_journal(journal) or 0)
+        size = megabytes(size_of_journal(journal) or 0)
         click.echo(f"Size of the journal {journal}: {size}", err=True)
     return ExitCode.ALL_WELL
 
@@ -366,57 +364,6 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     return ExitCode.ALL_WELL
 
 
-LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
-
-
-@command(
-    examples={"Once a month": "batch-resend prune --older-than 90d"},
-    exit_codes=(ExitCode.JOURNAL_BUSY,),
-    see_also=("runs",),
-)
-@option_of_its_own(
-    "--older-than",
-    type=DURATION,
-    default="90d",
-    help="Forget runs that ended longer ago than this; at least 2d.",
-)
-@journal_option
-@report_dir_option
-@option_of_its_own(
-    "--keep-reports", is_flag=True, help="Leave the reports of these runs where they are."
-)
-def prune(
-    older_than: float, journal: Place, report_dir: Path, *, keep_reports: bool, is_json: bool
-) -> int:
-    """Forget old runs and remove their reports, to keep the journal small.
-
-    How often each order was mailed is kept. The journal's file shrinks if a quarter of it is then
-    empty. A report is removed only from the place that --report-dir names now, and only if its
-    summary.json names the run. Reports of rehearsals go by when they were written.
-    """
-    if older_than < LEAST_S:
-        raise click.UsageError(
-            "--older-than: at least 2d, because the cooldown needs the runs since then"
-        )
-    before = size_of_journal(journal)
-    none = Pruned((), 0)
-    forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
-    after = size_of_journal(journal)
-    since = time.time() - older_than
-    removed = 0 if keep_reports else remove_reports(report_dir, forgotten.runs, since)
-    if is_json:
-        counts = {"runs": len(forgotten.runs), "rows": forgotten.rows, "reports": removed}
-        show_json({"journal": str(journal), **counts, "bytes_before": before, "bytes_after": after})
-        return ExitCode.ALL_WELL
-    also = f", {counted(removed, 'report')} removed" if removed else ""
-    if before is None:
-        click.echo(f"{journal}: there is no journal here yet{also}.")
-    else:
-        what = f"{counted(len(forgotten.runs), 'run')} with {counted(forgotten.rows, 'row')}"
-        sizes = f"had {_size(before)}, now has {_size(after or 0)}"
-        click.echo(f"{what} forgotten{also}; {journal} {sizes}")
-    return ExitCode.ALL_WELL
-
-
-def _size(count: int) -> str:
+def megabytes(count: int) -> str:
+    """Return a number of bytes in words."""
     return f"{count / 1_000_000:,.1f} MB"

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.model import RejectedRow
+from batch_resend.model import RejectedRow, Row
 from batch_resend.notify import CommandResult
 from batch_resend.results import StuckOrder
 from batch_resend.sweep import Rules, SweepResult
@@ -168,10 +169,9 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
     """
     for path in paths:
         try:
-            for row in ListSource(str(path), Reading(all_domains=True)):
-                if isinstance(row, RejectedRow):
-                    raise InputError(f"{path}, line {row.line}: {row.reason}")
-                yield row.order_id
+            yield from map(
+                partial(_order_of, path), ListSource(str(path), Reading(all_domains=True))
+            )
         except NoRows:
             continue
         except InputError as error:
@@ -182,6 +182,12 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
                 "It needs only the heading order_id and one number per line: correct that file, or "
                 "remove what is not an order from it."
             ) from None
+
+
+def _order_of(path: Path, row: Row | RejectedRow) -> str:
+    if isinstance(row, RejectedRow):
+        raise InputError(f"{path}, line {row.line}: {row.reason}")
+    return row.order_id
 
 
 def _without_advice(reason: str) -> str:
