@@ -160,7 +160,7 @@ async def _to_resume(
     found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
-        found = best_fitting(found, partial(endpoint_of, options, key and key.text))
+        found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
     if not options["quiet"]:
         show_next_steps(await resume_others(context, reader, found[1:]), sys.stderr)
     return found[0].run if found else None
