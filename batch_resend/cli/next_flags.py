@@ -24,7 +24,7 @@ from batch_resend.report import (
     Summary,
     counted,
     folder_of,
-    has_report,
+    is_up_to_date,
     make_summary,
     next_steps,
 )
@@ -105,9 +105,10 @@ async def as_it_stands(
         summary = summary.model_copy(update={"state": "running"})
         return summary, [*next_steps(summary, folder, flags), *others]
     steps = next_steps(summary, folder, flags, was_cut_off=True)
-    if steps and not has_report(folder, run):
+    if steps and not is_up_to_date(folder, run):
         report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
-        steps.insert(0, NextStep(f"There is no report of it in {folder}. To write it:", report))
+        text = f"There is no up-to-date report of it in {folder}. To write it:"
+        steps.insert(0, NextStep(text, report))
     return summary, [*steps, *others]
 
 
