@@ -27,6 +27,11 @@ _FIRST = {  # what has to be done before a run is resumed, by what stopped it
     KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
 }
 
+_AFTER_A_REFUSAL = (
+    " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
+    "whole list again: what was sent is skipped within the cooldown."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
@@ -162,8 +167,11 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
             "says how; put what is hopeless into a list for --exclude."
         )
     if orders.refused:
+        # A run that is resumed, and the next sweep, try them again by themselves.
+        is_left = summary.state == "completed" and not summary.sweep
         yield NextStep(
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
+            f"{_AFTER_A_REFUSAL if is_left else ''}"
         )
     if rejected and summary.started_at is not None:
         them, their = ("it", "its") if rejected == 1 else ("them", "their")

@@ -129,6 +129,26 @@ async def test_what_a_key_had_no_permission_for_is_left_for_a_next_run(tmp_path:
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
+async def test_orders_that_the_role_of_a_key_forbade_are_sent_with_the_whole_list_as_advised(
+    tmp_path: Path,
+) -> None:
+    denied = error(403, "access_denied|missing_permission")
+
+    def answer_to(asked: Asked) -> bytes:
+        return denied if order_of(asked.path) in ("700003", "700007") else NO_CONTENT
+
+    async with desk_at(tmp_path, answer_to, 10) as (desk, service):
+        sent = await desk.run("send", "orders.csv")
+        assert (sent.code, len(unsent(desk.report()))) == (3, 0), sent.err
+        assert "unsent.csv leaves them out" in sent.out
+        assert "such as the role of the key, send the whole list again" in sent.out
+        service.answer_to = accept_all
+        again = await desk.run("send", "orders.csv", "--report-dir", "again")
+        assert again.code == 0, again.err
+        assert read_summary(tmp_path / "again")["orders"]["sent"] == 2
+        assert service.requests == 12
+
+
 # --- a page is not the CA's word ------------------------------------------------------------------
 
 BLOCKS: dict[str, tuple[bytes, str]] = {
