@@ -1,6 +1,8 @@
 """The service as it was recorded, and what stands before it: byte for byte, counted there."""
 
 import gzip
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +149,18 @@ async def test_orders_that_the_role_of_a_key_forbade_are_sent_with_the_whole_lis
         assert again.code == 0, again.err
         assert read_summary(tmp_path / "again")["orders"]["sent"] == 2
         assert service.requests == 12
+
+
+async def test_what_429_held_up_until_the_end_is_to_be_resumed(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, lambda _: error(429, "too_many"), 3) as (desk, service):
+        stopped = await desk.run("send", "orders.csv", "--patience", "0s")
+        assert stopped.code == 4, stopped.err
+        assert "attempted, not done: 429 too_many" in stopped.out
+        assert "Resume the run, or send what is left" in stopped.out
+        (command,) = re.findall(r"^  batch-resend (resume .*)$", stopped.out, re.M)
+        service.answer_to = accept_all
+        resumed = await desk.run(*shlex.split(command), "--report-dir", "later", "--patience", "1h")
+        assert resumed.code == 0, resumed.err
 
 
 # --- a page is not the CA's word ------------------------------------------------------------------
