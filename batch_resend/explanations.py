@@ -120,8 +120,8 @@ EXPLANATIONS = (
     Explanation("429", "*",
         "Too many requests: other programs may use the same key, or its limit is lower than "
         "--limit.",
-        "Resume the run, or send what is left: a run pauses and slows down by itself. If it happens "
-        "often, lower --limit."),
+        "Resume the run, or send what is left: a run pauses and slows down by itself. If it "
+        "happens often, lower --limit."),
     *(
         Explanation(status, "*",
             "A gateway in front of the CA lost the connection: the CA may have acted anyway.",
