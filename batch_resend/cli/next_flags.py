@@ -12,7 +12,12 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
-from batch_resend.cli.config import CONFIG_VARIABLE, given_for_this_command, usual_config
+from batch_resend.cli.config import (
+    CONFIG_VARIABLE,
+    config_of,
+    given_for_this_command,
+    usual_config,
+)
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
@@ -197,14 +202,24 @@ def _merged(flags: str, others: str) -> str:
 
 
 def config_words(context: click.Context, *, absolute: bool = False) -> list[str]:
-    """Return the words that name the TOML file, wherever it was found; they stand before all."""
+    """Return the words that name the TOML file, wherever it was found; they stand before all.
+
+    None for a file that says nothing, as `config init` writes it.
+    """
     path: Path | None = context.find_root().params.get("config")
-    return ["--config", str(path.absolute() if absolute else path)] if path else []
+    config = config_of(context)
+    if path is None or config is None or config.says_nothing:
+        return []
+    return ["--config", str(path.absolute() if absolute else path)]
 
 
 def _unless_usual(config: Sequence[str]) -> str:
     """Return the words that name the TOML file, but for one that is found without them."""
-    is_usual = CONFIG_VARIABLE not in os.environ and config == ["--config", str(usual_config())]
+    usual = usual_config()
+    found = Path(os.environ.get(CONFIG_VARIABLE) or usual or "")
+    is_usual = usual is not None and {usual.resolve()} == {
+        Path(path).resolve() for path in (found, *config[1:])
+    }
     return "" if is_usual else _quoted(config)
 
 
