@@ -109,6 +109,9 @@ async def test_a_run_taken_up_and_killed_at_once_leaves_no_report_that_seems_com
         watched = await desk.run("watch", *REPORT)
         advised = watched.out.partition("There is no up-to-date report of it in report.")[2]
         (command,) = re.findall(r"batch-resend (report .*)", advised)
-        assert (await desk.run(*shlex.split(command), *REPORT)).code == 0
+        reported = await desk.run(*shlex.split(command), *REPORT)
+        assert reported.code == 0, reported.err
+        assert "To resume:\n" in reported.out
+        assert "if it is under way" not in reported.out, "its process is known to be gone"
         assert read_summary(tmp_path / "report")["state"] == "interrupted"
         assert "up-to-date" not in (await desk.run("watch", *REPORT)).out
