@@ -88,8 +88,11 @@ class Host:
         self.cancelled_at: float | None = None
         loop.network = Network(loop, self.ca, self.ca)
         loop.left_late = self.left_late
-        loop.on_turn = lambda turn: self._count(On.TURN, turn)
-        loop.on_look = lambda look: self._count(On.LOOK, look)
+        awaited = {strike.on for strike in self.strikes}  # of these moments there are many
+        if On.TURN in awaited:
+            loop.on_turn = lambda turn: self._count(On.TURN, turn)
+        if On.LOOK in awaited:
+            loop.on_look = lambda look: self._count(On.LOOK, look)
         loop.on_work = self._worked
         client = self.client
         client.is_alive = lambda: not (loop.network.is_gone or loop.kill)
