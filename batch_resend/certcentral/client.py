@@ -3,13 +3,13 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from json import JSONEncoder
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from pydantic import SecretStr
@@ -144,18 +144,22 @@ class CertCentral:
         """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
         return remedy(verdict, self.base_url)
 
-    async def resend(self, order: Request, leave: Callable[[], None] = at_once) -> Reply | Fault:
+    def resend(
+        self, order: Request, leave: Callable[[], None] = at_once
+    ) -> Coroutine[Any, Any, Reply | Fault]:
         """Ask the CA to mail an order again: one request, whatever happens to it.
 
         `leave` is called once there is a connection, directly before the request leaves: if it
-        raises TimeoutError, the request does not.
+        raises, the request does not.
         """
         body = request_body(order)
-        return await self._call("PUT", path_of(order), body, MAX_BODY_BYTES, leave)
+        return self._call("PUT", path_of(order), body, MAX_BODY_BYTES, leave)
 
-    async def get(self, path: str, leave: Callable[[], None] = at_once) -> Reply | Fault:
+    def get(
+        self, path: str, leave: Callable[[], None] = at_once
+    ) -> Coroutine[Any, Any, Reply | Fault]:
         """Read something of the CA's. `path` is below the base URL, quoted, with its query."""
-        return await self._call("GET", path, None, MAX_READ_BYTES, leave)
+        return self._call("GET", path, None, MAX_READ_BYTES, leave)
 
     async def _call(
         self, method: str, path: str, body: bytes | None, max_body: int, leave: Callable[[], None]

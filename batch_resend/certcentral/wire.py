@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import inf
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import anyio.lowlevel
@@ -175,7 +175,7 @@ class Connections:
         """
         connection = await self._connect(exchange)
         try:
-            protocol = cast("_Recorded", connection.protocol)
+            protocol: Any = connection.protocol
             protocol.exchange, protocol.generation = exchange, self._generation
             protocol.set_response_params(
                 read_until_eof=True,
@@ -183,8 +183,7 @@ class Connections:
                 max_field_size=MAX_HEAD_BYTES,
                 max_headers=MAX_HEADERS,
             )
-            transport = cast("asyncio.Transport", protocol.transport)
-            transport.write(self._in_bytes(method, path, body))
+            protocol.transport.write(self._in_bytes(method, path, body))
             message, content = await protocol.read()
             while message.code < 200 and message.code != 101:  # an interim answer
                 message, content = await protocol.read()

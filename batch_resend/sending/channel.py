@@ -64,10 +64,10 @@ Leave = Callable[[], None]
 class CA(Protocol):
     """The CA of a key."""
 
-    async def resend(self, order: Request, leave: Leave, /) -> Reply | Fault:
+    def resend(self, order: Request, leave: Leave, /) -> Awaitable[Reply | Fault]:
         """Ask for an order's mails: one request, whatever happens to it."""
 
-    async def get(self, path: str, leave: Leave, /) -> Reply | Fault:
+    def get(self, path: str, leave: Leave, /) -> Awaitable[Reply | Fault]:
         """Read what there is at a path below the base URL."""
 
     def judge(self, result: Reply | Fault, /) -> Verdict:
@@ -236,12 +236,16 @@ class Channel:
     _canary: Read | None = None
 
     async def exchange(
-        self, attempts: Attempts, places: AbstractAsyncContextManager[object]
+        self,
+        attempts: Attempts,
+        places: AbstractAsyncContextManager[object],
+        shield: anyio.CancelScope,
     ) -> Step:
         """Make one attempt, as soon as one may leave. Raises KeyStopped, JournalError.
 
         `places` bounds what is in flight. What waits at the breaker holds neither a place nor a
-        slot; a pause that begins while it waits for these sends it back to the line.
+        slot; a pause that begins while it waits for these sends it back to the line. `shield`: a
+        scope that the calling task is in, which shields it while nothing may stop the attempt.
         """
         while True:
             has_failed = attempts.history.has_failed
@@ -254,11 +258,12 @@ class Channel:
                             continue
                         if attempts.began is None:
                             attempts.began = self.breaker.flowing_time
-                        with anyio.CancelScope(shield=True) as shield:
-                            if not permit.is_canary:
-                                return await self._attempt(attempts, permit, slot, shield)
-                            await self._ask_canary(attempts, permit, slot, shield)
+                        shield.shield = True
+                        if not permit.is_canary:
+                            return await self._attempt(attempts, permit, slot, shield)
+                        await self._ask_canary(attempts, permit, slot, shield)
             finally:
+                shield.shield = False
                 self.breaker.give_back(permit)
 
     def elapsed_s(self, attempts: Attempts) -> float:

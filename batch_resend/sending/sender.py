@@ -80,42 +80,39 @@ class Sender:
             self.finished = True
 
     async def _work(self, pending: AsyncIterator[PlannedRequest], tasks: TaskGroup) -> None:
-        while (planned := await self._next(pending)) is not None:
-            mail = Mail(
-                history=History(planned.number),
-                progress=self.progress,
-                made=planned.attempts,
-                doubts=planned.doubts,
-                planned=planned,
-                recorder=self.recorder,
-                retry_in_doubt=self.policy.retry_in_doubt,
-            )
-            step = await self.channel.exchange(mail, self._places)
-            await self._take_in(mail, step)
-            if self.policy.goes_on(step):
-                # The worker resumes the next order: one in trouble keeps nobody from it.
-                await self._backing_off.acquire()
-                tasks.start_soon(self._carry_on, mail, step)
-                await anyio.lowlevel.checkpoint()  # it comes before the next order
+        with anyio.CancelScope() as shield:
+            while (planned := await self._next(pending)) is not None:
+                mail = Mail(
+                    history=History(planned.number),
+                    progress=self.progress,
+                    made=planned.attempts,
+                    doubts=planned.doubts,
+                    planned=planned,
+                    recorder=self.recorder,
+                    retry_in_doubt=self.policy.retry_in_doubt,
+                )
+                step = await self._attempt(mail, shield)
+                if self.policy.goes_on(step):
+                    # The worker resumes the next order: one in trouble keeps nobody from it.
+                    await self._backing_off.acquire()
+                    tasks.start_soon(self._carry_on, mail, step)
+                    await anyio.lowlevel.checkpoint()  # it comes before the next order
 
     async def _next(self, pending: AsyncIterator[PlannedRequest]) -> PlannedRequest | None:
         """Return the next order for a worker, or None: there is no more."""
         async with self._turn:
             return await anext(pending, None)
 
-    async def _attempt(self, mail: Mail) -> Step:
-        step = await self.channel.exchange(mail, self._places)
-        await self._take_in(mail, step)
-        return step
-
-    async def _take_in(self, mail: Mail, step: Step) -> None:
-        """Take in what an attempt has brought."""
+    async def _attempt(self, mail: Mail, shield: anyio.CancelScope) -> Step:
+        """Make an attempt, and take in what it has brought."""
+        step = await self.channel.exchange(mail, self._places, shield)
         if log.isEnabledFor(logging.DEBUG):
             _log(f"attempt {step.verdict.ruling.value.replace('_', ' ')}", mail, step.verdict)
         if step.advice is Advice.STOP:
             self.stop(RunState.STOPPED, str(self.channel.breaker.stopped))
         if step.outcome is not None:
             await self.deliver(step.outcome)
+        return step
 
     async def _carry_on(self, mail: Mail, first: Step) -> None:
         """Try an order again, beside the workers, until it has its outcome."""
@@ -125,9 +122,10 @@ class Sender:
                 _log("to be tried again", mail, step.verdict, wait_s=round(wait_s, 3))
 
         try:
-            last = await self.policy.carry_on(
-                partial(self._attempt, mail), partial(self.channel.elapsed_s, mail), first, announce
-            )
+            with anyio.CancelScope() as shield:
+                attempt = partial(self._attempt, mail, shield)
+                elapsed_s = partial(self.channel.elapsed_s, mail)
+                last = await self.policy.carry_on(attempt, elapsed_s, first, announce)
         finally:
             self._backing_off.release()
         if self.policy.wants_another(last):
