@@ -28,7 +28,6 @@ from math import inf
 from typing import Any, cast
 
 import aiohttp
-import anyio.lowlevel
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
@@ -234,7 +233,6 @@ class Connections:
                 break
             connection.close()
         try:
-            await anyio.lowlevel.checkpoint_if_cancelled()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
                 raise TimeoutError

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from batch_resend.clock import running_time
 from batch_resend.errors import BatchResendError
@@ -59,6 +60,7 @@ _PAUSES = frozenset((Change.BEGINS, Change.PROLONGS))
 # Called when a request has a connection, directly before it leaves: nothing stops it from then on.
 # Raises TimeoutError or KeyStopped where it is not to leave any more.
 Leave = Callable[[], None]
+Places = AbstractAsyncContextManager[object]  # each of one request in flight
 
 
 class CA(Protocol):
@@ -122,6 +124,11 @@ class Attempts(ABC):
         """Return what a verdict means for what is asked."""
         return verdict
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether one may leave still, for those who want it."""
+        return True
+
     async def note_change(self, change: Change, pause: Pause | None, now: float) -> None:
         """Write down what an answer has changed for all; of one to a read, nothing."""
         del change, pause, now
@@ -135,6 +142,7 @@ class Mail(Attempts):
     recorder: Recorder
     doubts: int  # attempts, of whichever run, that may have reached the CA unanswered
     retry_in_doubt: bool
+    scope: anyio.CancelScope  # cancelled: nothing more is to leave
     _attempt: Attempt = field(init=False)  # the newest
 
     def begin(self, now: float) -> Awaitable[None]:
@@ -154,6 +162,11 @@ class Mail(Attempts):
         outcome = self._settled(verdict)
         await self.recorder.end(self._attempt, now, verdict, outcome)
         return outcome
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether sending has not been stopped."""
+        return not self.scope.cancel_called
 
     async def note_change(self, change: Change, pause: Pause | None, now: float) -> None:
         """Write down what an answer has changed for all; `pause` is as it was when it came."""
@@ -201,6 +214,7 @@ class Read(Attempts):
 
     async def request(self, ca: CA, leave: Leave) -> Reply | Fault:
         """Make it, and keep the reply."""
+        await anyio.lowlevel.checkpoint_if_cancelled()  # it may have been, while it was shielded
         began = running_time()
         result = await ca.get(self.path, leave)
         if isinstance(result, Reply):
@@ -235,12 +249,7 @@ class Channel:
     clock: Callable[[], float]
     _canary: Read | None = None
 
-    async def exchange(
-        self,
-        attempts: Attempts,
-        places: AbstractAsyncContextManager[object],
-        shield: anyio.CancelScope,
-    ) -> Step:
+    async def exchange(self, attempts: Attempts, places: Places, shield: anyio.CancelScope) -> Step:
         """Make one attempt, as soon as one may leave. Raises KeyStopped, JournalError.
 
         `places` bounds what is in flight. What waits at the breaker holds neither a place nor a
@@ -320,10 +329,7 @@ class Channel:
 
         def leave() -> None:
             nonlocal has_left
-            if self.breaker.stopped is not None:
-                self.breaker.raise_stopped()
-            if self.clock() - now >= LEAVES_WITHIN_S:
-                raise TimeoutError
+            self._look(attempts, now)
             shield.shield = has_left = True
 
         try:
@@ -354,6 +360,15 @@ class Channel:
         if verdict.ruling not in SETTLING:
             progress.unsettled[verdict.http_status or 0] += 1
         return verdict
+
+    def _look(self, attempts: Attempts, written_at: float) -> None:
+        """Look for the last time whether an attempt may leave. Raises KeyStopped, TimeoutError."""
+        if self.breaker.stopped is not None:
+            self.breaker.raise_stopped()
+        if not attempts.is_wanted:
+            raise KeyStopped("stopped")
+        if self.clock() - written_at >= LEAVES_WITHIN_S:
+            raise TimeoutError
 
     def _heed(self, action: Action) -> Action:
         """Leave a part of the windows to others who use the key, and have them pause too."""

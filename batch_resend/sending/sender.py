@@ -12,7 +12,6 @@ from functools import partial
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from batch_resend.errors import JournalError
@@ -46,17 +45,16 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._turn = asyncio.Lock()
-        # Fast: neither gives way to other tasks where there is nothing to wait for. anyio's, which
-        # also end a worker that is not to send any more.
-        self._places = anyio.Semaphore(self.concurrency, fast_acquire=True)
-        self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
-        self._scope = anyio.CancelScope()
+        # Neither gives way to other tasks where there is nothing to wait for.
+        self._places = asyncio.Semaphore(self.concurrency)
+        self._backing_off = asyncio.Semaphore(MAX_BACKING_OFF)
+        self._tasks = anyio.create_task_group()
 
     def stop(self, state: RunState, reason: str) -> None:
         """Let nothing more leave. What is in flight is waited for. The first call counts."""
         if self.stop_reason is None and not self.finished:
             self.state, self.stop_reason = state, reason
-            self._scope.cancel()
+            self._tasks.cancel_scope.cancel()
 
     async def run(
         self, pending: AsyncIterator[PlannedRequest], delivered: MemoryObjectSendStream[Outcome]
@@ -66,11 +64,11 @@ class Sender:
         Closes `delivered` at the end. How the run ended stands in `state` and `stop_reason`.
         """
         self._delivered = delivered
-        with delivered, self._scope:
+        with delivered:
             try:
-                async with anyio.create_task_group() as tasks:
+                async with self._tasks:
                     for _ in range(self.concurrency):
-                        tasks.start_soon(self._work, pending, tasks)
+                        self._tasks.start_soon(self._work, pending)
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
                 self.journal_error = JournalError(str(errors.exceptions[0]))
@@ -79,7 +77,7 @@ class Sender:
                 self.stop(RunState.STOPPED, str(errors.exceptions[0]))
             self.finished = True
 
-    async def _work(self, pending: AsyncIterator[PlannedRequest], tasks: TaskGroup) -> None:
+    async def _work(self, pending: AsyncIterator[PlannedRequest]) -> None:
         with anyio.CancelScope() as shield:
             while (planned := await self._next(pending)) is not None:
                 mail = Mail(
@@ -90,12 +88,13 @@ class Sender:
                     planned=planned,
                     recorder=self.recorder,
                     retry_in_doubt=self.policy.retry_in_doubt,
+                    scope=self._tasks.cancel_scope,
                 )
                 step = await self._attempt(mail, shield)
                 if self.policy.goes_on(step):
                     # The worker resumes the next order: one in trouble keeps nobody from it.
                     await self._backing_off.acquire()
-                    tasks.start_soon(self._carry_on, mail, step)
+                    self._tasks.start_soon(self._carry_on, mail, step)
                     await anyio.lowlevel.checkpoint()  # it comes before the next order
 
     async def _next(self, pending: AsyncIterator[PlannedRequest]) -> PlannedRequest | None:
@@ -105,6 +104,8 @@ class Sender:
 
     async def _attempt(self, mail: Mail, shield: anyio.CancelScope) -> Step:
         """Make an attempt, and take in what it has brought."""
+        if self._tasks.cancel_scope.cancel_called:
+            await anyio.lowlevel.checkpoint()  # no further
         step = await self.channel.exchange(mail, self._places, shield)
         if log.isEnabledFor(logging.DEBUG):
             _log(f"attempt {step.verdict.ruling.value.replace('_', ' ')}", mail, step.verdict)
