@@ -84,6 +84,13 @@ async def test_a_call_of_ones_own_is_answered_and_counts_in_the_windows(tmp_path
         journal.close()
 
 
+def test_a_program_that_uses_the_library_is_tested_without_a_ca(tmp_path: Path) -> None:
+    shutil.copy(SAMPLES / "test_own_program.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("judge", ["mypy", "basedpyright"])
 def test_a_project_that_uses_the_library_is_rightly_typed(tmp_path: Path, judge: str) -> None:
     shutil.copytree(SAMPLES, tmp_path / "project")

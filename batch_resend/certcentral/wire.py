@@ -111,7 +111,7 @@ class _Recorded(ResponseHandler):
     """aiohttp's end of a connection, which lets an exchange keep what arrives."""
 
     exchange: Exchange | None = None
-    generation: int | None = None  # None: no request has left on it
+    generation: int | None = None  # None: it was just made
 
     def data_received(self, data: bytes) -> None:
         """Keep what has come before aiohttp judges it."""
@@ -175,7 +175,6 @@ class Connections:
         connection = await self._connect(exchange)
         try:
             protocol: Any = connection.protocol
-            protocol.exchange, protocol.generation = exchange, self._generation
             protocol.set_response_params(
                 read_until_eof=True,
                 max_line_size=MAX_HEAD_BYTES,
@@ -210,8 +209,7 @@ class Connections:
     @cached_property
     def _headers_of_all(self) -> str:
         """The headers of every request. Once there was a connection: a proxy may want one, too."""
-        headers = self._to_ca.headers
-        headers.update(self._headers)
+        headers = {**self._to_ca.headers, **self._headers}
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
     async def _connect(self, exchange: Exchange) -> Connection:
@@ -232,6 +230,8 @@ class Connections:
             if self._may_be_used(connection.protocol):
                 break
             connection.close()
+        protocol: Any = connection.protocol
+        protocol.generation = self._generation  # also where nothing leaves on it for now
         try:
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
@@ -241,6 +241,7 @@ class Connections:
             connection.release()
             raise
         exchange.connections = self
+        protocol.exchange = exchange
         return connection
 
     async def _wait_for_descriptors(self) -> None:

@@ -65,6 +65,14 @@ _SET_UP = (
     "SET tcp_keepalives_count = 3",
 )
 
+# What is read is mostly a whole run. Statistics that are older than the run have the server expect
+# one row of it, and look through all rows of one table for each row of another.
+_SET_UP_TO_READ = (
+    "SET enable_nestloop TO off",
+    "SET cursor_tuple_fraction TO 1",  # all of a stream is read
+    "SET jit TO off",  # the price of a nested loop that nothing can replace would call for it
+)
+
 read_statements("batch_resend.cluster")
 add_driver_error(psycopg.Error)
 
@@ -144,6 +152,10 @@ class PostgresBackend:
         async with open_slots(self, session, clock) as slots:
             yield limiters(slots)
 
+    def analyze(self, connection: Connection) -> None:
+        """Have the server count what planning wrote: what settles a plan joins it with all runs."""
+        connection.driver.execute("ANALYZE rows, requests")
+
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none. Raises JournalError."""
         with journal_errors(self.place), closing(self.connect_to_read()) as connection:
@@ -165,7 +177,10 @@ class PostgresBackend:
 
     def connect_to_read(self) -> Connection:
         """Open a connection that reads. Raises JournalError."""
-        return self.connect_to_write()
+        connection = self.connect_to_write()
+        for setting in _SET_UP_TO_READ:
+            connection.driver.execute(setting)
+        return connection
 
 
 _ENCRYPTED = ("require", "verify-ca", "verify-full")

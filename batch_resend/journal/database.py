@@ -86,6 +86,9 @@ class Backend(Protocol):
     ) -> AbstractAsyncContextManager[SharedLimiters | None]:
         """Open the way to the limits that several processes keep together; None: it has none."""
 
+    def analyze(self, connection: Connection) -> None:
+        """Learn how much there is, now that a plan has been written."""
+
     def size(self) -> int | None:
         """Return how many bytes it takes; None: there is none. Raises JournalError."""
 

@@ -107,6 +107,7 @@ class Journal:
         That is an unfinished run of just the same requests, at work since `take_up_since`, which
         then resumes the rows of this plan; or else this run.
         """
+        await self._writer.transaction(self._backend.analyze)
         if digest and (
             earlier := await self.decide(
                 lambda connection: runs.take_up_same_plan(

@@ -246,12 +246,14 @@ class Recorder:
         }
         await self._writer.write(("begin_pause", values), of_the_past=True)
 
-    async def prolong_pause(self, until_at: float, share: float) -> None:
-        """Write down when the next request is to leave, the pause having gone on.
-
-        `share`: what part of the windows is taken then.
-        """
-        values = {**self._last_pause, "until_at": until_at, "share": share}
+    async def prolong_pause(self, pause: Pause) -> None:
+        """Write down that the pause lasts longer: as if `pause` were one that begins now."""
+        values = {
+            **self._last_pause,
+            "until_at": pause.until_at,
+            "share": pause.share,
+            "share_at": pause.began_at,
+        }
         await self._writer.write(("prolong_pause", values), of_the_past=True)
 
     async def flow_again(self, now: float) -> None:

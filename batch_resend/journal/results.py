@@ -348,7 +348,7 @@ class StatisticsReader(Reader):
             ended_lately=await self.count("ended_lately", **of, since=now - RATE_OVER_S),
             pausing=pausing,
             share=paused[0].share if paused else 1.0,
-            share_since_s=now - paused[0].began_at if paused else 0.0,
+            share_since_s=now - paused[0].share_at if paused else 0.0,
         )
 
 

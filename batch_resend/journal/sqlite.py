@@ -162,6 +162,9 @@ class SqliteBackend:
         """Say that this process is alone."""
         return nullcontext()
 
+    def analyze(self, connection: Connection) -> None:
+        """Do nothing: each statement has its index, or goes through all there is."""
+
     def size(self) -> int | None:
         """Return how many bytes the journal takes; None: there is none."""
         return self.path.stat().st_size if self.path.is_file() else None

@@ -211,10 +211,12 @@ class BreakerState:
         return self._failed(answer)
 
     def record_canary(self, permit: Permit, verdict: Verdict, now: float) -> Action:
-        """Take in what came of a canary. What stops a run, a mail is to show."""
+        """Take in what came of a canary: any key may ask it, so one that is refused is no good."""
+        if verdict.ruling is Ruling.KEY_REFUSED:
+            return Action(Advice.STOP)
         if verdict.ruling in SETTLING:
             return Action(Advice.AGAIN, self._passed(permit))
-        if verdict.ruling in _OF_ALL:
+        if verdict.ruling is Ruling.HOPELESS:  # a mail is to show that
             self._canary_is_there = False
             self.give_back(permit)
             return Action(Advice.AGAIN)

@@ -175,7 +175,7 @@ class Mail(Attempts):
         elif change is Change.BEGINS:
             await self.recorder.pause(pause)
         else:
-            await self.recorder.prolong_pause(pause.until_at, pause.share)
+            await self.recorder.prolong_pause(pause)
 
     def given_up(self, last: Verdict) -> Outcome:
         """Return what becomes of the order when attempts or time are used up."""
@@ -320,6 +320,8 @@ class Channel:
         verdict = await self._request(self._canary, slot, shield)
         await self._canary.end(verdict, self.clock())
         action = self._heed(self.breaker.record_canary(permit, verdict))
+        if action.advice is Advice.STOP:
+            self.breaker.stop(self._why_stop(verdict), is_refused=True)
         if action.change is not Change.NOTHING:
             await attempts.note_change(action.change, self._pause(action.change), self.clock())
 

@@ -223,11 +223,13 @@ async def test_what_part_of_the_windows_was_taken_is_known_by_both_clocks(place:
         recorder = await journal.start(run, Terms(WINDOWS, budgets={None: "ours"}))
         await recorder.pause(Pause(clock(), clock() + 5, "the CA has problems", 1.0))
         await recorder.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.5))
-    machine.steady += 61.0
+        later = clock() + 10.0
+        await recorder.prolong_pause(Pause(later, later + 5, "the CA has problems", 0.35))
+    machine.steady += 71.0
     machine.ahead_s += HOUR
     clock = machine.clock()
     async with opened(place, clock) as journal:
         found = await journal.reader.recent_shares("ours", clock() - 100.0, clock)
-        assert [(clock() - at, share) for at, share in found] == [(61.0, 0.5)]
+        assert [(clock() - at, share) for at, share in found] == [(61.0, 0.35)]
         assert await journal.reader.recent_shares("ours", clock() - 60.0, clock) == []
         assert await journal.reader.recent_shares("another's", 0.0, clock) == []

@@ -275,7 +275,7 @@ async def test_all_that_has_happened_is_taken_though_the_journal_is_lost(path: P
         await recorder.pause(Pause(NOON, NOON + 5, "the CA has problems", 1.0))
         delete(path)
         await reads.end(read, NOON + 1)
-        await recorder.prolong_pause(NOON + 9, 0.5)
+        await recorder.prolong_pause(Pause(NOON + 1, NOON + 9, "the CA has problems", 0.5))
         await recorder.flow_again(NOON + 9)
         await recorder.pause(Pause(NOON + 10, NOON + 20, "the CA has problems", 0.25))
         await recorder.settle(Outcome(order, RequestStatus.FAILED))

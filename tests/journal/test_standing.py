@@ -82,11 +82,12 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         assert stands.pausing.reason == "the CA asks for fewer requests"
         assert stands.pausing.left_s == 42
         assert stands.share == 0.5
-        await recorder.prolong_pause(clock() + 90, 0.25)
+        clock.now += 10
+        await recorder.prolong_pause(Pause(clock(), clock() + 90, "the CA has problems", 0.25))
         stands = await standing(outside, run, clock)
         assert stands.pausing is not None
         assert stands.pausing.left_s == 90
-        assert stands.share == 0.25
+        assert (stands.share, stands.share_since_s) == (0.25, 0.0)
         await recorder.flow_again(clock())
         clock.now += 7
         stands = await standing(outside, run, clock)

@@ -2,16 +2,20 @@
 
 import re
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from batch_resend.cluster.postgres import PostgresBackend
 from batch_resend.folders import Database
 from batch_resend.journal import open_journal
 from batch_resend.journal.statements import Dialect, Statement, sql, statement
+from tests.journal.conftest import BASE_URL, Clock, opened, orders, plan, send
 from tests.postgres import forget
 
 pytestmark = pytest.mark.asyncio
@@ -21,13 +25,17 @@ WORDS = (("table", "rows"), ("bounds", "WHEN ended_at > 1 THEN 1"))  # what stat
 TIMES = ("since", "now", "before", "linger_s", "our_offset_s", "from_at", "step_s", "pause_s")
 
 
-def explained(package: str, dialect: Dialect) -> dict[str, Statement]:
+def explained(
+    package: str, dialect: Dialect, *, but_of: Sequence[str] = ()
+) -> dict[str, Statement]:
     """Return what asks how each statement would be carried out, definitions aside, by its name."""
     found = {}
     for file in files(package).joinpath("sql").iterdir():
+        if file.name in but_of:
+            continue
         for name in re.findall(r"^-- name: (\w+)\n(?!CREATE|DROP)", file.read_text(), re.MULTILINE):
             found[name] = statement(name, dialect, WORDS)
-    assert len(found) > 20
+    assert len(found) > 10
     return found
 
 
@@ -84,3 +92,83 @@ async def test_the_start_of_a_run_looks_only_at_what_concerns_it_however_much_th
         asked = database.execute(f"EXPLAIN QUERY PLAN {text}", [None] * len(names))
         steps = [step.replace("COVERING ", "") for *_, step in asked]
     assert any(step.startswith(f"SEARCH {by}") for step in steps), steps
+
+
+# --- what grows with the square of a run ----------------------------------------------------------
+
+# What statements about a run are carried out with; those that need more are about something else.
+OF_A_RUN = {
+    "run": 2, "new_run": 3, "after": 0, "last": 10**9, "until": 10**9, "most": 10**6,
+    "since": 0.0, "our_boot": "", "our_offset_s": 0.0, "base_url": BASE_URL, "budget": "",
+    "account": "", "accounts": [""], "waiting": ["pending"], "several": 1, "note": "", "reason": "",
+    "domains": ["a.example"], "about_domains": [""], "orders": ["1"], "order_id": "1", "session": 1,
+    "domain": "1", "with_number": "% 1", "in_entries": "%1%", "problem": "domain",
+}  # fmt: skip
+BEFORE_SENDING = ("acknowledged_elsewhere", "note_others_doubts", "skip_what_is_under_way",
+    "hold_doubts", "skip_what_lists_say", "sort_rows", "pending", "recipients", "count_mailed_at",
+    "first_mailed_at", "count_by_account", "count_second_mails", "positions")  # fmt: skip
+MADE = """
+    INSERT INTO attempts (run, request, attempt, start, digest, begun_at, ended_at, ruling,
+        http_status)
+        SELECT run, number, 1, 1, digest, 1.0, 2.0, 'accepted', 204 FROM requests
+        WHERE run = 2;
+    INSERT INTO outcomes (run, request, status, http_status)
+        SELECT run, number, 'sent', 204
+        FROM requests WHERE run = 2;
+    INSERT INTO checks SELECT run, number, 1.0, 'pending', 2, 1 FROM requests WHERE run = 2;
+"""
+
+
+async def looked_at(
+    database: Database, clock: Clock, size: int, *, to_read: bool
+) -> dict[str, int]:
+    """Return how many rows each statement about a run of so many requests looks at, by its name.
+
+    The server's statistics are of the time when there was one small run; planning may refresh them.
+    """
+    forget(database)
+    async with opened(database, clock) as journal:
+        await send(journal, clock, await plan(journal, orders(1)), {"1": "204"})
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute("ANALYZE")
+        for _ in range(2):
+            run = await plan(journal, orders(*range(1, size + 1)))
+        backend = PostgresBackend(database)
+        connect = backend.connect_to_read if to_read else backend.connect_to_write
+        only_read = () if to_read else ("results.sql", "orders.sql")
+        asked = explained("batch_resend.journal", "postgresql", but_of=only_read)
+        asked |= explained("batch_resend.cluster", "postgresql")
+        found = {}
+        with closing(connect()) as connection:
+            for text in (sql(name, "postgresql") for name in TEMPORARY):
+                connection.driver.execute(text)
+            connection.driver.execute(MADE)
+            for name, (text, names) in asked.items():
+                if "run" in names and set(names) <= OF_A_RUN.keys():
+                    of = OF_A_RUN | ({"run": run.number} if name in BEFORE_SENDING else {})
+                    with connection.driver.transaction(force_rollback=True):
+                        ((how,),) = connection.driver.execute(
+                            f"EXPLAIN (ANALYZE, TIMING off, FORMAT json) {text}",
+                            [of[each] for each in names],
+                        ).fetchall()
+                    found[name] = rows_of(how[0]["Plan"])
+    return found
+
+
+def rows_of(node: Mapping[str, Any]) -> int:
+    """Return how many rows a plan's nodes have found and passed over."""
+    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
+    own = sum(node.get(count, 0) for count in counts) * node["Actual Loops"]
+    return int(own + sum(map(rows_of, node.get("Plans", ()))))
+
+
+@pytest.mark.parametrize("to_read", [True, False], ids=["to read", "to write"])
+async def test_what_a_statement_looks_at_grows_with_the_run_though_statistics_are_older(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, to_read: bool
+) -> None:
+    if to_read:  # whoever reads may not be allowed to refresh them
+        monkeypatch.setattr(PostgresBackend, "analyze", lambda *_: None)
+    few = await looked_at(database, clock, 150, to_read=to_read)
+    many = await looked_at(database, clock, 1_500, to_read=to_read)
+    assert len(many) > (50 if to_read else 20)
+    assert {name: rows for name, rows in many.items() if rows > 20 * few[name] + 5_000} == {}

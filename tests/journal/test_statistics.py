@@ -246,7 +246,7 @@ async def test_a_pause_is_told_with_its_last_known_end_and_one_cut_short_ends_wi
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, recorder):
         await recorder.pause(Pause(clock(), clock() + 5, "the CA has problems", 1.0))
-        await recorder.prolong_pause(clock() + 15, 1.0)
+        await recorder.prolong_pause(Pause(clock(), clock() + 15, "the CA has problems", 1.0))
         clock.now += 20
         await recorder.flow_again(clock())
         clock.now += 100

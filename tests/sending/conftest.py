@@ -133,10 +133,10 @@ class Notebook(Recorder):
         assert pause.began_at == anyio.current_time() - self._commit_s, "that of its answer"
         await self._write("pause", 0, f"{pause.share:g} {pause.reason}")
 
-    async def prolong_pause(self, until_at: float, share: float) -> None:
+    async def prolong_pause(self, pause: Pause) -> None:
         # A pause of less than a commit is over when it is written down.
-        assert until_at >= anyio.current_time() - self._commit_s
-        self._note("prolonged", 0, f"{share:g}")
+        assert pause.until_at >= anyio.current_time() - self._commit_s
+        self._note("prolonged", 0, f"{pause.share:g}")
 
     async def flow_again(self, now: float) -> None:
         assert now == anyio.current_time()

@@ -53,15 +53,25 @@ async def test_last_orders_that_meet_an_outage_wait_for_it_as_the_canary_fails_t
     assert 5 <= asked <= 25, "every other time a mail probes: it may be that only canaries fail"
 
 
-@pytest.mark.parametrize("word", ["401", "key", "route"])
-async def test_a_canary_that_cannot_be_asked_stops_nothing_and_is_not_asked_again(
-    word: str,
-) -> None:
-    rig = Rig(LAST, concurrency=8, has_canary=True, latency_s=0.5, canary=word)
+async def test_a_canary_that_is_not_there_stops_nothing_and_is_not_asked_again() -> None:
+    rig = Rig(LAST, concurrency=8, has_canary=True, latency_s=0.5, canary="route")
     await rig.carry(orders(1, 8))
     assert rig.sender.state is RunState.COMPLETED
     assert len(rig.noted("canary")) == 1
     assert FREE_FOR_FEW_S <= rig.elapsed_s() <= FREE_FOR_FEW_S + 100
+
+
+@pytest.mark.parametrize("word", ["401", "key"])
+async def test_nothing_leaves_behind_a_canary_whose_key_is_refused(word: str) -> None:
+    rig = Rig(LAST, concurrency=8, has_canary=True, latency_s=0.5, canary=word)
+    await rig.carry(orders(1, 8))
+    assert rig.sender.state is RunState.STOPPED
+    assert rig.sender.channel.breaker.stopped is not None
+    assert rig.sender.channel.breaker.stopped.is_refused
+    (canary,) = rig.noted("canary")
+    assert max(line.at for line in rig.noted("call")) <= canary.at
+    assert [rig.statuses().get(n) for n in range(5, 9)] == [None] * 4
+    check_the_books(rig)
 
 
 async def test_a_canary_that_alone_fails_keeps_no_mail_from_passing() -> None:

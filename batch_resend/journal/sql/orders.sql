@@ -69,10 +69,10 @@ SELECT count(*) FROM requests WHERE requests.run = :run AND {at_domains}
 -- --- what the CA says of orders that were mailed -------------------------------------------------
 
 -- name: sent_requests
-SELECT requests.* FROM requests
-JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
-WHERE requests.run = :run AND requests.number > :after AND outcomes.status = 'sent'
-ORDER BY requests.number LIMIT 1000
+SELECT * FROM requests
+WHERE run = :run AND number > :after AND (SELECT outcomes.status FROM outcomes
+    WHERE outcomes.run = requests.run AND outcomes.request = requests.number) = 'sent'
+ORDER BY number LIMIT 1000
 
 -- name: forget_check
 DELETE FROM checks WHERE run = :run AND request = :request

@@ -177,6 +177,7 @@ CREATE TABLE pauses (
     until_at FLOAT,  -- when the next request is to leave
     reason {text} NOT NULL,
     share FLOAT NOT NULL,  -- of the windows, that was ours from then on
+    share_at FLOAT NOT NULL,  -- when: it began, or was prolonged
     account {text},  -- NULL: the command's own
     PRIMARY KEY (run, start, number)
 ) {without_rowid};

@@ -53,11 +53,11 @@ INSERT INTO reads (start, number, base_url, begun_at) VALUES (:start, :number, :
 UPDATE reads SET ended_at = :ended_at, in_doubt = :in_doubt WHERE start = :start AND number = :number
 
 -- name: begin_pause
-INSERT INTO pauses (run, start, number, began_at, until_at, reason, share, account)
-VALUES (:run, :start, :number, :began_at, :until_at, :reason, :share, :account)
+INSERT INTO pauses (run, start, number, began_at, until_at, reason, share, share_at, account)
+VALUES (:run, :start, :number, :began_at, :until_at, :reason, :share, :began_at, :account)
 
 -- name: prolong_pause
-UPDATE pauses SET until_at = :until_at, share = :share
+UPDATE pauses SET until_at = :until_at, share = :share, share_at = :share_at
 WHERE run = :run AND start = :start AND number = :number
 
 -- name: end_pauses
@@ -157,11 +157,11 @@ WHERE reads.start = starts.number AND reads.ended_at > :since - :linger_s - {shi
         OR budgets.budget IS NULL AND reads.base_url = :base_url)
 ORDER BY at
 
--- What part of a key's windows was taken from each pause on.
+-- What part of a key's windows was taken since each pause began, or was prolonged last.
 -- name: recent_shares
-SELECT pauses.began_at + {shift_s} AS at, pauses.share AS share
+SELECT pauses.share_at + {shift_s} AS at, pauses.share AS share
 FROM starts
-JOIN pauses ON pauses.start = starts.number AND pauses.began_at >= :since - {shift_s}
+JOIN pauses ON pauses.start = starts.number AND pauses.share_at >= :since - {shift_s}
 JOIN budgets ON budgets.start = starts.number AND budgets.account = coalesce(pauses.account, '')
 WHERE budgets.budget = :budget AND pauses.share < 1.0
 ORDER BY starts.number, pauses.number
