@@ -168,7 +168,7 @@ class CertCentral:
         exchange = Exchange(leave)
         try:
             with Deadline(exchange, self.timeout_s):
-                await self.connections.carry_out(exchange, method, path, body, max_body)
+                return await self.connections.carry_out(exchange, method, path, body, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             exchange.broke_off()
             # What is wrong behind a status line takes nothing away from the status. But what was to
@@ -177,7 +177,6 @@ class CertCentral:
             if reply is None or (method == "GET" and _has_what_is_read(reply.status)):
                 return classify(error, connected=exchange.connected)
             return reply
-        return cast("Reply", exchange.answer(self.clock()))
 
 
 def request_body(order: Request) -> bytes:

@@ -102,9 +102,13 @@ class Exchange:
         """Return the answer as far as its bytes can be read; None: no status line came whole."""
         if self.head is None:
             return read_answer(bytes(self.arrived), received_at)
+        return self.with_body(self.head)
+
+    def with_body(self, head: Reply) -> Reply:
+        """Return an answer with as much of its body as has come."""
         # Some servers put a byte order mark before JSON.
         body = bytes(self.body).removeprefix(b"\xef\xbb\xbf")
-        return replace(self.head, body=body) if body else self.head
+        return replace(head, body=body) if body else head
 
 
 class _Recorded(ResponseHandler):
@@ -166,8 +170,8 @@ class Connections:
 
     async def carry_out(
         self, exchange: Exchange, method: str, path: str, body: bytes | None, max_body: int
-    ) -> None:
-        """Make one request, and read its answer into `exchange`: of the body, to a bound.
+    ) -> Reply:
+        """Make one request, and return its answer: of the body, to a bound.
 
         Raises aiohttp's errors, OSError, TimeoutError: it is too late to leave; what
         `exchange.leave` raises.
@@ -185,7 +189,7 @@ class Connections:
             message, content = await protocol.read()
             while message.code < 200 and message.code != 101:  # an interim answer
                 message, content = await protocol.read()
-            exchange.head = _head_of(message, self._clock())
+            head = exchange.head = _head_of(message, self._clock())
             while len(exchange.body) < max_body and not content.at_eof():
                 exchange.body += await content.read(max_body - len(exchange.body))
         except HttpProcessingError as error:
@@ -197,6 +201,7 @@ class Connections:
             connection.close()
             raise
         connection.release()  # one with more to say is closed
+        return exchange.with_body(head)
 
     def _in_bytes(self, method: str, path: str, body: bytes | None) -> bytes:
         """Return a request as it goes over the wire."""

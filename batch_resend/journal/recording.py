@@ -81,7 +81,6 @@ class Writer:
         is lost. Raises JournalError; from the first failure on nothing more is written, since what
         the journal does not know of may not happen.
         """
-        self._check()
         if self._closed:
             raise RuntimeError("the journal is closed")
         ticket = _Ticket(changes, asyncio.get_running_loop().create_future(), of_the_past)

@@ -140,12 +140,13 @@ class Sender:
         """Count an outcome that is on disk, and hand it to the listener, stopped or not."""
         self.progress.done += 1
         self.progress.outcomes[outcome.status] += 1
-        with suppress(anyio.BrokenResourceError):  # nobody listens any more; the journal has it
-            try:
-                self._delivered.send_nowait(outcome)
-            except anyio.WouldBlock:
-                with anyio.CancelScope(shield=True):
-                    await self._delivered.send(outcome)
+        try:
+            self._delivered.send_nowait(outcome)
+        except anyio.BrokenResourceError:
+            pass  # nobody listens any more; the journal has it
+        except anyio.WouldBlock:
+            with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
+                await self._delivered.send(outcome)
 
 
 def _log(text: str, mail: Mail, verdict: Verdict, **more: object) -> None:
