@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ from batch_resend.report import (
 )
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
-from batch_resend.windows import dictated_time, joint
+from batch_resend.windows import Schedule, dictated_time, joint, parse_windows
 
 if TYPE_CHECKING:
     from batch_resend.order_reader import OrderReader
@@ -275,7 +276,11 @@ class Batch:
         Made before sending begins. Raises JournalError.
         """
         reader = self.journal.reader
-        return await live_report(reader, plan, folder, presentation or Presentation(), self._clock)
+        keys = self.channels.keys_of(await reader.count_by_account(plan.run))
+        ages_s = [age_s for key in keys for age_s in await self.channels.ages_s(key)]
+        how = presentation or Presentation()
+        live = await live_report(reader, plan, folder, how, self._clock)
+        return replace(live, schedule=Schedule(parse_windows(plan.limits), ages_s))
 
     @property
     def reader(self) -> JournalReader:
@@ -293,18 +298,25 @@ class Batch:
         reader = self.reader
         counts = await reader.count_by_account(run)
         parts = [
-            (sum(counts.get(name, 0) for name in key.names), key.windows)
+            (
+                sum(counts.get(name, 0) for name in key.names),
+                key.windows,
+                await self.channels.ages_s(key),
+            )
             for key in self.channels.keys_of(counts)
         ]
+        duration_s = max(dictated_time(*part) for part in parts)
+        alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
         return Plan(
             run=run,
             taken_up=taken_up,
             rows=await reader.count_rows(run),
             orders=await reader.count_orders(run),
             settled=await reader.count_outcomes(run),
-            to_send=sum(count for count, _ in parts),
-            limits=tuple(map(str, joint([windows for _, windows in parts]))),
-            duration_s=max(dictated_time(count, windows) for count, windows in parts),
+            to_send=sum(count for count, _, _ in parts),
+            limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
+            duration_s=duration_s,
+            waits_s=max(0.0, duration_s - alone_s),
         )
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:

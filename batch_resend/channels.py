@@ -58,7 +58,8 @@ class Channels:
     ) -> Channel:
         """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it."""
         settings, account = self.settings, key.account
-        limiter = await self._limiter(key, shared, sessions)
+        ages_s = await self.ages_s(key)
+        limiter = await self._limiter(key, ages_s, shared, sessions)
         route = route_to(settings, account.base_url)
         ca = await sessions.enter_async_context(
             open_certcentral(
@@ -73,6 +74,7 @@ class Channels:
             breaker=CircuitBreaker(settings.patience_s, settings.concurrency, has_canary=True),
             start_reading=partial(self.journal.start_reading, account.base_url, account.budget),
             clock=self.clock,
+            ages_s=ages_s,
         )
 
     def keys_of(self, names: Collection[str | None]) -> list[Key]:
@@ -158,29 +160,41 @@ class Channels:
         )
 
     async def _limiter(
-        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+        self,
+        key: Key,
+        ages_s: Sequence[float],
+        shared: SharedLimiters | None,
+        sessions: AsyncExitStack,
     ) -> Limiter:
         """Return what keeps the limits of a key: with other hosts, if the journal is theirs."""
-        account, windows = key.account, key.windows
-        # A request that was given up is taken to arrive within its own timeout again, or never.
-        linger_s = self.settings.timeout_s
+        account, windows, linger_s = key.account, key.windows, self.settings.timeout_s
         if not windows:
             return WindowLimiter(())
         if shared is not None:
             limiter = shared(account.budget, windows, linger_s, self.settings.patience_s)
             return await sessions.enter_async_context(limiter)
-        reader, period_s = self.journal.reader, max(window.period_s for window in windows)
-        since = self.clock() - period_s
-        ends = await reader.recent_ends(
-            account.base_url, since, self.clock, linger_s, account.budget
-        )
-        since = self.clock() - FORGOTTEN * period_s
-        shares = await reader.recent_shares(account.budget, since, self.clock)
+        since = self.clock() - FORGOTTEN * max(window.period_s for window in windows)
+        shares = await self.journal.reader.recent_shares(account.budget, since, self.clock)
         now = self.clock()
         return WindowLimiter(
-            windows, [now - end for end in ends], linger_s=linger_s,
+            windows, ages_s, linger_s=linger_s,
             shares=[(now - at, share) for at, share in shares],
         )  # fmt: skip
+
+    async def ages_s(self, key: Key) -> list[float]:
+        """Return how many seconds ago those requests by a key ended that its limits still count.
+
+        Of this process and earlier ones; negative: one that may still arrive.
+        """
+        if not key.windows:
+            return []
+        account, now = key.account, self.clock()
+        since = now - max(window.period_s for window in key.windows)
+        # A request that was given up is taken to arrive within its own timeout again, or never.
+        ends = await self.journal.reader.recent_ends(
+            account.base_url, since, self.clock, self.settings.timeout_s, account.budget
+        )
+        return [now - end for end in ends]
 
 
 def route_to(settings: Settings, base_url: str) -> Route:

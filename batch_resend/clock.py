@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_FROM_DAYS_S = 48 * 3600  # a length of time is shown in days
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d|)")
 
 
@@ -34,19 +35,22 @@ def parse_duration(text: str) -> float:
 
 
 def exact_duration(seconds: float) -> str:
-    """Return a length of time as `parse_duration` reads it, in the largest unit up to hours."""
-    unit = next((unit for unit in ("h", "m") if seconds % _SECONDS[unit] == 0), "s")
+    """Return a length of time as `parse_duration` reads it, in the largest unit that is whole."""
+    whole = (unit for unit in ("d", "h", "m") if seconds and seconds % _SECONDS[unit] == 0)
+    unit = next(whole, "s")
     return f"{seconds / _SECONDS[unit]:.15g}{unit}"
 
 
 def format_duration(seconds: float) -> str:
-    """Return `seconds` in the two largest units that matter: `1h 05m`, `3m 20s`, `4s`."""
+    """Return `seconds` in the two largest units that matter: `3d 04h`, `1h 05m`, `3m 20s`, `4s`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole}s"
     if whole < 3600:
         return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    if whole < _FROM_DAYS_S:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
 def in_local_time(at: float, now: float) -> str:

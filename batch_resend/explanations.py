@@ -8,6 +8,8 @@ no answer (`FaultKind`); so is the code `page`, for an answer that is not the CA
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from batch_resend.model import SkipReason
+
 WOULD_WIDEN = "would_widen"  # the code of what is not sent: the CA would mail others for it
 
 
@@ -31,6 +33,9 @@ class Explanation:
         return is_status and is_code
 
 
+# What stops a run of a key; the advice for the run knows it by these words.
+KEY_REFUSED = "the CA refused the API key"
+KEY_MAY_NOT = "the API key may not do this"
 _BAD_KEY = "The CA refused the API key: it is mistyped, revoked, expired or of the other region."
 _CHECK_KEY = (
     "Check that the key is whole, not revoked or expired, and of the right region (--region us|eu)."
@@ -151,6 +156,17 @@ EXPLANATIONS = (
         "addresses it has for the domain instead.",
         "Use an address that the CA has for the domain (constructed, or in its DNS), or leave the "
         "address out to have all of them mailed."),
+    Explanation(None, SkipReason.COOLDOWN,
+        "Another run had these mailed within the cooldown (--cooldown).",
+        "To mail them once more: --again."),
+    Explanation(None, SkipReason.LIST,
+        "The list says that these wait for no mail.",
+        "If they do: --all-statuses sends them, and --any-product what is not DV."),
+    Explanation(None, SkipReason.PREFLIGHT,
+        "Asked before sending, the CA said that these wait for no mail.",
+        "There is nothing to do."),
+    Explanation(None, SkipReason.UNDER_WAY,
+        "Another run, which is under way, sends these.", "`batch-resend watch` follows it."),
     Explanation(None, "no_such_host",
         "The CA's name does not resolve: DNS is down, or the URL is wrong.",
         "Check --base-url and the network, then send what is left."),

@@ -24,6 +24,7 @@ from batch_resend.journal import Checked, Journal, JournalReader, OrderCheck, Pu
 from batch_resend.listed import WAITING, WAITS, ListedOrder
 from batch_resend.model import PlannedRequest, Request, Run
 from batch_resend.order_reader import MANY, OrderReader, nothing_to_mail
+from batch_resend.report import counted
 from batch_resend.sending import ask_each
 from batch_resend.settings import Key
 
@@ -290,14 +291,14 @@ async def look_up(
         found[order_id] = check
         note(order_id, check)
 
-    many = len(order_ids) > FEW
+    many, what = len(order_ids) > FEW, counted(len(order_ids), "order")
     changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
     if changes is not None:
-        log.info("what became of %d orders: read from the status changes", len(order_ids))
+        log.info("what became of %s: read from the status changes", what)
         for order_id in order_ids:
             learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
     else:
-        log.info("what became of %d orders: asked one by one", len(order_ids))
+        log.info("what became of %s: asked one by one", what)
         await _check(order_reader, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
     if with_names:

@@ -70,8 +70,7 @@ class Note(StrEnum):
 UNKNOWN_WORDS = (Note.UNKNOWN_STATUS, Note.UNKNOWN_METHOD, Note.UNKNOWN_PRODUCT)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):  # made of every row there is: a dataclass takes several times as long
     """One row of a list, checked. No entries: the CA mails all domains that still wait."""
 
     line: int
@@ -169,6 +168,8 @@ class ListForm:
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
+    # Columns, or keys, that are not read, none of the CA's -> the field each may be, misspelled
+    unread: Mapping[str, str] = field(default_factory=dict)
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property
@@ -314,7 +315,16 @@ class RequestStatus(StrEnum):
     FAILED = "failed"  # attempts or time used up, and no attempt can have been acted on
     IN_DOUBT = "in_doubt"  # an attempt may have reached the CA, none was acknowledged
     NOT_ATTEMPTED = "not_attempted"  # the run stopped before it was done
-    SKIPPED = "skipped"  # acknowledged recently enough; the message says when and by which run
+    SKIPPED = "skipped"  # there is no need; `SkipReason` is its code, and the message says more
+
+
+class SkipReason(StrEnum):
+    """Why a request was skipped: the code of its outcome."""
+
+    COOLDOWN = "cooldown"  # another run had it acknowledged recently enough
+    LIST = "list"  # its list says that it waits for no mail
+    PREFLIGHT = "preflight"  # the CA said so, asked before sending
+    UNDER_WAY = "under_way"  # another run, which is under way, sends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,4 +407,5 @@ class Plan:
     settled: dict[RequestStatus, int]  # orders that have their outcome before sending begins
     to_send: int
     limits: tuple[str, ...]  # of all the accounts together
-    duration_s: float  # what the windows dictate for those to send
+    duration_s: float  # what the windows dictate for those to send, after what was sent lately
+    waits_s: float = 0.0  # of that, for what was sent lately

@@ -6,8 +6,8 @@ A failure here never changes what a run comes to.
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +16,7 @@ import anyio
 
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
-from batch_resend.report import Summary, headline, whole_file
+from batch_resend.report import NextStep, Summary, headline, whole_file
 from batch_resend.results import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
@@ -43,6 +43,7 @@ class CommandResult:
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
     url: str | None = None  # of the report's page, where it is served
+    next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
 
     @property
@@ -63,13 +64,15 @@ class CommandResult:
         `redact`: with e-mail addresses masked.
         """
         summary = self.summary.model_dump(mode="json") if self.summary else {}
-        note = {
+        note: dict[str, Any] = {
             "text": self.text,
             "exit_code": self.code,
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
             "report_url": self.url,
         }
+        if self.summary:
+            note["next_steps"] = [asdict(step) for step in self.next_steps]
         values: dict[str, Any] = {**note, **summary, **self.would_send}
         return json.loads(redacted(json.dumps(values))) if redact else values
 
@@ -191,7 +194,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
                 "Mails that may have gone out beyond an order's first",
                 requests.possible_duplicates,
             ),
-            "duration_seconds": ("How long the run took", summary.elapsed_s),
+            "duration_seconds": ("How long the run was at work", summary.active_s),
             "paused_seconds": ("of which paused", summary.back_pressure.paused_s),
         }
         orders = Gauge(

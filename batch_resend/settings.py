@@ -16,7 +16,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 from platformdirs import user_state_path
 from pydantic import (
@@ -160,6 +159,8 @@ def proxy_of_environment(base_url: str) -> str | None:
     `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as the standard library reads them. Loopback is
     reached without one.
     """
+    from urllib.request import getproxies_environment, proxy_bypass  # noqa: PLC0415 - slow, and only for sending
+
     url = urlsplit(base_url)
     host = url.hostname or ""
     named = getproxies_environment()
@@ -356,7 +357,7 @@ def _validated(kind: type[Made], values: dict[str, object]) -> Made:
     except ValidationError as error:
         lines = [
             f"{str(item['loc'][0]).removesuffix('_s') if item['loc'] else 'settings'}: "
-            f"{item['msg'].removeprefix('Value error, ')}"
+            f"{item['msg'].removeprefix('Value error, ').replace('Input should be', 'must be')}"
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None

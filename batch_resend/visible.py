@@ -1,6 +1,7 @@
 """Text of others, made such that it does nothing to what shows it, and names nobody if asked."""
 
 import re
+from collections.abc import Iterable
 from typing import TypeVar
 
 # With which a spreadsheet takes a cell for a formula; OWASP, "CSV Injection".
@@ -33,7 +34,15 @@ def visible_lines(text: str) -> str:
 
 def defused(cell: Cell) -> Cell | str:
     """Return a cell that no spreadsheet runs as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA_SIGNS else cell
+    return defused_row((cell,))[0]
+
+
+def defused_row(cells: Iterable[Cell]) -> list[Cell | str]:
+    """Return the cells of a row, none of which a spreadsheet runs as a formula."""
+    return [
+        f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA_SIGNS else cell
+        for cell in cells
+    ]
 
 
 def redacted(text: str) -> str:

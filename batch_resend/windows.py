@@ -88,8 +88,12 @@ class Schedule:
     reckoned no further than anybody asked.
     """
 
-    def __init__(self, windows: Sequence[Window]) -> None:
+    def __init__(self, windows: Sequence[Window], ages_s: Iterable[float] = ()) -> None:
+        """Begin with earlier requests: how many seconds ago each one ended, as a limiter does."""
         self._full = [_Filling(window) for window in windows]
+        for age_s in sorted(ages_s, reverse=True):
+            for filling in self._full:
+                filling.add(-age_s, 1)
         self._at: list[float] = []  # when a burst leaves
         self._made: list[int] = []  # requests up to and including it
 
@@ -155,12 +159,12 @@ def time_left_s(schedule: Schedule, course: Course) -> float | None:
     return max(by_windows_s, by_answers_s) + course.paused_s
 
 
-def dictated_time(requests: int, windows: Sequence[Window]) -> float:
-    """Return the seconds from the first to the last of `requests`, each let go as soon as allowed.
+def dictated_time(requests: int, windows: Sequence[Window], ages_s: Iterable[float] = ()) -> float:
+    """Return the seconds until the last of `requests` leaves, each let go as soon as allowed.
 
-    The answers are taken to come at once.
+    The answers are taken to come at once. `ages_s`: how many seconds ago earlier requests ended.
     """
-    return Schedule(windows).time_of(requests)
+    return Schedule(windows, ages_s).time_of(requests)
 
 
 class _Filling:
@@ -185,7 +189,13 @@ class _Filling:
 
     def free_at(self, now: float) -> float:
         """Return when at least one may be let go."""
-        return now if self._inside < self._window.limit else self._bursts[0][0]
+        too_many = self._inside - self._window.limit + 1  # earlier ones may have had a wider window
+        for leaves_at, count in self._bursts:
+            if too_many <= 0:
+                break
+            too_many -= count
+            now = max(now, leaves_at)
+        return now
 
 
 @dataclass(frozen=True, slots=True)

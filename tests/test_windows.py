@@ -48,7 +48,7 @@ def test_a_window_without_end_is_refused() -> None:
         (Window(100, 5.0), "100/5s"),
         (Window(1, 5400.0), "1/90m"),
         (Window(1, 7200.0), "1/2h"),
-        (Window(5000, 86400.0), "5000/24h"),
+        (Window(5000, 86400.0), "5000/1d"),
         (Window(7, 61.5), "7/61.5s"),
         (Window(7, 0.25), "7/0.25s"),
     ],
@@ -150,6 +150,26 @@ def test_what_the_windows_of_the_ca_dictate(
     requests: int, windows: tuple[Window, ...], seconds: float
 ) -> None:
     assert dictated_time(requests, windows) == seconds
+
+
+@pytest.mark.parametrize(
+    ("requests", "ages_s", "seconds"),
+    [
+        pytest.param(5, [], 0.0, id="nothing before"),
+        pytest.param(5, [60.0] * 995, 0.0, id="just room for them"),
+        pytest.param(5, [60.0] * 1000, 120.0, id="none before the first comes free"),
+        pytest.param(5, [1.0] * 98, 4.0, id="of the short window"),
+        pytest.param(5, [179.0, *[60.0] * 999], 120.0, id="one by one as they come free"),
+        pytest.param(1, [179.0, *[60.0] * 999], 1.0, id="the first of them"),
+        pytest.param(5, [500.0] * 1000, 0.0, id="long ago"),
+        pytest.param(1, [60.0] * 1500, 120.0, id="more than the window of now has room for"),
+        pytest.param(1, [-30.0] * 100, 35.0, id="those that may still arrive"),
+    ],
+)
+def test_what_was_sent_before_counts_in_the_time_that_windows_dictate(
+    requests: int, ages_s: list[float], seconds: float
+) -> None:
+    assert dictated_time(requests, CA_WINDOWS, ages_s) == pytest.approx(seconds)
 
 
 @unhurried

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from pydantic_core import from_json
 
 from batch_resend.certcentral.contract import ErrorBody
-from batch_resend.explanations import explain
+from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED, explain
 from batch_resend.model import Fault, Reply, Ruling, Verdict
 
 MAX_MESSAGE = 500  # characters of what the CA says that are kept
@@ -172,11 +172,10 @@ def remedy(verdict: Verdict, base_url: str) -> str:
     known = explain(403, KEY_CODE) if is_key else explain(status, code)
     what_to_do = known.remedy if known else "Check --base-url or --region."
     if is_key:
-        return f"the CA refused the API key ({verdict.summary}). {what_to_do}"
+        return f"{KEY_REFUSED} ({verdict.summary}). {what_to_do}"
     if status == 403 and verdict.ruling is Ruling.REFUSED:
         return (
-            f"the API key may not do this ({verdict.summary}); none of the first orders was "
-            f"allowed. {what_to_do}"
+            f"{KEY_MAY_NOT} ({verdict.summary}); none of the first orders was allowed. {what_to_do}"
         )
     if status is not None and 300 <= status < 400:
         target = f" {verdict.error_message}" if code else ""

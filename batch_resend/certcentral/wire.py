@@ -238,10 +238,11 @@ class Connections:
         protocol: Any = connection.protocol
         protocol.generation = self._generation  # also where nothing leaves on it for now
         try:
+            exchange.leave()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
+                # Last of all, for whoever decides to let it leave may be stopped doing so.
                 raise TimeoutError
-            exchange.leave()
         except BaseException:
             connection.release()
             raise

@@ -11,21 +11,31 @@ What a profile does not say, but for the key, is as the rest of the file has it.
 import logging
 import os
 import resource
+import socket
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import click
 from pydantic import SecretStr
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import SettingsError
-from batch_resend.settings import Account, Region, checked_key, make_account
+from batch_resend.model import Run
+from batch_resend.settings import (
+    OPTIONS,
+    Account,
+    Region,
+    checked_key,
+    is_loopback,
+    make_account,
+)
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
 
 KEY_VARIABLE = "DIGICERT_API_KEY"
@@ -136,6 +146,7 @@ def _keep_memory_private() -> None:
 
 _REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
 _AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes place
+_PORTS = {"http": 80, "https": 443}
 _ANY_KEY = "rehearsal"  # where the simulator takes any
 
 
@@ -167,6 +178,53 @@ def refuse_elsewhere(base_url: str) -> None:
             f"this is a rehearsal at {simulator}, and not at {base_url}: leave that URL out, or "
             "run the command without `simulate`"
         )
+
+
+def ended_simulator(run: Run, accounts: Sequence[str | None]) -> str | None:
+    """Return where the simulator of a rehearsal was that has ended; None: it has not, or was none.
+
+    It would be waited for as long as for a CA that is down.
+    """
+    for url in {run.url_of(name) for name in accounts or (None,)}:
+        parts = urlsplit(url or "")
+        if is_loopback(parts.hostname or "") and not _listens(parts):
+            return parts.netloc
+    return None
+
+
+def refuse_ended_rehearsal(run: Run, accounts: Sequence[str | None]) -> None:
+    """Raise SettingsError where a run was a rehearsal whose simulator has ended."""
+    if simulator := ended_simulator(run, accounts):
+        raise SettingsError(
+            f"run {run.id} was a rehearsal, and its simulator ({simulator}) has ended: nobody can "
+            "say any more what became of its orders. Name another run: `batch-resend runs` lists "
+            "all. To try a command on a rehearsal, run both in one:\n"
+            "  batch-resend simulate --orders 50 -- sh -c "
+            "'batch-resend sweep --yes; batch-resend verify'"
+        )
+
+
+def _listens(url: SplitResult) -> bool:
+    """Whether anything listens at a URL of this machine."""
+    try:
+        socket.create_connection((url.hostname, url.port or _PORTS[url.scheme]), 1.0).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True  # who knows: the command itself finds out
+    return True
+
+
+@contextmanager
+def named_as_options() -> Iterator[None]:
+    """Have errors about settings name the options that set them."""
+    try:
+        yield
+    except SettingsError as error:
+        flags = {name.removesuffix("_s"): option.flag for name, option in OPTIONS.items()}
+        lines = [line.partition(":") for line in str(error).splitlines()]
+        text = "\n".join(f"{flags.get(name, name)}{at}{why}" for name, at, why in lines)
+        raise SettingsError(text) from None
 
 
 # --- profiles -----------------------------------------------------------------------------------
@@ -220,7 +278,8 @@ class Profile:
 
     def account_by(self, key: str) -> Account:
         """Return the account as reached by a key. Raises SettingsError."""
-        return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
+        with named_as_options():
+            return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
 
 
 def read_profiles(
@@ -254,7 +313,7 @@ def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> P
         raise ValueError(f"{wrong[0]} must be a string")
     has_place = not own.keys().isdisjoint(_PLACE)
     place = own if has_place else shared  # which of the CA's, or what URL: one of them says both
-    base_url = place.get("base-url", Region(place.get("region", Region.US)).base_url)
+    base_url = place.get("base-url", _region(place.get("region", Region.US)).base_url)
     limits = _limits(known.get(_LIMIT))
     file = known.get("api-key-file")
     taken = {"api-key-file": file, "locale": known.get("locale"), _LIMIT: limits}
@@ -267,6 +326,13 @@ def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> P
         values={key.replace("-", "_"): value for key, value in taken.items() if key in own}
         | ({"base_url": base_url} if has_place else {}),
     )
+
+
+def _region(name: str) -> Region:
+    if name not in [one.value for one in Region]:
+        names = ", ".join(repr(one.value) for one in Region)
+        raise ValueError(f"region: {name!r} is not one of {names}")
+    return Region(name)
 
 
 def _limits(value: object) -> list[str] | None:

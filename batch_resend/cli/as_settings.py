@@ -12,7 +12,14 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import Profile, find_key, profiles_of, read_key, refuse_elsewhere
+from batch_resend.cli.accounts import (
+    Profile,
+    find_key,
+    named_as_options,
+    profiles_of,
+    read_key,
+    refuse_elsewhere,
+)
 from batch_resend.cli.next_flags import KEPT, next_flags
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
@@ -218,7 +225,8 @@ def settings_by(
         given["api_key"] = key
     flags = next_flags(click.get_current_context(), to_keep=True)
     given["next_flags"] = {name: getattr(flags, name) for name in KEPT}
-    settings = make_settings(**given, accounts=accounts)
+    with named_as_options():
+        settings = make_settings(**given, accounts=accounts)
     refuse_elsewhere(settings.base_url)
     most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
     return settings.model_copy(update={"concurrency": most})
@@ -229,7 +237,7 @@ def base_url_of(options: dict[str, Any]) -> str:
     try:
         return checked_base_url(_base_url(options, None))
     except ValueError as error:
-        raise SettingsError(f"base_url: {error}") from None
+        raise SettingsError(f"--base-url: {error}") from None
 
 
 # --- how many connections there may be ----------------------------------------------------------

@@ -133,6 +133,8 @@ class ManualCommand(click.Command):
             if any(getattr(one, "section", OTHER) == SHOWN for one in self.params):
                 as_json.section = SHOWN
             self.params.append(as_json)
+            # Without an action it shows which there are, as the program does without a command.
+            self.no_args_is_help = any(map(_is_action, self.params))
         self.examples = examples
         self._see_also = see_also
         usual = {} if ExitCode.NOT_ALL_SENT in exit_codes else WITHOUT_ORDERS
@@ -169,6 +171,10 @@ class ManualCommand(click.Command):
         if self._see_also:
             with formatter.section("See also"):
                 formatter.write_text(", ".join(f"batch-resend {name}" for name in self._see_also))
+
+
+def _is_action(param: click.Parameter) -> bool:
+    return isinstance(param, click.Argument) and param.required and type(param.type) is click.Choice
 
 
 def _json_option() -> ManualOption:

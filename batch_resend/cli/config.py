@@ -29,6 +29,7 @@ from batch_resend.errors import SettingsError
 from batch_resend.folders import folder_of_user
 from batch_resend.windows import Window
 
+CONFIG_VARIABLE = "BATCH_RESEND_CONFIG"
 _LARGEST = 1024 * 1024  # bytes; a thousand profiles have a tenth of it
 _CONFIG = f"{__name__}.config"  # in a context
 _Options = dict[str, click.Option]  # by their names, without dashes
@@ -121,7 +122,9 @@ class _TomlFile:
             raise SettingsError(f"--config {path}: {error.strerror}") from None
         except RecursionError:
             raise SettingsError(f"--config {path}: lists or tables are nested too deeply") from None
-        except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+        except UnicodeDecodeError:
+            raise SettingsError(f"--config {path}: not a text file (UTF-8)") from None
+        except ValueError as error:  # no TOML, or a number of thousands of digits
             raise SettingsError(f"--config {path}: {error}") from None
 
     def error(self, keys: Sequence[str], why: str) -> SettingsError:

@@ -19,7 +19,7 @@ from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
-from batch_resend.cli.commands.check import first_requests, for_programs
+from batch_resend.cli.commands.check import first_requests, for_programs, hold_back_reason
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
@@ -41,7 +41,7 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
-from batch_resend.model import Plan, RowStatus, Run, RunState
+from batch_resend.model import Plan, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     Preview,
@@ -50,6 +50,7 @@ from batch_resend.report import (
     index_folder,
     make_preview,
     make_summary,
+    next_steps,
     update_index,
     url_of,
 )
@@ -65,7 +66,7 @@ async def execute(
 ) -> CommandResult:
     """Plan, show the plan, ask, send, report; return how that ended."""
     plan = await planning
-    reason = _hold_back_reason(plan, options)
+    reason = hold_back_reason(plan, options.max_rejected, strict=options.strict)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
@@ -97,16 +98,6 @@ async def _preflighted(
         say(f"First asking the CA about {what}, with one or two reads each")
     asking = batch.preflight(plan, most, any_product=options.any_product)
     return await while_asking(asking, batch, options.style)
-
-
-def _hold_back_reason(plan: Plan, options: RunOptions) -> str | None:
-    rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
-    if options.strict and rejected:
-        return f"--strict: {counted(rejected, 'row')} {'was' if rejected == 1 else 'were'} rejected"
-    limit = options.max_rejected
-    if limit is not None and limit.is_exceeded(rejected, read):
-        return f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected {limit.text}"
-    return None
 
 
 class _Ended(NamedTuple):
@@ -364,13 +355,14 @@ class _Execution:
             return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
+        steps = next_steps(summary, folder, presentation.flags)
         with suppress(OSError):
-            await show_summary(batch.reader, run, summary, folder, presentation.flags)
+            await show_summary(batch.reader, run, summary, folder, steps)
         if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-        return CommandResult(code, summary, folder, url=url)
+        return CommandResult(code, summary, folder, url=url, next_steps=steps)
 
 
 async def _confirmed(terminal: Terminal, question: str) -> bool:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams")
 # What a log file is to have of a run, and a person sees without it, but for -v.
 run_log = logging.getLogger("batch_resend.run")
+# Which way the CA was asked: a log has it, and a person at a terminal only with -v.
+_OF_ASKING = ("batch_resend.order_reader", "batch_resend.inquiries")
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
@@ -129,7 +131,13 @@ def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
     handlers: list[logging.Handler] = [_StandardError()]
     handlers[0].setLevel(LEVELS[verbosity])
     elsewhere = (*_ON_STANDARD_ERROR_ANYHOW, *(() if verbosity > 0 else (run_log.name,)))
-    handlers[0].addFilter(lambda record: record.name not in elsewhere)
+    details = _OF_ASKING if sys.stderr.isatty() and verbosity <= 0 else ()
+    handlers[0].addFilter(
+        lambda record: (
+            record.name not in elsewhere
+            and (record.name not in details or record.levelno > logging.INFO)
+        )
+    )
     handlers[0].setFormatter(_Formatter(log_format, redact, on_terminal=sys.stderr.isatty()))
     if (path := options.get("log_file")) is not None:
         handlers.append(_LogFile(path))

@@ -35,7 +35,7 @@ SUBCOMMANDS = {
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
     "history": ("history", "Show every attempt ever made for an order or domain."),
-    "prune": ("history", "Forget old runs, to keep the journal small."),
+    "prune": ("prune", "Forget old runs, to keep the journal small."),
     "report": ("history", "Write a run's report again, from the journal alone."),
     "resume": ("send", "Resume a run that did not finish."),
     "runs": ("history", "List all runs, newest first."),

@@ -1,5 +1,6 @@
 """What of a command line the next ones need, too: in reports, in hints, for a worker's sweeps."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +10,22 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import PARAMETERS, is_rehearsal, profiles_of
-from batch_resend.cli.config import given_for_this_command
+from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
+from batch_resend.cli.config import CONFIG_VARIABLE, given_for_this_command, usual_config
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
-from batch_resend.model import Run
-from batch_resend.report import NextFlags
+from batch_resend.journal import JournalReader
+from batch_resend.model import Run, RunState
+from batch_resend.report import (
+    NextFlags,
+    NextStep,
+    Summary,
+    folder_of,
+    has_report,
+    make_summary,
+    next_steps,
+)
 from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
@@ -45,7 +55,9 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         ]
 
     given = NextFlags(
-        config=_quoted(config_words(context, absolute=to_keep)),
+        config=_quoted(config_words(context, absolute=True))
+        if to_keep
+        else _unless_usual(config_words(context)),
         send=flags(carried(SEND)),
         resume=flags(carried(RESUME)),
         in_doubt=flags(("in_doubt",)),
@@ -70,13 +82,35 @@ def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
-    return _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+    flags = _with_those_of(_begun_with(run, accounts), next_flags(context), context)
+    has_ended = flags.none_will_do or ended_simulator(run, accounts) is not None
+    return replace(flags, none_will_do=has_ended)
+
+
+async def as_it_stands(
+    context: click.Context, reader: JournalReader, run: Run, pattern: Path
+) -> tuple[Summary, list[NextStep]]:
+    """Return a run in numbers, and what to do next, for a command that only reads of it.
+
+    `pattern`: of the folder that its report is in. Raises JournalError.
+    """
+    summary, folder = await make_summary(reader, run), folder_of(pattern, run)
+    flags = next_flags_of_run(context, run, await reader.accounts(run))
+    if run.state is RunState.RUNNING and await reader.holder(run) is not None:
+        summary = summary.model_copy(update={"state": "running"})
+        return summary, next_steps(summary, folder, flags)
+    steps = next_steps(summary, folder, flags, was_cut_off=True)
+    if steps and not has_report(folder, run):
+        report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
+        steps.insert(0, NextStep(f"There is no report of it in {folder}. To write it:", report))
+    return summary, steps
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
-        return NextFlags(kept["send"], kept["resume"], in_doubt, config=kept["config"])
+        config = _unless_usual(shlex.split(kept["config"]))
+        return NextFlags(kept["send"], kept["resume"], in_doubt, config=config)
     place, limits = _in_common(run, accounts or (None,))
     return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
 
@@ -123,6 +157,12 @@ def config_words(context: click.Context, *, absolute: bool = False) -> list[str]
     """Return the words that name the TOML file, wherever it was found; they stand before all."""
     path: Path | None = context.find_root().params.get("config")
     return ["--config", str(path.absolute() if absolute else path)] if path else []
+
+
+def _unless_usual(config: Sequence[str]) -> str:
+    """Return the words that name the TOML file, but for one that is found without them."""
+    is_usual = CONFIG_VARIABLE not in os.environ and config == ["--config", str(usual_config())]
+    return "" if is_usual else _quoted(config)
 
 
 def _quoted(words: Sequence[str]) -> str:

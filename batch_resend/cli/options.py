@@ -190,14 +190,15 @@ list_options = together(
         type=Pairs("FIELD=COLUMN", mapping),
         metavar="FIELD=COLUMN",
         multiple=True,
-        help="Which column holds which field; repeatable. Common headings are recognized.",
+        help="Which column, or key of JSON, holds which field; repeatable. A key within another is "
+        "order.id. Common names are recognized.",
     ),
     option(
         "--ignore",
         "ignored",
         metavar="COLUMN",
         multiple=True,
-        help="A column to leave unread, whatever it seems to hold; repeatable.",
+        help="A column, or key, to leave unread, whatever it seems to hold; repeatable.",
     ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
     option(

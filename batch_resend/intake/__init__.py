@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from batch_resend.intake.cells import Malformed, domain_name, order_number
     from batch_resend.intake.exports import is_dv, skip_cause
     from batch_resend.intake.fields import REQUEST_FIELDS, Field
-    from batch_resend.intake.headings import unread
     from batch_resend.intake.passed_over import OWN_COLUMNS
     from batch_resend.intake.reading import Reading, checked_or_none
     from batch_resend.intake.records import NAMES_NOBODY
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
         batches,
         refuse_ignored,
     )
-    from batch_resend.intake.suggestions import listed
+    from batch_resend.intake.suggestions import listed, map_flag
 
 __all__ = [
     "NAMES_NOBODY",
@@ -41,10 +40,10 @@ __all__ = [
     "domain_name",
     "is_dv",
     "listed",
+    "map_flag",
     "order_number",
     "refuse_ignored",
     "skip_cause",
-    "unread",
 ]
 
 __getattr__ = imported_on_demand(
@@ -53,11 +52,10 @@ __getattr__ = imported_on_demand(
         "cells": ("Malformed", "domain_name", "order_number"),
         "exports": ("is_dv", "skip_cause"),
         "fields": ("REQUEST_FIELDS", "Field"),
-        "headings": ("unread",),
         "passed_over": ("OWN_COLUMNS",),
         "reading": ("Reading", "checked_or_none"),
         "records": ("NAMES_NOBODY",),
         "sources": ("Given", "ListSource", "RecordSource", "Source", "batches", "refuse_ignored"),
-        "suggestions": ("listed",),
+        "suggestions": ("listed", "map_flag"),
     },
 )

@@ -11,10 +11,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from batch_resend.errors import InputError
 from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
 from batch_resend.intake.fields import (
+    ADDRESSES,
     Field,
     in_one_line,
     is_close_to_all_domains,
     known_field,
+    misspelled,
     plain,
     second_fields,
 )
@@ -30,7 +32,7 @@ from batch_resend.intake.signs import (
     says_whether,
     tells_not_to_send,
 )
-from batch_resend.intake.suggestions import COLUMN, Head, ignore_flag, map_flag, pair_flags
+from batch_resend.intake.suggestions import Head, Noun, ignore_flag, map_flag, pair_flags
 
 # A heading of what stands in a row a second time.
 _NUMBERED = re.compile(
@@ -64,8 +66,8 @@ def ask_about(head: Head, places: Mapping[Field, Sequence[int]], *, orders_only:
             continue
         if not by_word and is_close_to_all_domains(name):
             raise InputError(
-                f"{head.where}: is {name!r} the column {Field.ALL_DOMAINS}? If it is: "
-                f"{map_flag(Field.ALL_DOMAINS, name)}; if not: {ignore_flag(name)}"
+                f"{head.where}: is {name!r} the {head.noun.word} {Field.ALL_DOMAINS}? If it is: "
+                f"{map_flag(Field.ALL_DOMAINS, name, head.noun)}; if not: {ignore_flag(name)}"
             )
         if why := _why_asked(name, filled(head.sample, at) if orders_only else ()):
             raise InputError(f"{head.where}: {why}")
@@ -99,7 +101,7 @@ def _for_one(
     known = {field: at for field, (at, *_) in places.items() if field is not which}
     right = _right_of((*read, *indexes), which, known, head)
     if right not in read:
-        yield map_flag(which, COLUMN if right is None else head.names[right])
+        yield map_flag(which, None if right is None else head.names[right], head.noun)
     yield from (ignore_flag(head.names[at]) for at in indexes if right not in (None, at))
 
 
@@ -206,7 +208,9 @@ _OF_SHOPS = re.compile(
 )
 
 
-def refuse_other_trade(names: Sequence[str], read: Iterable[int], where: str) -> None:
+def refuse_other_trade(
+    names: Sequence[str], read: Iterable[int], where: str, noun: Noun = Noun.COLUMN
+) -> None:
     """Raise InputError where a list that names nobody may be no list of the CA's orders.
 
     `names`: of its columns, or keys; `read`: which are known.
@@ -217,14 +221,15 @@ def refuse_other_trade(names: Sequence[str], read: Iterable[int], where: str) ->
         for at, name in enumerate(names)
         if name and at not in known and not is_own_heading(name)
     ]
-    for at, field in second_fields(others).items():
+    near = {at: field for at, name in enumerate(others) if (field := misspelled(name)) in ADDRESSES}
+    for at, field in (second_fields(others) | near).items():
         raise InputError(
             f"{where}: {others[at]!r} may be the {field}, and the list has no address. If it is: "
-            f"{map_flag(field, others[at])}; if not: {ignore_flag(others[at])}"
+            f"{map_flag(field, others[at], noun)}; if not: {ignore_flag(others[at])}"
         )
     if of_shop := next((name for name in others if _OF_SHOPS.search(plain(name))), None):
         raise InputError(
-            f"{where}: {of_shop!r} is a column that lists of shops have, and the list has no "
+            f"{where}: {of_shop!r} is a {noun.word} that lists of shops have, and the list has no "
             "address: are these orders of the CA? If they are, --all-domains has it mail every "
             f"pending domain of each{_or_ignored(others)}"
         )

@@ -10,6 +10,7 @@ Each function takes a cell as a list has it, returns it as the CA shall get it, 
 import re
 import unicodedata
 from functools import lru_cache
+from json import dumps
 
 import idna
 
@@ -67,12 +68,17 @@ _GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1
 _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-_NAME = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
+_NAME = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+(?:\n|\Z)){_LABEL}")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 # Most addresses are so plain that nothing in front of the @, or around it, need be looked at.
 PLAIN_ADDRESS = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]*[A-Za-z0-9-]"
 )
+# Most pairs of a domain and an address are so plain that both cells are what they say.
+_PLAIN_PAIR = re.compile(
+    rf"(?:\*\.)?{_NAME.pattern}\n(?:{'|'.join(sorted(USUAL_LOCAL_PARTS))})@{_NAME.pattern}"
+)
+_LONGEST_PLAIN_PAIR = 253  # characters: neither of the two is then too long
 _BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -157,7 +163,7 @@ def order_number(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise Malformed(f"the order number is {shown(str(value))}: digits are expected")
+        raise Malformed(f"the order number is {shown(dumps(value))}: digits are expected")
     text = str(value)
     digits = text if text.isascii() and text.isdigit() else _plain_digits(text)
     if len(digits) > 20:
@@ -238,6 +244,18 @@ def _why_no_name(base: str) -> str:
     *labels, last = base.split(".")
     is_full = labels and not last.isdigit() and len(base) <= 253
     return "has characters that no domain name has" if is_full else "is not a full domain name"
+
+
+# A repair asks it of a pair, and so does what is made of the pair next.
+@lru_cache(maxsize=256)
+def is_plain_pair(domain: str, email: str) -> bool:
+    """Whether `domain_name` and `email_address` return both as they are: one of the usual five."""
+    pair = f"{domain}\n{email}"
+    return (
+        len(pair) <= _LONGEST_PLAIN_PAIR
+        and _PLAIN_PAIR.fullmatch(pair) is not None
+        and not _left_over(email)
+    )
 
 
 def email_address(text: str) -> str:
@@ -337,7 +355,8 @@ def yes_or_nothing(value: object) -> str:
         return "yes"
     if text in _NO:
         return ""
-    raise Malformed(f"{shown(str(value))} is neither yes nor no")
+    said = value if isinstance(value, str) else dumps(value)
+    raise Malformed(f"{shown(said)} is neither yes nor no")
 
 
 def call_name(text: str) -> str:

@@ -1,10 +1,16 @@
 """The domains and addresses of a record, each checked, and what a person should know of them."""
 
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
 
 from batch_resend.calls import Addresses, Description
-from batch_resend.intake.cells import Malformed, failed_formula, several, shown, trimmed
+from batch_resend.intake.cells import (
+    Malformed,
+    failed_formula,
+    is_plain_pair,
+    several,
+    shown,
+    trimmed,
+)
 from batch_resend.intake.fields import COLUMNS, Field, RawEntry, RawRecord
 from batch_resend.intake.languages import KNOWN_LOCALES
 from batch_resend.intake.looks import is_at, is_constructed, is_parent
@@ -62,10 +68,12 @@ def _each(record: RawRecord, field: Field, texts: Sequence[str], cell: str) -> S
     return [parsed(record, field, text, cell) for text in texts]
 
 
-def _entries(record: RawRecord, raw: RawEntry) -> list[Entry]:
+def _entries(record: RawRecord, raw: RawEntry) -> Sequence[Entry]:
     """Return the entries of one domain cell and one address cell; none where both are empty."""
+    if is_plain_pair(raw.domain, raw.email) and not raw.email_domain:
+        return (Entry(raw.domain, raw.email, _parent_of_mail(raw.domain, raw.email)),)
     if not any(raw):
-        return []
+        return ()
     domains, emails = several(raw.domain), several(raw.email)
     named = raw.email_domain and trimmed(raw.email_domain)
     if len(domains) != 1 or len(emails) != 1:
@@ -134,19 +142,20 @@ def notes_of(pairs: Pairs, locale: str | None, described: Description) -> list[N
 
 def _notes_of_addresses(pairs: Pairs, addresses: Addresses) -> list[Note]:
     constructed = [_is_constructed(entry) for _, entries in pairs for entry in entries]
-    notes = [] if all(constructed) else [Note.NOT_CONSTRUCTED]
+    notes = [Note.NOT_CONSTRUCTED] if False in constructed else []
     if addresses is Addresses.SOME:
         # The CA leaves out whom it does not know; if that is everybody, it mails all it knows
         # (page "Resend domain DCV emails").
-        return [Note.MAY_MAIL_ALL] if notes and not any(constructed) else notes
+        return [Note.MAY_MAIL_ALL] if notes and True not in constructed else notes
     return [*notes, Note.EMAIL_DOMAIN_FILLED_IN] if _is_filled_in(pairs) else notes
 
 
 def _is_filled_in(pairs: Pairs) -> bool:
     """Whether the domain at which an address lives is one that the list does not have."""
     for raw, entries in pairs:
-        if not trimmed(raw.email_domain) and any(map(attrgetter("email_domain"), entries)):
-            return True
+        for entry in entries:
+            if entry.email_domain is not None and not trimmed(raw.email_domain):
+                return True
     return False
 
 

@@ -18,7 +18,7 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import is_nothing, shown, trimmed
 from batch_resend.intake.fields import Field, known_field, plain
-from batch_resend.intake.suggestions import ignore_flag, map_flag, own_name
+from batch_resend.intake.suggestions import Noun, ignore_flag, map_flag, own_name
 from batch_resend.listed import REPORT_COLUMNS, STATUSES, WAITING
 from batch_resend.model import Call
 
@@ -159,11 +159,11 @@ class WordsSeen:
     def _complaint(self, which: Field, column: _Column) -> str:
         known, total = column.cells[True], column.cells.total()
         only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
-        name = own_name(column.heading)
+        name, noun = own_name(column.heading), Noun.of(column.heading)
         return (
             f"{shown(column.first)} is not a {_NAMES[which]} of the CA's, and {only} one "
-            f"({column.heading}). If the column is about something else: {ignore_flag(name)}; if "
-            f"it is the CA's: {map_flag(which, name)}"
+            f"({column.heading}). If the {noun.word} is about something else: {ignore_flag(name)}; "
+            f"if it is the CA's: {map_flag(which, name, noun)}"
         )
 
 

@@ -191,6 +191,8 @@ _OTHERWISE = {
 }
 _ONE_WORD = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Below these two, another word is as likely: `all` for `call`, `count` for `account`.
+_SHORTEST_MISSPELLED, _ALIKE = 5, 0.8
 # Dashes of any kind, signs that take no room, and those of numbers.
 _BETWEEN_WORDS = re.compile("[\\s_.:()*\\-#'\u2019°º\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
 
@@ -295,6 +297,18 @@ def is_close_to_all_domains(heading: str) -> bool:
     text = "".join(filter(str.isalpha, plain(heading)))
     wanted = plain("all domains")
     return wanted in text or SequenceMatcher(None, text, wanted).ratio() > 0.85
+
+
+@lru_cache(maxsize=1024)
+def misspelled(heading: str) -> Field | None:
+    """Return the field whose name a heading may be, with a letter or two wrong; None: none."""
+    name = plain(heading)
+    as_long = [field for field in Field if abs(len(plain(field)) - len(name)) <= 1]
+    alike = {field: SequenceMatcher(None, name, plain(field)).ratio() for field in as_long}
+    nearest = max(alike, key=alike.__getitem__, default=None)
+    if nearest is None or len(name) < _SHORTEST_MISSPELLED or alike[nearest] < _ALIKE:
+        return None
+    return nearest
 
 
 class RawEntry(NamedTuple):

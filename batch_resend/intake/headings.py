@@ -17,16 +17,17 @@ from batch_resend.intake.fields import (
     fields_of,
     in_one_line,
     is_any_order,
-    kept_places,
     known_field,
+    known_fields,
+    misspelled,
     plain,
     second_fields,
 )
-from batch_resend.intake.looks import holds_alone
+from batch_resend.intake.looks import holds_alone, is_domain
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.suggestions import (
     Head,
-    bare_id,
+    Noun,
     by_position,
     if_a_title,
     is_data,
@@ -36,7 +37,7 @@ from batch_resend.intake.suggestions import (
     which_of,
     whose_email,
 )
-from batch_resend.model import Call, ListForm
+from batch_resend.model import Call
 
 # Half of the world's tables have a column of this name: beside one of these it names orders. Not
 # beside a common name, a status or a serial number, which any inventory of certificates has.
@@ -79,13 +80,13 @@ class Headed(Enum):
     """What has headings, or keys."""
 
     TABLE = auto()
-    RECORD = auto()  # of JSON, one of many: it may leave out what others have
+    RECORD = auto()  # of JSON, one of many: it may leave out what others have, but its subject
     ORDER_OF_THE_CA = auto()  # such a record, as the CA lists it
 
 
 def mapped_in(keys: Container[str], mapping: Mapping[Field, str]) -> dict[Field, str]:
     """Return what of a mapping is for a record with these keys, which may leave out the rest."""
-    return {f: key for f, key in mapping.items() if key in keys or f is Field.ORDER_ID}
+    return {f: key for f, key in mapping.items() if key in keys}
 
 
 def find_columns(
@@ -102,9 +103,9 @@ def find_columns(
     """
     is_table = of is Headed.TABLE
     mapped = reading.mapping if is_table else mapped_in(headings, reading.mapping)
-    given = reading.flags if is_table else ""
-    head = Head([in_one_line(heading) for heading in headings], where, sample, given)
-    names = head.names
+    names = [in_one_line(heading) for heading in headings]
+    noun = Noun.COLUMN if is_table else Noun.KEY
+    head = Head(names, where, sample, reading.flags if is_table else "", noun)
     places = _mapped(head, mapped, is_table)
     known = _known(
         names,
@@ -115,14 +116,13 @@ def find_columns(
     )
     orders_only = _is_of_orders_only(head, known, mapped, reading)
     places |= _one_each(head, known, without=ADDRESSES if orders_only else frozenset())
-    if is_table and (missing := _missing(places, reading.call)):
-        raise InputError(what_is_missing(head, missing, places))
-    require_subject(places, reading.call, f"{where}: {_without_order(names)}", where)
+    if is_table:
+        _refuse_incomplete(head, places, reading.call)
     ask_about(head, places, orders_only=orders_only)
     added = (at for at, name in enumerate(names) if name and not exports.is_own_heading(name))
     return Columns(
         places,
-        names={field: f"column {names[indexes[0]]!r}" for field, indexes in places.items()},
+        names={field: f"{noun.word} {names[indexes[0]]!r}" for field, indexes in places.items()},
         orders_only=orders_only,
         aside=tuple(known.get(Field.DOMAIN, ())) if orders_only else (),
         of_the_ca=frozenset(exports.own_address_columns(names) if orders_only else ()),
@@ -160,15 +160,6 @@ def _is_of_orders_only(
     return True
 
 
-def _without_order(names: Sequence[str]) -> str:
-    """Return what to say where nothing holds the order number."""
-    without = "nothing holds the order number"
-    if (bare := bare_id(names)) is None:
-        return without
-    says = map_flag(Field.ORDER_ID, bare)
-    return f"{without}: {bare!r} could number anything; if it numbers orders: {says}"
-
-
 def _known(
     names: Sequence[str],
     mapping: Container[Field],
@@ -200,22 +191,12 @@ def _plainly_orders(
     return [] if is_any and is_alone and others else plainly
 
 
-def unread(form: ListForm) -> list[str]:
-    """Return the columns that stand for nothing; none of an export of the CA, which has many."""
-    mapped = form.fields.values()
-    names = [in_one_line(heading) for heading in form.columns]
-    fields = {Field(field) for field in form.fields}
-    known = _known(names, fields, (), of_the_ca=False, second=second_fields(names))
-    kept = kept_places(names, {})
-    read = {at for places in (*known.values(), *kept.values()) for at in places}
-    return [
-        name
-        for at, name in enumerate(names)
-        if name
-        and at not in read
-        and name not in mapped
-        and not (form.orders_only and exports.is_own_heading(name))
-    ]
+def unread_of(
+    names: Iterable[str], read: Container[Field], ignored: Container[str]
+) -> dict[str, str]:
+    """Return names of what is not read, each with the field it may be misspelled for, or ""."""
+    near = {name: None if name in ignored else misspelled(name) for name in names}
+    return {name: field if field and field not in read else "" for name, field in near.items()}
 
 
 def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Columns:
@@ -223,11 +204,11 @@ def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Colu
 
     Raises InputError.
     """
-    without = (
-        f"{where}: without a heading row, say by position which column is which: --no-header "
-        "--map order_id=1 --map domain=2 --map email=3"
-    )
-    require_subject(mapping, call, without, where)
+    if lacks_subject(mapping, call):
+        raise InputError(
+            f"{where}: without a heading row, say by position which column is which: --no-header "
+            "--map order_id=1 --map domain=2 --map email=3"
+        )
     for field, position in mapping.items():
         if not (position.isascii() and position.isdigit() and int(position) > 0):
             raise InputError(
@@ -240,20 +221,32 @@ def find_positions(mapping: Mapping[Field, str], where: str, call: Call) -> Colu
     )
 
 
-def require_subject(
-    fields: Container[Field], call: Call, without_order: str, where: str
+def _refuse_incomplete(
+    head: Head, places: Mapping[Field, tuple[int, ...]], call: Call
 ) -> None:  # fmt: skip
-    """Raise InputError where no column says what a row is about, whichever its call."""
+    if missing := _missing(places, call):
+        raise InputError(what_is_missing(head, missing, places))
+    if lacks_subject(places, call):
+        raise InputError(without_subject(head, places, call))
+
+
+def lacks_subject(fields: Container[Field], call: Call) -> bool:
+    """Whether nothing says what a row is about, whichever its call."""
     of_domain = Field.DOMAIN_ID in fields or Field.DOMAIN in fields
-    if Field.ORDER_ID in fields or (of_domain and Field.CALL in fields):
-        return
+    by_domain = of_domain and (Field.CALL in fields or CALLS[call].is_about_domain)
+    return not (Field.ORDER_ID in fields or by_domain)
+
+
+def without_subject(head: Head, places: Mapping[Field, tuple[int, ...]], call: Call) -> str:
+    """Return what to say where nothing says what a row is about."""
     if not CALLS[call].is_about_domain:
-        raise InputError(without_order)
-    if not of_domain:
-        raise InputError(
-            f"{where}: {call} is about domains, and no column holds one; say which does: "
-            '--map domain="COLUMN", or --map domain_id="COLUMN"'
-        )
+        return what_is_missing(head, [Field.ORDER_ID], places)
+    pair = (Field.DOMAIN, Field.DOMAIN_ID)
+    flags = ", or ".join(map_flag(field, None, head.noun) for field in pair)
+    return (
+        f"{head.where}: {call} is about domains, and no {head.noun.word} holds one; the "
+        f"{head.noun.word}s are {listed(head.names)}. Name it: {flags}"
+    )
 
 
 def require_width(columns: Columns, widest: int, where: str) -> None:
@@ -301,7 +294,9 @@ def _mapped(
     head: Head, mapping: Mapping[Field, str], is_table: bool
 ) -> dict[Field, tuple[int, ...]]:
     """Return the columns that --map names. Raises InputError where one is not there, or twice."""
-    if is_table and any(map(is_data, mapping.values())):
+    # A heading that looks like a domain may be a nested key, in what a report has of a JSON list.
+    data = {name for name in mapping.values() if is_data(name)}
+    if is_table and data and not (known_fields(head.names) and all(map(is_domain, data))):
         raise InputError(
             f"{head.where}: --map names a cell of data, not a heading; without a heading row: "
             f"{by_position(head)}"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -26,14 +26,22 @@ from batch_resend.intake.fields import (
     RawRecord,
     Role,
     kept_places,
-    known_field,
 )
-from batch_resend.intake.headings import Columns, Headed, find_columns, mapped_in, require_subject
+from batch_resend.intake.headings import (
+    Columns,
+    Headed,
+    find_columns,
+    lacks_subject,
+    unread_of,
+)
 from batch_resend.intake.json_shapes import (
     NESTED,
+    lifted,
+    refuse_compound,
     refuse_numbers,
     refuse_record_beneath,
     request_unwrapped,
+    why_no_subject,
 )
 from batch_resend.intake.json_unread import (
     key_with_address,
@@ -45,11 +53,14 @@ from batch_resend.intake.json_unread import (
 )
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import without_invisible
+from batch_resend.intake.suggestions import Noun
 from batch_resend.model import Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
 _OF_BROKEN = (*SUBJECTS, Field.CALL, Field.ACCOUNT)
+_WHERE = "record"  # of which messages speak; what shows them knows the line
+_MOST_UNREAD = 1000  # keys that are named
 _OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _IN_WORDS = {
     "string_type": "a string is expected",
@@ -139,6 +150,7 @@ class JsonRecords:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
+        self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
@@ -167,7 +179,7 @@ class JsonRecords:
         except ValidationError as error:
             reason = _first_error(error, record.keys.names)
         except (InputError, ValueError) as error:
-            reason = str(error)
+            reason = str(error).removeprefix(f"{_WHERE}: ")
         return record.broken(line, raw, reason)
 
     def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
@@ -175,24 +187,20 @@ class JsonRecords:
         reading = self.reading
         flat = [key for key in keys if key != NESTED and key not in reading.ignored]
         refuse_numbers(flat)
-        shown = ", ".join(map(repr, flat[:20])) or "none"
-        require_subject(
-            {*mapped_in(flat, reading.mapping), *filter(None, map(known_field, flat))},
-            reading.call,
-            f"no key holds the order number; the keys are {shown}. Say which it is: "
-            '--map order_id="KEY"',
-            "record",
-        )
         # The nested form is one that only orders have.
         of = Headed.ORDER_OF_THE_CA if is_order or NESTED in keys else Headed.RECORD
-        found = _named(find_columns(flat, reading, "record", of=of), flat)
+        found = _named(find_columns(flat, reading, _WHERE, of=of), flat)
         passed = {NESTED, *found.read}
         if is_order:
             passed.update(filter(is_own_key, keys))
         elif found.aside:  # a record of our own export: other columns are no approvers' either
             passed.update(filter(is_own_heading, keys))
         unread = tuple(key for key in keys if key not in passed)
-        return replace(found, unread=unread, kept=self._kept(keys, unread, found.places))
+        kept = self._kept(keys, unread, found.places)
+        others = (key for key in unread if key not in chain.from_iterable(kept.values()))
+        named = islice(others, max(0, _MOST_UNREAD - len(self.unread)))
+        self.unread |= unread_of(named, found.places, self.reading.ignored)
+        return replace(found, unread=unread, kept=kept)
 
     def _kept(
         self, keys: Sequence[str], unread: Sequence[str], mapped: Mapping[Field, Sequence[str]]
@@ -209,7 +217,7 @@ def _named(columns: Columns, keys: Sequence[str]) -> _Keys:
     places = {which: tuple(keys[at] for at in found) for which, found in columns.places.items()}
     return _Keys(
         places,
-        {which: f"key {found[0]!r}" for which, found in places.items()},
+        columns.names,
         tuple(keys[at] for at in columns.aside),
         frozenset(chain.from_iterable(places.values())),
     )
@@ -228,10 +236,14 @@ class _Object:
     def read(self, line: int, raw: str) -> RawRecord:
         """Return the record. Raises ValidationError, ValueError, InputError."""
         reading = self._of.reading
-        value = self._value = request_unwrapped(self._value, all_domains=reading.all_domains)
+        value = request_unwrapped(self._value, all_domains=reading.all_domains)
+        value = self._value = lifted(value, reading.mapping.values())
         self._has_addresses = NESTED in value
         refuse_record_beneath(value, reading)
         keys = self.keys = self._of.keys_of(tuple(value), is_order=self._is_order)
+        if lacks_subject(keys.places, reading.call):
+            places = {which: at for which, (at, *_) in keys.places.items()}
+            raise InputError(why_no_subject(value, places, reading, _WHERE))
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
         unread = {key: value[key] for key in keys.unread}
         if not reading.all_domains:
@@ -288,7 +300,7 @@ class _Object:
         if Field.ORDER_ID in keys.places and Field.ALL_DOMAINS not in keys.places:
             names = ["" if key in ignored else key for key in self._value]
             read = [at for at, key in enumerate(self._value) if key in keys.read]
-            refuse_other_trade(names, read, "record")
+            refuse_other_trade(names, read, _WHERE, Noun.KEY)
 
     def _checked(self) -> _Record:
         """Return the record with each value of its type. Raises ValidationError, ValueError."""
@@ -296,6 +308,9 @@ class _Object:
         fields = {str(which): value[found[0]] for which, found in self.keys.places.items()}
         if Field.EMAIL in fields:
             fields[Field.EMAIL] = _together(fields[Field.EMAIL])
+        for which, (key, *_) in self.keys.places.items():
+            if COLUMNS[which].role is not Role.KEPT and which is not Field.PRODUCT:
+                refuse_compound(which, key, fields[which])
         if NESTED in value:
             fields[NESTED] = value[NESTED]
             refuse_unread_of_entries(fields[NESTED], self._of.known_of_entries)

@@ -9,10 +9,11 @@ from urllib.parse import unquote
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, known_field, plain
-from batch_resend.intake.looks import is_order_number
+from batch_resend.intake.headings import without_subject
+from batch_resend.intake.looks import is_order_number, looked_for
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import holds_address, holds_domain, says_not_to_send
-from batch_resend.intake.suggestions import listed
+from batch_resend.intake.suggestions import Head, Noun, listed, map_flag
 from batch_resend.model import Call
 
 _NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
@@ -75,8 +76,87 @@ _INNER = ("attributes", "fields", "node", "_source", "properties")
 Path = tuple[str, ...]
 
 
-def is_record(keys: Iterable[str], reading: Reading) -> bool:
-    """Whether an object with these keys is a record: whether one says what it is about."""
+def lifted(value: dict[str, object], names: Iterable[str]) -> dict[str, object]:
+    """Return an object in which what a name such as `order.id` leads to has that name as its key.
+
+    It is not below `order` any more, where what is left is not read.
+    """
+    for name in names:
+        if "." in name and name not in value and (found := _taken(value, name.split("."))):
+            held, left = found
+            value = {**left, name: held}
+    return value
+
+
+def _taken(
+    value: dict[str, object], path: Sequence[str]
+) -> tuple[object, dict[str, object]] | None:
+    """Return what a path leads to, and the object without it; None: it leads nowhere."""
+    key, *below = path
+    inner = value.get(key)
+    if below:
+        found = _taken(inner, below) if isinstance(inner, dict) else None
+    else:
+        found = (inner, {}) if key in value else None
+    if found is None:
+        return None
+    left = value | {key: found[1]}  # in the order that it had
+    return found[0], left if found[1] else {name: left[name] for name in left if name != key}
+
+
+def paths_in(
+    value: Mapping[str, object], most_deep: int = MOST_DEEP
+) -> Iterator[tuple[str, object]]:
+    """Yield the keys in an object, those of objects below as `order.id`, each with its value."""
+    for key, held in value.items():
+        if isinstance(held, dict) and held and most_deep:
+            yield from ((f"{key}.{name}", one) for name, one in paths_in(held, most_deep - 1))
+        else:
+            yield key, held
+
+
+def in_one_text(value: object) -> str:
+    """Return what a value would be as a cell; an object is none."""
+    if isinstance(value, list):
+        return "; ".join(one for one in value if isinstance(one, str))
+    is_one = isinstance(value, str | int) and not isinstance(value, bool)
+    return str(value) if is_one else ""
+
+
+def why_no_subject(
+    value: Mapping[str, object], known: Mapping[Field, str], reading: Reading, where: str
+) -> str:
+    """Return what to say of an object that does not say what it is about; `known`: its keys."""
+    keys = dict(paths_in(value))
+    names = list(keys)
+    if wanted := reading.mapping.get(Field.ORDER_ID):
+        flag = map_flag(Field.ORDER_ID, wanted)
+        return f"{where}: {flag} names a key that is not there; the keys are {listed(names)}"
+    places = {which: (names.index(key),) for which, key in known.items() if key in keys}
+    head = Head(names, where, [list(map(in_one_text, keys.values()))], noun=Noun.KEY)
+    return without_subject(head, places, reading.call)
+
+
+def refuse_compound(which: Field, key: str, held: object) -> None:
+    """Raise ValueError where an object, or a list, is in the place of a single value."""
+    if isinstance(held, list):
+        raise ValueError(
+            f"the key {key!r} holds a list, and one value is expected: give each a record of its "
+            "own"
+        )
+    if isinstance(held, dict):
+        below = dict(paths_in(held))
+        at = looked_for([list(map(in_one_text, below.values()))], list(below)).get(which)
+        name = Noun.KEY if at is None else list(below)[at]
+        raise ValueError(
+            f"the key {key!r} holds an object, with the keys {listed(list(below))}. "
+            f"Name the one that holds the {which}: {map_flag(which, f'{key}.{name}', Noun.KEY)}"
+        )
+
+
+def is_record(value: Iterable[str], reading: Reading) -> bool:
+    """Whether an object, or one with these keys, is a record: says what it is about."""
+    keys = lifted(value, reading.mapping.values()) if isinstance(value, dict) else value
     return _names_subject(tuple(keys), tuple(reading.mapping.items()), reading.call)
 
 
@@ -222,7 +302,8 @@ class Wrapper:
         return is_record(self._record(first), self.reading)
 
     def _described(self, path: Path, first: dict[str, object]) -> str:
-        return f"under {_shown(path)}, with the keys {listed(list(self._record(first)))}"
+        keys = [name for name, _ in paths_in(self._record(first))]
+        return f"under {_shown(path)}, with the keys {listed(keys)}"
 
     def _record(self, value: dict[str, object]) -> dict[str, object]:
         return inner_record(value, self.reading)
@@ -232,7 +313,7 @@ def _without_orders(keys: Iterable[str], lists: list[str]) -> str:
     return (
         "no key holds the order number, neither of the object, with the keys "
         f"{listed(list(keys))}, "
-        f'nor of the objects {" and ".join(lists[:5])}. Say which it is: --map order_id="KEY"'
+        f'nor of the objects {" and ".join(lists[:5])}. Name it: --map order_id="KEY"'
     )
 
 

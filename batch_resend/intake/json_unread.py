@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from batch_resend.intake.asked_about import needs_no_mail, one_more_of, why_narrower
 from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
-from batch_resend.intake.json_shapes import NESTED
+from batch_resend.intake.json_shapes import NESTED, in_one_text, paths_in
 from batch_resend.intake.looks import has_address, looked_for
 from batch_resend.intake.signs import (
     has_content,
@@ -20,7 +20,7 @@ from batch_resend.intake.signs import (
     says_state,
     says_whether,
 )
-from batch_resend.intake.suggestions import ignore_flag, pair_flags
+from batch_resend.intake.suggestions import Noun, ignore_flag, pair_flags
 from batch_resend.model import Call
 
 # Keys of what a program tells of its pages.
@@ -71,8 +71,8 @@ def _why_of_domain(key: str, texts: Collection[str]) -> str | None:
     if any(map(holds_domain, texts)):
         return (
             f"there is a domain in the key {key!r}, which is not known to hold those to approve. "
-            f"If it does: {pair_flags(key, None)}; if the CA is to mail every pending domain of "
-            f"the order: --all-domains {ignore_flag(key)}"
+            f"If it does: {pair_flags(key, None, Noun.KEY)}; if the CA is to mail every pending "
+            f"domain of the order: --all-domains {ignore_flag(key)}"
         )
     return None
 
@@ -119,18 +119,31 @@ def refuse_unread_address(
     found = key_with_address(value) if without_domain or by_pairs else None
     if found is None:
         return
-    names = list(value)
-    known = {field: names.index(key) for field, (key, *_) in keys.items() if field in ADDRESSES}
-    seen = known | looked_for(
-        [[held if isinstance(held, str) else "" for held in value.values()]], names, known
-    )
-    places = (seen.get(field) for field in (Field.DOMAIN, Field.EMAIL))
-    flags = pair_flags(*(None if at is None else names[at] for at in places))
+    flags = _flags_of_pair(value, keys, found)
     raise ValueError(
         f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
         f"mail. If it does: {flags}; if the CA is to mail every pending domain of the order: "
         f"--all-domains {ignore_flag(found)}"
     )
+
+
+def _flags_of_pair(
+    value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], found: str
+) -> str:
+    """Return the options for domain and address, which is below the key `found` if nowhere else."""
+    below = dict(paths_in(value))
+    names = list(below)
+    of_addresses = {field: key for field, (key, *_) in keys.items() if field in ADDRESSES}
+    known = {field: names.index(key) for field, key in of_addresses.items() if key in below}
+    seen = known | looked_for([list(map(in_one_text, below.values()))], names, known)
+    within = (
+        name
+        for name in names
+        if name.split(".")[0] == found and any(map(holds_address, all_texts(below[name])))
+    )
+    domain = names[seen[Field.DOMAIN]] if Field.DOMAIN in seen else None
+    email = names[seen[Field.EMAIL]] if Field.EMAIL in seen else next(within, found)
+    return pair_flags(domain, email, Noun.KEY)
 
 
 def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:

@@ -120,7 +120,7 @@ class OrderNumbers:
             return ""
         return (
             f"its number {number} {why}: is it an order's? If it is, --all-domains has the CA "
-            f"mail all its pending domains (or write yes in a column {Field.ALL_DOMAINS})"
+            f"mail all its pending domains (or write yes in a column, or key, {Field.ALL_DOMAINS})"
         )
 
     def _sum(self, number: str) -> str:
@@ -175,7 +175,7 @@ class OrderNumbers:
             self._usual.add(_form(number))
             return ""
         usual = " or ".join(str(zero + digits) for zero, digits in sorted(self._usual))
-        remedy = f"write yes in a column {Field.ALL_DOMAINS}"
+        remedy = f"write yes in a column (or key) {Field.ALL_DOMAINS}"
         return (
             f"its number {number} has {_digits(len(number))}, where others have {usual}: is it "
             "complete, and an order's? If it is, "

@@ -10,7 +10,7 @@ from batch_resend.intake.entries import Pairs, UnusableError, notes_of, pairs_of
 from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
 from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.suggestions import ignore_flag, own_name
+from batch_resend.intake.suggestions import Noun, ignore_flag, own_name
 from batch_resend.model import Call, Entry, Note, Problem, RejectedRow, Row
 
 _NOTE_OF_WORD = {
@@ -21,8 +21,8 @@ _NOTE_OF_WORD = {
 
 NAMES_NOBODY = (
     "no domain and no e-mail address, in a list that has some: add them, or write yes in a "
-    f"column {Field.ALL_DOMAINS} (or use --all-domains) to have the CA mail every pending domain "
-    "of the order"
+    f"column (or key) {Field.ALL_DOMAINS} (or use --all-domains) to have the CA mail every pending "
+    "domain of the order"
 )
 
 _SAYS_NO = (
@@ -190,18 +190,18 @@ def _needs_the_word(record: RawRecord, described: Description) -> str:
     if not described.is_about_domain and _names_domain_by_number(record):
         return (
             f"names a domain by its number, and {Call.DV_RESEND} takes none: --call "
-            f"{Call.DOMAIN_DCV}, or yes in a column {Field.ALL_DOMAINS} (or --all-domains) to "
-            "have the CA mail every pending domain of the order"
+            f"{Call.DOMAIN_DCV}, or yes in a column (or key) {Field.ALL_DOMAINS} (or "
+            "--all-domains) to have the CA mail every pending domain of the order"
         )
     if Field.ALL_DOMAINS in record.names and not record.has_addresses:
         return (
-            f"nothing in the column {Field.ALL_DOMAINS}: write yes there (or use --all-domains) "
+            f"nothing under {Field.ALL_DOMAINS}: write yes there (or use --all-domains) "
             "to have the CA mail every pending domain of the order"
         )
     if described.is_about_domain:
         return (
-            "no e-mail address, in a list that has a column for it: add one, or write yes in a "
-            f"column {Field.ALL_DOMAINS} (or use --all-domains) to have the CA mail all its "
+            "no e-mail address, in a list that has some: add one, or write yes in a column (or "
+            f"key) {Field.ALL_DOMAINS} (or use --all-domains) to have the CA mail all its "
             "contacts for the domain"
         )
     return NAMES_NOBODY
@@ -253,12 +253,12 @@ def _account(record: RawRecord, reading: Reading) -> str | None:
     if not named or is_nothing(named) or named == reading.own_account:
         return None
     if not reading.accounts:  # all would go by one key, whosever they are
-        name = own_name(record.names.get(Field.ACCOUNT, Field.ACCOUNT))
+        called = record.names.get(Field.ACCOUNT, Field.ACCOUNT)
         raise UnusableError(
             Problem.ACCOUNT,
             f"no profile describes the account {shown(named)}, because there are no profiles: add "
-            "one (batch-resend help accounts), or, if the column is about something else: "
-            f"{ignore_flag(name)}",
+            f"one (batch-resend help accounts), or, if the {Noun.of(called).word} is about "
+            f"something else: {ignore_flag(own_name(called))}",
         )
     if named not in reading.accounts:
         raise UnusableError(

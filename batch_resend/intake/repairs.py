@@ -15,7 +15,7 @@ import unicodedata
 from collections import Counter
 from urllib.parse import unquote
 
-from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, trimmed
+from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, is_plain_pair, trimmed
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.intake.languages import KNOWN_LOCALES, code_of
 from batch_resend.model import Remark
@@ -204,7 +204,7 @@ def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
         texts[Field.LOCALE] = _locale(locale, counts)
     if texts:
         record = record._replace(texts={**record.texts, **texts})
-    if any(map(_is_odd, record.entries)):
+    if True in map(_is_odd, record.entries):
         record = record._replace(entries=[_entry(each, counts) for each in record.entries])
     return record
 
@@ -219,6 +219,8 @@ def _locale(text: str, counts: Counter[Remark]) -> str:
 
 def _is_odd(entry: RawEntry) -> bool:
     domain, email, email_domain = entry
+    if is_plain_pair(domain, email) and not email_domain:
+        return False
     return (
         (domain != "" and _PLAIN_DOMAIN.fullmatch(domain) is None)
         or (email != "" and PLAIN_ADDRESS.fullmatch(email) is None)

@@ -106,8 +106,8 @@ class ListSource:
                 records = of.of_lines(text.lines())
             checked = with_usual_numbers(records, self.name, all_domains=all_domains)
             yield from self._with_all_mapped(checked)
-            if stream is not None:
-                self.form = replace(self.form, under=stream.under)
+            under = "" if stream is None else stream.under
+            self.form = replace(self.form, under=under, unread=of.unread)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed
@@ -136,7 +136,7 @@ class ListSource:
         for which in missing:
             raise InputError(
                 f"{self.name}: --map {which}={reading.mapping[which]!r} names a key that no record "
-                "has"
+                f"has; the keys of the first one are {listed(self.columns)}"
             )
 
     def _note_keys(self, raw: str) -> None:
@@ -155,7 +155,11 @@ class ListSource:
         self.columns = rows.names or by_place
         self.not_there -= {*rows.names, *by_place}
         self.form = replace(
-            form, columns=rows.heading, fields=self._fields, orders_only=rows.orders_only
+            form,
+            columns=rows.heading,
+            fields=self._fields,
+            orders_only=rows.orders_only,
+            unread=rows.unread,
         )
         self.form = _with_remarks(self.form, rows.remarks)
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from batch_resend.intake.fields import (
     ADDRESSES,
@@ -16,17 +17,33 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 
-COLUMN = "COLUMN"  # in the place of a heading that only a person can name
 _PLAIN = re.compile(r'[^"$`\\!\n\r\t]*')  # what a shell leaves as it is between double quotes
 _STANDARD_INPUT = "standard input"
 
 
-def map_flag(field: Field, column: str) -> str:
+class Noun(StrEnum):
+    """What a list may have a field in; the value stands for a name that only a person can give."""
+
+    COLUMN = "COLUMN"  # of a table
+    KEY = "KEY"  # of JSON records
+
+    @classmethod
+    def of(cls, shown: str) -> "Noun":
+        """Return which one it is that messages call so: `key 'Order #'`."""
+        return cls.KEY if shown.startswith(f"{cls.KEY.word} ") else cls.COLUMN
+
+    @property
+    def word(self) -> str:
+        """The word itself, in a sentence."""
+        return self.lower()
+
+
+def map_flag(field: Field, name: str | None, noun: Noun = Noun.COLUMN) -> str:
     """Return the option that says which column, or key, holds a field.
 
-    With COLUMN in its place where the heading says that it is something else.
+    Without its name where that is not known, or says that it is something else.
     """
-    return f"--map {field}={quoted(column if may_be_for(field, column) else COLUMN)}"
+    return f"--map {field}={quoted(name if name and may_be_for(field, name) else noun)}"
 
 
 def ignore_flag(column: str) -> str:
@@ -34,12 +51,9 @@ def ignore_flag(column: str) -> str:
     return f"--ignore {quoted(column)}"
 
 
-def pair_flags(domain: str | None, email: str | None) -> str:
+def pair_flags(domain: str | None, email: str | None, noun: Noun = Noun.COLUMN) -> str:
     """Return the options for the columns of domains and addresses, as far as they are known."""
-    return " ".join(
-        map_flag(field, column or COLUMN)
-        for field, column in ((Field.DOMAIN, domain), (Field.EMAIL, email))
-    )
+    return f"{map_flag(Field.DOMAIN, domain, noun)} {map_flag(Field.EMAIL, email, noun)}"
 
 
 def own_name(shown: str) -> str:
@@ -72,28 +86,31 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A heading row, and what is known around it."""
+    """A heading row, or the keys of a record, and what is known around it."""
 
     names: Sequence[str]
     where: str  # file and line
     sample: Sequence[Sequence[str]] = ()  # some rows below it
     given: str = ""  # the options that were given on the command line
+    noun: Noun = Noun.COLUMN
 
 
 def what_is_missing(
     head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
 ) -> str:
     """Return all that is missing in one message, with the whole command to give."""
-    if Field.ORDER_ID in missing and (special := _is_no_heading(head) or _is_split(head)):
+    is_table = head.noun is Noun.COLUMN
+    without_orders = Field.ORDER_ID in missing
+    if is_table and without_orders and (special := _is_no_heading(head) or _is_split(head)):
         return f"{head.where}: {special}"
-    names = head.names
+    names, noun = head.names, head.noun.word
     wanted = _wanted(head, missing, places)
     known = {field: at for field, (at, *_) in places.items()}
     others = set(range(len(names))).difference(*places.values())
     found = looked_for(head.sample, names, known, others)
     plainly = _called_by_one(names, found)
-    said = " ".join(map_flag(field, plainly.get(field, COLUMN)) for field in wanted)
-    if plainly.keys() >= set(wanted):
+    said = " ".join(map_flag(field, plainly.get(field), head.noun) for field in wanted)
+    if is_table and plainly.keys() >= set(wanted):
         said = check_command(head.where, (head.given, said))
     if (better := _headings_below(head, len(places))) is not None:
         return (
@@ -102,14 +119,14 @@ def what_is_missing(
         )
     there = " and ".join(filter(ADDRESSES.__contains__, places))
     message = (
-        f"no column holds {' or '.join(map(_IN_WORDS.__getitem__, wanted))}"
-        if Field.ORDER_ID in missing
+        f"no {noun} holds {' or '.join(map(_IN_WORDS.__getitem__, wanted))}"
+        if without_orders
         else f"there is a column for the {there}, but none for the {' or '.join(missing)}"
     )
     unnamed = [at for field, at in found.items() if field in wanted and not names[at]]
     it = "it" if len(wanted) == 1 else "them"
-    more = _beside_flags(names, missing, unnamed, places)
-    return f"{head.where}: {message}; the columns are {listed(names)}. Name {it}: {said}{more}"
+    more = _beside_flags(head, missing, unnamed, places)
+    return f"{head.where}: {message}; the {noun}s are {listed(names)}. Name {it}: {said}{more}"
 
 
 def _headings_below(head: Head, known: int) -> Sequence[str] | None:
@@ -134,20 +151,21 @@ def _wanted(head: Head, missing: Sequence[Field], places: Container[Field]) -> l
 
 
 def _beside_flags(
-    names: Sequence[str],
+    head: Head,
     missing: Sequence[Field],
     unnamed: Iterable[int],
     places: Mapping[Field, tuple[int, ...]],
 ) -> str:
     """Return what else may be done about missing columns; `unnamed`: places without a heading."""
-    more = ""
+    names, more = head.names, ""
     if missing == [Field.EMAIL] and Field.DOMAIN in places:
         flags = (*(ignore_flag(names[at]) for at in places[Field.DOMAIN]), "--all-domains")
         more = f"; to have the CA mail every pending domain of each order: {' '.join(flags)}"
     if Field.ORDER_ID in missing:
         if (bare := bare_id(names)) is not None:
             more = f"; {bare!r} could number anything"
-        more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
+        if head.noun is Noun.COLUMN:
+            more += f" (without a heading row: --no-header --map order_id=1){if_a_title(names)}"
     return more + "".join(f"; column {at + 1} has no heading: give it one" for at in unnamed)
 
 
@@ -163,10 +181,10 @@ def whose_email(head: Head, known: Mapping[Field, Sequence[int]]) -> str:
     email = names[known[Field.EMAIL][0]] if Field.EMAIL in known else None
     there = {at for found in known.values() for at in found}
     is_plain = Field.EMAIL in looked_for(head.sample, names, among=there)
-    flags = pair_flags(next(iter(domains), None), email if is_plain else None)
+    flags = pair_flags(next(iter(domains), None), email if is_plain else None, head.noun)
     return (
-        f"{where}: this list has the columns of the CA's order report, where {email!r} is the "
-        "person who requested the certificate. If here it is who approves the domain: "
+        f"{where}: this list has the {head.noun.word}s of the CA's order report, where {email!r} "
+        "is the person who requested the certificate. If here it is who approves the domain: "
         f"{flags}; if the CA is to mail every pending domain of each order: --all-domains"
     )
 
@@ -182,11 +200,11 @@ def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> 
         )
     others = {which: at for which, (at, *rest) in known.items() if which is not field and not rest}
     at = looked_for(head.sample, head.names, others, known[field]).get(field)
-    right = COLUMN if at is None else head.names[at]
-    aside = [COLUMN] if at is None else [name for name in names if name != right]
+    right = None if at is None else head.names[at]
+    aside = [head.noun] if at is None else [name for name in names if name != right]
     return (
-        f"{where}: the columns {listed(names)} could each hold the {field}; say which: "
-        f"{map_flag(field, right)}, or leave the others unread: "
+        f"{where}: the {head.noun.word}s {listed(names)} could each hold the {field}; say which: "
+        f"{map_flag(field, right, head.noun)}, or leave the others unread: "
         f"{' '.join(map(ignore_flag, aside))}"
     )
 
@@ -262,6 +280,6 @@ def if_a_title(names: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return names in a row, so many at the most."""
+    """Return names in a row, so many at the most; `none` where there are none."""
     shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return shown or "none" if len(names) <= most else f"{shown} and {len(names) - most} more"

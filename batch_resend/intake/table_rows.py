@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
+from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fields import (
     REQUEST_FIELDS,
     SUBJECTS,
@@ -22,7 +23,13 @@ from batch_resend.intake.fields import (
     known_field,
     known_fields,
 )
-from batch_resend.intake.headings import Columns, find_columns, find_positions, require_width
+from batch_resend.intake.headings import (
+    Columns,
+    find_columns,
+    find_positions,
+    require_width,
+    unread_of,
+)
 from batch_resend.intake.layout import (
     STRAY_CR,
     HeadingsAgain,
@@ -59,6 +66,7 @@ class TableRows:
     def __init__(self, name: str, table: Table, reading: Reading) -> None:
         self.heading: tuple[str, ...] = ()
         self.names: Sequence[str] = ()  # those in its heading
+        self.unread: Mapping[str, str] = {}  # of these: see `ListForm`
         self.width = 0  # how many columns there are
         self.orders_only = False
         self.remarks: Counter[Remark] = Counter()
@@ -121,7 +129,14 @@ class TableRows:
         columns = self._found(seen, where, [cells for _, cells in first])
         self._kept = kept_places(seen, columns.places)
         self.orders_only = columns.orders_only
+        self.unread = unread_of(self._not_read(columns), columns.places, reading.ignored)
         return columns
+
+    def _not_read(self, columns: Columns) -> Iterator[str]:
+        read = columns.read.union(*self._kept.values())
+        for at, name in enumerate(map(in_one_line, self.heading)):
+            if name and at not in read and not (columns.orders_only and is_own_heading(name)):
+                yield name
 
     def _found(self, seen: Sequence[str], where: str, sample: Sequence[Sequence[str]]) -> Columns:
         """Return which column of a heading holds what. Raises InputError where some is in doubt."""

@@ -167,9 +167,11 @@ class AsyncConnection:
 
         return await self.run(whole)
 
-    async def pages(self, name: str, **values: object) -> AsyncGenerator[Iterable[Record], None]:
+    async def pages(
+        self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
+    ) -> AsyncGenerator[Iterable[Record], None]:
         """Yield what a statement finds, PAGE records at a time, however many there are."""
-        text, names = statement(name, self.connection.dialect)
+        text, names = statement(name, self.connection.dialect, words)
         in_order = [values[each] for each in names]
         pages = await self.run(lambda connection: connection.pages(text, in_order, PAGE))
         try:

@@ -1,7 +1,7 @@
 """A journal's database: connections and transactions."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -31,6 +31,7 @@ from batch_resend.journal.connection import (
 from batch_resend.journal.journal_file import HeldFile, real_path
 from batch_resend.journal.sqlite import SqliteBackend
 from batch_resend.journal.statements import Record
+from batch_resend.model import Run
 from batch_resend.windows import SharedLimiters
 
 SCHEMA_VERSION = 1
@@ -163,6 +164,8 @@ class Reader:
         self.place = backend.place
         self._backend = backend
         self._session = session
+        self._kept_run: int | None = None  # of which the results are kept,
+        self._keeping = anyio.Lock()  # those of one run at a time
 
     async def ask(self, work: Callable[[Connection], Made]) -> Made:
         """Return what `work` reads. Raises JournalError."""
@@ -173,6 +176,7 @@ class Reader:
         self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
     ) -> Sequence[Record]:
         """Return all that a statement finds. `words`: what it leaves open. Raises JournalError."""
+        words += self._instead(values)
         return await self.ask(lambda connection: execute(connection, name, words, **values))
 
     async def count(self, name: str, **values: object) -> int:
@@ -187,10 +191,31 @@ class Reader:
         if if_any is not None and not await self.fetch(if_any, **values):
             return
         with journal_errors(self.place):
-            async with aclosing(self.connection.pages(name, **values)) as pages:
+            found = self.connection.pages(name, self._instead(values), **values)
+            async with aclosing(found) as pages:
                 async for page in pages:
                     for record in page:
                         yield make(record)
+
+    @asynccontextmanager
+    async def results_kept(self, run: Run) -> AsyncIterator[None]:
+        """Work out once what came of a run's requests, for all that is read of them meanwhile."""
+        async with self._keeping:
+            try:
+                with suppress(JournalError):  # without room for them, each works them out itself
+                    await self.fetch("create_kept_results")
+                    await self.fetch("keep_results", run=run.number)
+                    self._kept_run = run.number
+                yield
+            finally:
+                self._kept_run = None
+                with anyio.CancelScope(shield=True), suppress(JournalError):
+                    await self.fetch("drop_table", (("table", "kept_results"),))
+
+    def _instead(self, values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+        """Return what stands in a statement in place of one of its parts."""
+        is_kept = self._kept_run is not None and values.get("run") == self._kept_run
+        return (("results", "kept_results AS results"),) if is_kept else ()
 
 
 @asynccontextmanager

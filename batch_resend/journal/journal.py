@@ -37,13 +37,12 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run, RunState, SkipReason
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there
 ANSWERS_KEPT_S = 3_600.0  # beyond that, too much may have changed at the CA
-AS_THE_CA_SAYS = "preflight"  # the code of what is skipped because Order info says so
 _TITLE = "process"  # of one that gives itself none
 
 Made = TypeVar("Made")
@@ -150,7 +149,7 @@ class Journal:
         `would_widen`: it would mail others for them.
         """
         status = RequestStatus.REFUSED if would_widen else RequestStatus.SKIPPED
-        code = WOULD_WIDEN if would_widen else AS_THE_CA_SAYS
+        code = WOULD_WIDEN if would_widen else SkipReason.PREFLIGHT
         await self._writer.transaction(
             lambda connection: runs.write_settled(connection, run, reasons, status, code)
         )
@@ -299,6 +298,10 @@ class Journal:
             await anyio.sleep(LOOK_EVERY_S)
         lose(lost)
 
+    async def ended_before(self, before: float) -> Pruned:
+        """Return the runs that `prune` would forget."""
+        return await self.decide(lambda connection: runs.ended_before(connection, before))
+
     async def prune(self, before: float) -> Pruned:
         """Forget the runs that ended before a time, but for how often orders were mailed."""
         more = self._backend.own_tables_of_runs
@@ -351,15 +354,21 @@ async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
         yield JournalReader(connection, backend)
 
 
-async def prune_journal(place: Place, older_than_s: float, clock: Clock | None = None) -> Pruned:
+async def prune_journal(
+    place: Place, older_than_s: float, clock: Clock | None = None, *, dry_run: bool = False
+) -> Pruned:
     """Forget the runs that ended so long ago, and make a file smaller where that pays.
 
-    How often orders were mailed is kept. Raises JournalError, JournalBusy.
+    How often orders were mailed is kept. `dry_run`: only return which runs these are. Raises
+    JournalError, JournalBusy.
     """
     clock, backend = clock or SystemClock(), backend_of(place)
     with backend.exclusive(clock()) as held:
         async with _opened(backend, clock, _TITLE, held) as journal:
-            pruned = await journal.prune(clock() - older_than_s)
+            before = clock() - older_than_s
+            if dry_run:
+                return await journal.ended_before(before)
+            pruned = await journal.prune(before)
         with suppress(JournalError):  # it is larger than it need be, and as good as before
             await anyio.to_thread.run_sync(backend.compact)
     return pruned

@@ -34,7 +34,7 @@ _AT_ONCE = 50_000  # rows, that come one after another
 
 
 class StagedRow(NamedTuple):
-    """A row as it was staged: the columns that matter here, of every row there is."""
+    """A row as it was staged: a record of `page_of_sorted_rows`."""
 
     place: int  # in canonical order
     seq: int
@@ -168,29 +168,32 @@ class Staging:
             await self._assign()
         finally:
             with anyio.CancelScope(shield=True):
-                await self.reader.fetch("drop_sorted_rows")
-                await self._execute("drop_assignments")
+                await self.reader.fetch("drop_table", (("table", "sorted_rows"),))
+                for table in ("assignments", "sorted_assignments"):
+                    await self._execute("drop_table", (("table", table),))
         digest = grouping.plan_digest.digest()
         await self._execute("note_plan_digest", run=self.run, digest=digest)
         return digest if grouping.requests_made else None
 
-    async def _sorted_pages(self) -> AsyncIterator[list[StagedRow]]:
+    async def _sorted_pages(self) -> AsyncIterator[Sequence[StagedRow]]:
         """Yield the sorted rows. What cancels this does so between two pages."""
         after = 0
-        while found := await self.reader.fetch("page_of_sorted_rows", after=after):
-            page = list(map(StagedRow._make, found))
+        while page := await self.reader.fetch("page_of_sorted_rows", after=after):
             yield page
             after = page[-1].place
             await anyio.lowlevel.checkpoint()
 
     async def _assign(self) -> None:
         """Write into the rows what becomes of them, as they stand one after another."""
-        await self._execute("index_assignments")
+        await self._execute("create_sorted_assignments")
+        await self._execute("sort_assignments")
         for after in range(0, self.rows_read, _AT_ONCE):
             await self._execute("assign_rows", run=self.run, after=after, until=after + _AT_ONCE)
 
-    async def _execute(self, name: str, **values: object) -> None:
-        await self.writer.transaction(lambda connection: execute(connection, name, **values))
+    async def _execute(
+        self, name: str, words: tuple[tuple[str, str], ...] = (), /, **values: object
+    ) -> None:
+        await self.writer.transaction(lambda connection: execute(connection, name, words, **values))
 
     async def _flush(self, grouping: "Grouping") -> None:
         def write_all(connection: Connection) -> None:
@@ -217,7 +220,7 @@ def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> _Ro
 
 
 async def _whole_orders(
-    pages: AsyncIterator[list[StagedRow]],
+    pages: AsyncIterator[Sequence[StagedRow]],
 ) -> AsyncIterator[list[list[StagedRow]]]:
     """Yield the rows of one order after another, a page of orders at a time."""
     last: list[StagedRow] = []  # of an order that may go on in the next page

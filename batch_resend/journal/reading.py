@@ -45,6 +45,15 @@ class NotedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipients:
+    """At which domains the addresses are that a run is to mail."""
+
+    first: Sequence[tuple[str, int]] = ()  # with how many mails, the most first
+    domains: int = 0  # all of them
+    mails: int = 0  # at all of them
+
+
+@dataclass(frozen=True, slots=True)
 class OrderCheck:
     """What the CA says of an order that was mailed."""
 
@@ -256,22 +265,8 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("first_noted", run=run.number, note=note, most=limit)
         return [_noted(record) for record in found]
 
-    async def count_skips(self, run: Run, limit: int) -> list[tuple[str, int]]:
-        """Return why, by their own lists, orders are skipped, and how many each."""
-        found = await self.fetch("count_skips", run=run.number, most=limit)
-        return [(reason, count) for reason, count in found]
-
-    async def count_skips_by_ca(self, run: Run) -> list[tuple[str, int]]:
-        """Return why, by the CA's own word before sending, orders are skipped, and how many."""
-        found = await self.fetch("count_skips_by_ca", run=run.number)
-        return [(reason, count) for reason, count in found]
-
-    async def count_skipped_by_lists(self, run: Run) -> int:
-        """Return how many orders are skipped because their lists say so."""
-        return sum(n for _, n in await self.fetch("notes_of_skipped", run=run.number))
-
     async def count_unsure(self, run: Run) -> int:
-        """Return how many of these are so for a word that is not known to be the CA's."""
+        """Return how many orders are skipped for a word that is not known to be the CA's."""
         found = await self.fetch("notes_of_skipped", run=run.number)
         return sum(n for notes, n in found if not set(UNKNOWN_WORDS).isdisjoint(notes.split()))
 
@@ -280,15 +275,11 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("count_without_addresses", run=run.number)
         return {decode_call(call): count for call, count in found}
 
-    async def recipients(self, run: Run, limit: int) -> list[tuple[str, int]]:
-        """Return at which domains the addresses are, and how many mails each is to get."""
+    async def recipients(self, run: Run, limit: int) -> Recipients:
+        """Return at which domains the addresses are: the first `limit`, and how many."""
         found = await self.fetch("recipients", run=run.number, most=limit)
-        return [(domain, mails) for domain, mails in found]
-
-    async def count_recipients(self, run: Run) -> tuple[int, int]:
-        """Return at how many domains the addresses are, and how many mails there are in all."""
-        ((domains, mails),) = await self.fetch("count_recipients", run=run.number)
-        return domains, mails
+        first = [(one.domain, one.mails) for one in found]
+        return Recipients(first, found[0].domains, found[0].all_mails) if found else Recipients()
 
     async def mailed_at(
         self, run: Run, domains: Sequence[str], limit: int

@@ -4,7 +4,7 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 """
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import ceil
@@ -20,7 +20,7 @@ from batch_resend.journal.statements import (
     decode_kept,
     decode_request,
 )
-from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
+from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run, SkipReason
 from batch_resend.results import (
     InputNote,
     PartCount,
@@ -91,7 +91,7 @@ class MadeInStep(NamedTuple):
 
     step: int
     made: int
-    troubled: int  # that brought neither yes nor no: 429, 503, a lost connection
+    troubled: int  # that brought neither yes nor no: 429, 5xx, a lost connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class PauseNote:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why orders were not sent: status, the last answer, and one of its messages."""
+    """Why orders were not sent: status, the last answer or `SkipReason`, one of its messages."""
 
     status: RequestStatus
     http_status: int | None
@@ -254,6 +254,16 @@ class StatisticsReader(Reader):
             for start, from_at, to_at, limits in await self.fetch("periods", run=run.number)
         ]
 
+    async def between_starts_s(self, run: Run) -> float:
+        """Return for how many seconds nothing sent a run between its starts.
+
+        0 of one that workers send: each of them has starts of its own.
+        """
+        if run.distributed_by is not None:
+            return 0.0
+        ((seconds,),) = await self.fetch("between_starts", run=run.number)
+        return float(seconds)
+
     async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[MadeInStep]:
         """Return how many attempts began in which step of a period, those with none left out."""
         of = {"run": run.number, "start": period.start, "from_at": period.from_at}
@@ -290,6 +300,18 @@ class StatisticsReader(Reader):
                 "pauses", run=run.number, most=limit
             )
         ]
+
+    async def count_skipped(self, run: Run) -> dict[SkipReason, int]:
+        """Return how many orders of a run were skipped, by why."""
+        found = {SkipReason(c): n for c, n in await self.fetch("count_skipped", run=run.number)}
+        return {reason: found.get(reason, 0) for reason in SkipReason}
+
+    async def skips(
+        self, run: Run, limit: int, only: Collection[SkipReason] = tuple(SkipReason)
+    ) -> list[Reason]:
+        """Return why orders were skipped, the most frequent first; by run, where one sent them."""
+        found = await self.fetch("skips", run=run.number, codes=list(only), most=limit)
+        return [_skip(*record) for record in found]
 
     async def reasons(self, run: Run, limit: int) -> list[Reason]:
         """Return why orders were not sent, the most frequent first."""
@@ -381,6 +403,14 @@ def _request_result(record: Sequence[Any], sources: Sequence[Source]) -> Request
 
 def _result(number: int, status: str, *others: Any) -> Result:
     return Result(number, _REQUEST_STATUSES[status], *others)
+
+
+def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Reason:
+    message = what
+    if code == SkipReason.COOLDOWN:
+        first, last = (at[:16].replace("T", " ") for at in (first_at, last_at))
+        message = f"sent {first if first == last else f'{first} to {last}'} UTC by run {what}"
+    return Reason(RequestStatus.SKIPPED, None, code, message, 1, orders)
 
 
 def _event(record: Record) -> Event:

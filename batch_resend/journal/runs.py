@@ -8,7 +8,7 @@ from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy
 from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.statements import Values, run_of
-from batch_resend.model import RequestStatus, Run
+from batch_resend.model import RequestStatus, Run, SkipReason
 from batch_resend.windows import Window
 
 CUT_OFF = "the program ended before an answer was recorded"
@@ -31,10 +31,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was forgotten."""
+    """What was forgotten, or would be."""
 
     runs: tuple[Run, ...]
-    rows: int
+    rows_of: tuple[int, ...]  # each
+
+    @property
+    def rows(self) -> int:
+        """How many rows they have in all."""
+        return sum(self.rows_of)
 
 
 def limits_text(windows: Sequence[Window]) -> str:
@@ -149,6 +154,7 @@ def _skip_acknowledged(connection: Connection, run: Run, recent: Mapping[str, ob
             run,
             ((r.number, f"sent {timestamp(r.sent_at)} by run {r.id}") for r in page),
             RequestStatus.SKIPPED,
+            SkipReason.COOLDOWN,
         )
         after = page[-1].number
 
@@ -191,23 +197,28 @@ def forget_sweep(connection: Connection, number: int) -> None:
     _forget(connection, number, _OF_SWEEPS)
 
 
+def ended_before(connection: Connection, before: float) -> Pruned:
+    """Return the runs that ended before a time."""
+    runs = tuple(map(run_of, execute(connection, "ended_before", before=before)))
+    counts = (execute(connection, "count_rows_of", run=run.number).value() for run in runs)
+    return Pruned(runs, tuple(counts))
+
+
 def prune(connection: Connection, before: float, more: Sequence[str]) -> Pruned:
     """Forget the runs that ended before a time, keeping how often their orders were mailed.
 
     `more`: what other tables there are of runs, in this journal.
     """
-    runs = tuple(map(run_of, execute(connection, "ended_before", before=before)))
-    numbers = [run.number for run in runs]
-    forgotten = 0
+    pruned = ended_before(connection, before)
+    numbers = [run.number for run in pruned.runs]
     for number in numbers:
-        forgotten += execute(connection, "count_rows_of", run=number).value()
         execute(connection, "keep_mails", run=number)
         _forget(connection, number, (*_OF_PLANS, *_OF_SENT_RUNS, *more))
     _forget_runs(connection, numbers)
     execute(connection, "forget_old_reads", before=before)
     execute(connection, "forget_idle_starts", before=before)
     execute(connection, "forget_idle_budgets")
-    return Pruned(runs, forgotten)
+    return pruned
 
 
 def _forget(connection: Connection, number: int, tables: Iterable[str]) -> None:

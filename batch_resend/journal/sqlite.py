@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
 from pydantic_core import to_json
 
 from batch_resend.clock import Clock, timestamp
@@ -86,6 +85,8 @@ class SqliteBackend:
         The locks are the operating system's: they end with the process that holds them, however it
         ends. One is on a file beside the journal, where readers look; one on the journal itself.
         """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - slow, and who only reads needs none
+
         place, path = self.place, self.path
         # A moment's patience: a process that looks whether it is held does so by holding it.
         lock = FileLock(f"{path}.lock", timeout=0.2, mode=0o600)

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
-    from batch_resend.report.advice import NextFlags, Presentation, next_steps
+    from batch_resend.report.advice import NextFlags, NextStep, Presentation, next_steps
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         check_pattern,
         folder_of,
+        found_in,
+        has_report,
         index_folder,
+        old_reports,
         remove_reports,
         set_aside,
         url_of,
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
     from batch_resend.report.summary import (
         BackPressure,
         Summary,
+        answer_in_words,
         counted,
         headline,
         in_words,
         make_summary,
+        time_taken,
         verdict_in_words,
     )
 
@@ -43,12 +48,16 @@ __all__ = [
     "LiveReport",
     "MailDomainsAsked",
     "NextFlags",
+    "NextStep",
     "Presentation",
     "Preview",
     "Summary",
+    "answer_in_words",
     "check_pattern",
     "counted",
     "folder_of",
+    "found_in",
+    "has_report",
     "headline",
     "in_words",
     "index_folder",
@@ -56,9 +65,11 @@ __all__ = [
     "make_preview",
     "make_summary",
     "next_steps",
+    "old_reports",
     "prepare_report",
     "remove_reports",
     "set_aside",
+    "time_taken",
     "update_index",
     "url_of",
     "verdict_in_words",
@@ -70,12 +81,15 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
-        "advice": ("NextFlags", "Presentation", "next_steps"),
+        "advice": ("NextFlags", "NextStep", "Presentation", "next_steps"),
         "folder": (
             "DEFAULT_PATTERN",
             "check_pattern",
             "folder_of",
+            "found_in",
+            "has_report",
             "index_folder",
+            "old_reports",
             "remove_reports",
             "set_aside",
             "url_of",
@@ -93,10 +107,12 @@ __getattr__ = imported_on_demand(
         "summary": (
             "BackPressure",
             "Summary",
+            "answer_in_words",
             "counted",
             "headline",
             "in_words",
             "make_summary",
+            "time_taken",
             "verdict_in_words",
         ),
     },

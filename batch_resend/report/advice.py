@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.report.summary import Summary, counted
 
 
@@ -17,10 +18,14 @@ class NextFlags:
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
     config: str = ""  # which stands in front of the command's name
-    none_will_do: bool = False  # a rehearsal whose CA and journal end with the command
+    none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
 
 
 NO_FLAGS = NextFlags()
+_FIRST = {  # what has to be done before a run is resumed, by what stopped it
+    KEY_REFUSED: "First put the API key right",
+    KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,23 @@ class NextStep:
     command: str | None = None
 
 
-def next_steps(summary: Summary, folder: Path, flags: NextFlags = NO_FLAGS) -> list[NextStep]:
-    """Return what to do after a run."""
-    is_over = summary.started_at is not None and summary.state == "completed"
-    to_send = _to_send_the_rest(summary, folder, flags) if is_over else _to_resume(summary, flags)
+def next_steps(
+    summary: Summary,
+    folder: Path,
+    flags: NextFlags = NO_FLAGS,
+    *,
+    was_cut_off: bool = False,
+) -> list[NextStep]:
+    """Return what to do after a run, or while it is under way.
+
+    `was_cut_off`: that no process sends it is known, if it has not ended; else nobody knows.
+    """
+    if summary.started_at is not None and summary.state == "completed":
+        to_send = _to_send_the_rest(summary, folder, flags)
+    elif summary.is_held_back:
+        to_send = _to_send_the_good_rows(summary, flags)
+    else:
+        to_send = _to_resume(summary, flags, was_cut_off=was_cut_off)
     # Of a run under way, the files that say more are not there yet.
     to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
     steps = (*to_send, *to_look_into)
@@ -58,9 +76,8 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
     unsent = shlex.quote(str(folder / "unsent.csv"))
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if summary.is_rehearsal and orders.sent:
-        yield NextStep(
-            "To send for real, send the whole list, or sweep, without simulate and --base-url."
-        )
+        what = "run the same sweep" if summary.sweep else "send the whole list"
+        yield NextStep(f"To send for real, {what} without simulate and --base-url.")
     if orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
@@ -72,37 +89,65 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
         )
 
 
-def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
-    program = f"batch-resend{flags.config}"
-    resume = f"{program} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
-    if summary.started_at is None:
-        # Not the others as they are: what damaged those rows may have damaged more of the list.
+def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
+    """Yield correcting the list first: what damaged those rows may have damaged more of it."""
+    yield NextStep(
+        "Is it the right list? Correct the rejected rows and send the list again; rejected.csv "
+        "says why each was rejected."
+    )
+    if not (good := summary.orders.not_attempted + summary.orders.in_doubt):
+        return
+    if flags.none_will_do:
         yield NextStep(
-            "To send: correct the rejected rows and send the list again; rejected.csv says why."
+            "If the rejected rows are as expected: run it again with --max-rejected 100%, and "
+            "without --strict."
         )
-    elif summary.state == "running":
-        yield NextStep("To follow it on a terminal:", _to_watch(summary, flags))
-        yield NextStep("If this page is no longer updated, the run was cut off. To resume:", resume)
-    elif summary.finished_at is None:
-        watch = _to_watch(summary, flags)
+    what = counted(good, "order")
+    yield NextStep(
+        f"If the rejected rows are as expected, send the other {what} without them:",
+        _resume(summary, flags),
+    )
+
+
+def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iterator[NextStep]:
+    watch, resume = _watch(summary, flags), _resume(summary, flags)
+    if summary.state == "running":
+        yield NextStep("To follow it on a terminal:", watch)
+        if summary.written_at:
+            cut_off = "If this page is no longer updated, the run was cut off. To resume:"
+            yield NextStep(cut_off, resume)
+    elif summary.finished_at is None and not was_cut_off:
         yield NextStep("To follow it, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
         yield NextStep(
-            "This rehearsal cannot be resumed, because its journal is gone: run it again."
+            "This rehearsal cannot be resumed, because its simulator has ended: run it again."
         )
-    elif summary.state == "stopped" and not summary.orders.sent:
-        # Its requests are for the CA that it was given: another one's would be others.
-        yield NextStep(
-            "If the URL or the region was wrong: send its list again with the right one."
-        )
-        yield NextStep("To resume, once anything else that stopped it is fixed:", resume)
     else:
-        yield NextStep("To resume:", resume)
+        is_stopped = summary.state == "stopped"
+        if is_stopped and not summary.orders.sent:
+            # Its requests are for the CA that it was given: another one's would be others.
+            yield NextStep(
+                "If the URL or the region was wrong: send its list again with the right one."
+            )
+        yield NextStep(_before_resuming(summary) if is_stopped else "To resume:", resume)
 
 
-def _to_watch(summary: Summary, flags: NextFlags) -> str:
+def _before_resuming(summary: Summary) -> str:
+    reason = summary.stop_reason or ""
+    if first := next((first for why, first in _FIRST.items() if why in reason), None):
+        return f"{first}. Then, to resume:"
+    if not summary.orders.sent:
+        return "To resume, once anything else that stopped it is fixed:"
+    return "To resume:"
+
+
+def _watch(summary: Summary, flags: NextFlags) -> str:
     return f"batch-resend{flags.config} watch {summary.run_id}{flags.watch}"
+
+
+def _resume(summary: Summary, flags: NextFlags) -> str:
+    return f"batch-resend{flags.config} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
 
 
 def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
@@ -134,7 +179,5 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
         )
     if orders.skipped:
         yield NextStep(
-            f"{orders.skipped:,} skipped: {folder}/results.csv says why. What was mailed within "
-            "the cooldown is mailed once more with --again. What needs no mail by the list is sent "
-            "with --all-statuses, and what is not DV with --any-product."
+            f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )

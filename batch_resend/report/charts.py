@@ -27,7 +27,7 @@ class Step:
     began_at: float  # seconds since the epoch
     lasts_s: float
     made: int
-    troubled: int  # of these, that brought neither yes nor no: 429, 503, drops
+    troubled: int  # of these, that brought neither yes nor no: 429, 5xx, drops
     most: float | None  # requests a minute, that the limits allowed
 
     @property
@@ -43,10 +43,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One start of a run, from its first request to its last sign of life; it has a step."""
+    """One start of a run, in steps from its first request to its last sign of life; it has one."""
 
     steps: tuple[Step, ...]
     windows: tuple[Window, ...]
+    worked_until: float  # within the last step
 
     @property
     def began_at(self) -> float:
@@ -122,7 +123,7 @@ def stretch_of(made: Sequence[MadeInStep], step_s: float, period: ActivePeriod) 
         )
         for place in range(last + 1)
     )
-    return Stretch(steps, windows)
+    return Stretch(steps, windows, period.to_at)
 
 
 # --- the chart ----------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ class _Axis:
         return min(_GAP, _GAPS / max(1, len(self.stretches) - 1))
 
     @property
-    def at_work_s(self) -> float:
+    def length_s(self) -> float:
         return sum(one.ended_at - one.began_at for one in self.stretches)
 
     def __call__(self, at: float) -> float:
@@ -217,7 +218,7 @@ class _Axis:
             if number and at < one.began_at:
                 break
             within_s = min(max(at - one.began_at, 0.0), one.ended_at - one.began_at)
-            place = number * self.gap + (passed_s + within_s) * room / self.at_work_s
+            place = number * self.gap + (passed_s + within_s) * room / self.length_s
             passed_s += one.ended_at - one.began_at
         return place
 
@@ -225,14 +226,15 @@ class _Axis:
 def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> PaceChart:
     """Return a run's requests by the clock; there is a stretch."""
     axis = _Axis(stretches)
+    at_work_s = sum(one.worked_until - one.began_at for one in stretches)
     steps = [step for one in stretches for step in one.steps]
     highest = max(step.per_minute for step in steps)
     most = max(step.most or 0.0 for step in steps)
     top = nice(max(highest, most if most <= highest * _MOST_ABOVE else 0.0, 1.0))
     troubled = sum(step.troubled for step in steps)
     text = (
-        f"Requests per minute over {format_duration(axis.at_work_s)} of work: at most "
-        f"{highest:,.0f}; {troubled:,} answered with 429, 503 or not at all; {len(pauses):,} "
+        f"Requests per minute over {format_duration(at_work_s)} of work: at most "
+        f"{highest:,.0f}; {troubled:,} answered with 429, 5xx or not at all; {len(pauses):,} "
         f"pauses, {len(stretches) - 1:,} resumptions"
     )
     return PaceChart(
@@ -243,7 +245,7 @@ def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> Pac
         levels=[Mark(share, f"{top * share / 100:,.10g}") for share in (0.0, 50.0, 100.0)],
         text=text,
         zone=datetime.fromtimestamp(stretches[0].began_at).astimezone().tzname() or "local time",
-        at_work_s=axis.at_work_s,
+        at_work_s=at_work_s,
     )
 
 
@@ -265,7 +267,7 @@ def _bar(step: Step, axis: _Axis, top: float) -> Bar:
     left, height = axis(step.began_at), step.per_minute * 100 / top
     label = f"{_clock_time(step.began_at)}: {step.made:,} requests"
     if step.troubled:
-        label += f", {step.troubled:,} answered with 429, 503 or not at all"
+        label += f", {step.troubled:,} answered with 429, 5xx or not at all"
     troubled = height * step.troubled / step.made
     # To just before its end: at it, the next start may begin, beyond a gap.
     return Bar(left, axis(step.ended_at - 1e-6) - left, height, troubled, label)
@@ -279,7 +281,7 @@ def _band(kind: BandKind, left: float, right: float, label: str) -> Band:
 def _gaps(axis: _Axis) -> Iterator[Band]:
     for before, after in zip(axis.stretches, axis.stretches[1:], strict=False):
         right = axis(after.began_at)
-        later = format_duration(after.began_at - before.ended_at)
+        later = format_duration(after.began_at - before.worked_until)
         yield _band(BandKind.GAP, right - axis.gap, right, f"resumed {later} later")
 
 
@@ -339,7 +341,7 @@ def _day(at: float) -> str:
 
 def _ticks(axis: _Axis) -> list[Mark]:
     """Return the times that stand under the chart: each start, and round ones with room."""
-    unit_s = next((s for s in _TICKS_S if axis.at_work_s / s <= _MOST_TICKS), _DAY_S)
+    unit_s = next((s for s in _TICKS_S if axis.length_s / s <= _MOST_TICKS), _DAY_S)
     ticks: list[Mark] = []
     for at, label in (*_starts(axis), *_round_times(axis, unit_s)):
         place = axis(at)

@@ -1,9 +1,10 @@
 """Where a report goes: a folder for each run, by a pattern; and whose report is there."""
 
+import glob
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from batch_resend.clock import timestamp
 from batch_resend.model import Run
 from batch_resend.report.report import REPORT_FILES, update_index
+from batch_resend.report.summary import Banner
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,8 @@ class Found:
     """A report that is there already."""
 
     run_id: str
-    ended_at: float  # or when it was written, of a run under way
+    ended_at: float  # or when it was written, of a run under way; a rehearsed one may be to come
+    is_rehearsal: bool
 
 
 def found_in(folder: Path) -> Found | None:
@@ -67,8 +70,18 @@ def found_in(folder: Path) -> Found | None:
     with suppress(OSError, ValueError, TypeError, KeyError):
         summary: Mapping[str, str | None] = json.loads((folder / "summary.json").read_text("utf-8"))
         at = summary["finished_at"] or summary.get("written_at") or summary["started_at"] or ""
-        return Found(str(summary["run_id"]), datetime.fromisoformat(at).timestamp())
+        return Found(
+            str(summary["run_id"]),
+            datetime.fromisoformat(at).timestamp(),
+            summary.get("verdict") == Banner.REHEARSAL,
+        )
     return None
+
+
+def has_report(folder: Path, run: Run) -> bool:
+    """Whether the report in a folder is known to be that of a run."""
+    there = found_in(folder)
+    return there is not None and there.run_id == run.id
 
 
 def set_aside(folder: Path, run: Run) -> Path:
@@ -82,38 +95,51 @@ def set_aside(folder: Path, run: Run) -> Path:
     return folder.with_name(f"{folder.name}-{run.id}")
 
 
-def remove_report(folder: Path, run: Run) -> bool:
-    """Remove a run's report, and its folder if nothing else is in it; return whether it was there.
-
-    Only what is known to be a report of that run. Raises OSError.
-    """
-    there = found_in(folder)
-    if there is None or there.run_id != run.id:
-        return False
+def _remove_files(folder: Path) -> None:
+    """Remove a report's files, and its folder if nothing else is in it. Raises OSError."""
     for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
-    return True
 
 
-def remove_reports(pattern: Path, runs: Iterable[Run]) -> int:
-    """Remove the reports of runs, as `remove_report` does; return how many there were.
+def old_reports(pattern: Path, runs: Iterable[Run], before: float) -> list[Path]:
+    """Return the folders with reports of runs, and of rehearsals that were written before a time.
+
+    The journal of a rehearsal is mostly gone, and its days may be to come. Only what is known to be
+    such a report is one.
+    """
+    of_runs = [folder for run in runs if has_report(folder := folder_of(pattern, run), run)]
+    return list(dict.fromkeys([*of_runs, *_rehearsals(pattern, before)]))
+
+
+def remove_reports(pattern: Path, folders: Iterable[Path]) -> int:
+    """Remove the reports in some folders; return how many there were.
 
     What cannot be removed stays, and is logged.
     """
-    removed = 0
-    indexes: set[Path | None] = set()
-    for run in runs:
-        folder = folder_of(pattern, run)
+    removed = []
+    for folder in folders:
         try:
-            is_removed = remove_report(folder, run)
+            _remove_files(folder)
+            removed.append(folder)
         except OSError as error:
             log.error("%s: the report cannot be removed: %s", folder, error.strerror)
-            continue
-        if is_removed:
-            removed += 1
-            indexes.add(index_folder(pattern, run))
-    for index in indexes:
-        update_index(index)
-    return removed
+    if "{run}" in pattern.name:
+        for index in {folder.parent for folder in removed}:
+            update_index(index)
+    return len(removed)
+
+
+def _rehearsals(pattern: Path, before: float) -> Iterator[Path]:
+    """Yield the folders with reports of rehearsals, where each run has a folder of its own."""
+    if "{run}" not in pattern.name:
+        return
+    literal, *others = _PLACEHOLDER.split(str(pattern / "summary.json"))
+    texts = "".join(f"*{glob.escape(text)}" for text in others[1::2])
+    for path in map(Path, glob.glob(f"{glob.escape(literal)}{texts}")):  # noqa: PTH207 - also absolute
+        there = found_in(path.parent)
+        if there and there.is_rehearsal and there.run_id in path.parent.name:
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    yield path.parent

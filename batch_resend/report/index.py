@@ -1,4 +1,7 @@
-"""index.html: all reports of a folder, the newest first, and how many orders each day sent."""
+"""index.html: all reports of a folder, the newest first, and how many orders each day sent.
+
+A rehearsal mails nobody: it stands apart, and no day has it.
+"""
 
 import json
 from collections import defaultdict
@@ -35,6 +38,7 @@ class Night:
     not_sent: int
     at: str  # when it began, or was declined, in UTC; "" where it does not say
     day: date | None  # of that
+    written_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,18 @@ def write_index(folder: Path) -> None:
     with suppress(OSError, UnicodeError), place.open(encoding="utf-8") as file:
         if _OURS not in file.read(_LOOKED_AT):
             raise ReportError(f"{place} was not written by batch-resend, and is left as it is")
-    nights = nlargest(MOST_RUNS, _nights(folder), key=lambda one: one.at)
+    found = list(_nights(folder))
+    rehearsals = [one for one in found if one.banner is Banner.REHEARSAL]
+    others = [one for one in found if one.banner is not Banner.REHEARSAL]
+    nights = nlargest(MOST_RUNS, others, key=lambda one: one.at)
     days = list(_days(nights))
-    values: dict[str, object] = {"nights": nights, "days": days, "top": _top(days)}
+    values: dict[str, object] = {
+        "nights": nights,
+        # Their days may be to come.
+        "rehearsals": nlargest(MOST_RUNS, rehearsals, key=lambda one: (one.written_at, one.at)),
+        "days": days,
+        "top": _top(days),
+    }
     with whole_file(place) as file:
         file.write(render("index.html", values))
 
@@ -90,17 +103,15 @@ def _nights(folder: Path) -> Iterator[Night]:
                 orders.total - orders.sent - orders.skipped,
                 at,
                 date.fromisoformat(at[:10]) if at else None,
+                path.stat().st_mtime,
             )
 
 
 def _days(nights: Sequence[Night]) -> Iterator[Day]:
-    """Yield the days from the first run to the last, those without a run too.
-
-    A rehearsal, which mails nobody, is no run here.
-    """
+    """Yield the days from the first run to the last, those without a run too."""
     by_day: defaultdict[date, list[Night]] = defaultdict(list)
     for night in nights:
-        if night.day is not None and night.banner is not Banner.REHEARSAL:
+        if night.day is not None:
             by_day[night.day].append(night)
     if not by_day:
         return

@@ -31,11 +31,11 @@ from batch_resend.intake.fields import (
     second_fields,
 )
 from batch_resend.intake.json_rows import decode
-from batch_resend.intake.json_shapes import NESTED
+from batch_resend.intake.json_shapes import NESTED, lifted
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
-from batch_resend.visible import defused
+from batch_resend.visible import defused, defused_row
 
 Rows = AsyncIterator[RowResult]
 Cells = Mapping[Field, object]
@@ -130,7 +130,7 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
             lines = _as_it_stood(row, inputs, width, own)
         else:
             lines = _field_by_field(row, inputs, form)
-        table.writerows(map(defused, line) for line in lines)
+        table.writerows(map(defused_row, lines))
 
 
 def _as_it_stood(
@@ -289,6 +289,7 @@ def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Cells]:
     body = value.get("body")
     if isinstance(body, dict) and "method" in value:  # a line of `check --out`
         value = {**value, **body}
+    value = lifted(value, form.fields.values())
     found = _by_field(
         form, value, _known(list(value)), map(_text, value.values()),
         without_addresses=_OF_THE_CA in value,

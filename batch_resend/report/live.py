@@ -25,7 +25,7 @@ from batch_resend.journal import ActivePeriod, JournalReader, MadeInStep, PauseN
 from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report.advice import Presentation
 from batch_resend.report.report import whole_file
-from batch_resend.report.summary import BackPressure, Summary, summarize
+from batch_resend.report.summary import BackPressure, SkipCounts, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.windows import Course, Schedule, parse_windows, time_left_s
 
@@ -124,6 +124,7 @@ async def live_report(
         inputs=await reader.inputs(run),
         accounts=await reader.accounts(run) if "accounts" in run.settings else (),
         sweep=await reader.swept(run),
+        skipped=SkipCounts.model_validate(await reader.count_skipped(run)),
         schedule=Schedule(parse_windows(plan.limits)),
         before=replace(await reader.tally(run), orders=orders) if was_begun else none,
         folder=folder,
@@ -141,6 +142,7 @@ class LiveReport:
     inputs: list[InputNote]
     accounts: Sequence[str | None]
     sweep: SweepCounts | None  # what began the run
+    skipped: SkipCounts  # before it began
     schedule: Schedule  # of its limits
     before: Tally  # the counts of the run before this process began to send it
     folder: Path
@@ -173,7 +175,12 @@ class LiveReport:
         pauses = await self.reader.pauses(run, _MOST_PAUSES)
         now = self.clock()
         before = summarize(run, self.inputs, self.before, self.accounts)
-        before = before.model_copy(update={"sweep": self.sweep})
+        known = {
+            "sweep": self.sweep,
+            "skipped": self.skipped,
+            "between_starts_s": round(await self.reader.between_starts_s(run), 3),
+        }
+        before = before.model_copy(update=known)
         summary = _brought_up_to(before, counts, pauses, now - (run.started_at or now), now)
         # In a thread, where it holds up no answer; a cancellation waits for it.
         left = Course(

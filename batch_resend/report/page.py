@@ -31,6 +31,7 @@ from batch_resend.report.summary import (
     STATUS_MEANINGS,
     Banner,
     Summary,
+    answer_in_words,
     headline,
     in_words,
     percentage_sent,
@@ -76,7 +77,8 @@ async def make_page(
     inputs = await reader.inputs(run)
     pauses = await reader.pauses(run, MOST_PAUSES)
     unapproved_count, unapproved = await reader.unapproved(run, MOST_UNAPPROVED)
-    reasons = await reader.reasons(run, MOST_REASONS + 1)
+    reasons = [*await reader.reasons(run, MOST_REASONS + 1)]
+    reasons += await reader.skips(run, MOST_REASONS + 1 - len(reasons))
     rejected = _rejected(reader, run, inputs, redact=presentation.redact)
     not_sent = _not_sent(reader, run, inputs, presentation.order_url)
     listed = await _bounded(not_sent, MOST_ORDERS)
@@ -94,7 +96,7 @@ async def make_page(
         "reasons": [
             (
                 one,
-                answer := _answer(one.http_status, one.error_code),
+                answer := answer_in_words(one.status, one.http_status, one.error_code),
                 verdict_in_words(one.status, answer),
                 explain(one.http_status, one.error_code),
             )
@@ -223,7 +225,7 @@ async def _not_sent(
     for results in (reader.results_not_sent(run), reader.results_skipped(run)):
         async with aclosing(results):
             async for order, result, sources in results:
-                answer = _answer(result.http_status, result.error_code)
+                answer = answer_in_words(result.status, result.http_status, result.error_code)
                 yield RequestNotSent(
                     order.subject,
                     _beside(order),
@@ -236,10 +238,6 @@ async def _not_sent(
                     _cut([str(entry) for entry in order.entries]),
                     _cut([f"{names[at.input_ordinal]}, line {at.line}" for at in sources]),
                 )
-
-
-def _answer(http_status: int | None, error_code: str | None) -> str:
-    return " ".join(str(word) for word in (http_status, error_code) if word)
 
 
 def _short_names(inputs: Sequence[InputNote]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import Malformed, domain_name, listed, unread
+from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.model import (
     ListForm,
@@ -19,6 +19,7 @@ from batch_resend.model import (
     Request,
     RequestStatus,
     Run,
+    SkipReason,
 )
 from batch_resend.report.summary import RowCounts, counted
 from batch_resend.results import InputNote, RowResult
@@ -47,7 +48,7 @@ _NOTE_IN_WORDS = {
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
-    'every pending domain. To mail them instead: --map email="COLUMN"',
+    "every pending domain. To mail them instead, name their column or key with --map email=...",
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not list",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain; email_domain is filled in",
@@ -143,6 +144,7 @@ class Preview(BaseModel):
     accounts: list[Count]  # requests to send by account; none where they are all the command's own
     limits: list[str]
     duration_s: float
+    waits_s: float  # of that, because of requests that were made lately
     mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
 
 
@@ -161,11 +163,10 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
             _place(inputs, one, f"{_subject_of(one.order)}: {_of_note(note, one)}") for one in found
         ]
 
-    by_ca = await reader.count_skips_by_ca(run)
-    skips = await reader.count_skips(run, KINDS_SHOWN)
-    by_lists = await reader.count_skipped_by_lists(run)
-    skipped = plan.settled.get(RequestStatus.SKIPPED, 0)
-    domains, mails = await reader.count_recipients(run)
+    by_ca = await reader.skips(run, KINDS_SHOWN, [SkipReason.PREFLIGHT])
+    by_lists = await reader.skips(run, KINDS_SHOWN, [SkipReason.LIST])
+    skipped = await reader.count_skipped(run)
+    recipients = await reader.recipients(run, KINDS_SHOWN)
     without = await reader.count_without_addresses(run)
     of_domains = sum(count for call, count in without.items() if CALLS[call].is_about_domain)
     accounts = await reader.count_by_account(run)
@@ -177,17 +178,17 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         orders=await reader.count_order_numbers(run),
         requests=plan.orders,
         to_send=plan.to_send,
-        cooling_down=skipped - by_lists - sum(count for _, count in by_ca),
+        cooling_down=skipped[SkipReason.COOLDOWN] + skipped[SkipReason.UNDER_WAY],
         held=plan.settled.get(RequestStatus.IN_DOUBT, 0),
         second_mails=await reader.count_second_mails(run),
-        skipped_by_ca=_counts(by_ca),
-        skipped=_counts(skips),
-        skipped_otherwise=by_lists - sum(count for _, count in skips),
+        skipped_by_ca=_counts((one.message or "", one.orders) for one in by_ca),
+        skipped=_counts((one.message or "", one.orders) for one in by_lists),
+        skipped_otherwise=skipped[SkipReason.LIST] - sum(one.orders for one in by_lists),
         rejected=await _kinds(attrgetter("words"), await reader.count_problems(run), rejected),
         warnings=await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
-        recipients=_counts(await reader.recipients(run, KINDS_SHOWN)),
-        recipient_domains=domains,
-        mails=mails,
+        recipients=_counts(recipients.first),
+        recipient_domains=recipients.domains,
+        mails=recipients.mails,
         without_addresses=sum(without.values()) - of_domains,
         domains_without_addresses=of_domains,
         accounts=_counts((name or "the command's own", count) for name, count in accounts.items())
@@ -195,6 +196,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         else [],
         limits=list(plan.limits),
         duration_s=round(plan.duration_s, 3),
+        waits_s=round(plan.waits_s, 3),
     )
 
 
@@ -262,9 +264,18 @@ def _form_in_words(form: ListForm) -> str:
     for remark, count in form.remarks.items():
         noun, what = _REMARK_IN_WORDS[Remark(remark)]
         words.append(f"{counted(count, noun)} {what}")
-    if names := unread(form):
-        words.append(f"column{'s' if len(names) > 1 else ''} {listed(names, SHOWN)} not read")
+    if form.unread:
+        words.append(_unread_in_words(form))
     return ", ".join(words)
+
+
+def _unread_in_words(form: ListForm) -> str:
+    noun = f"{'column' if form.is_table else 'key'}{'s' if len(form.unread) > 1 else ''}"
+    near = {name: which for name, which in form.unread.items() if which}
+    meant = [f"if {name!r} is {f}: {map_flag(Field(f), name)}" for name, f in near.items()]
+    hint = f" ({'; '.join(meant[:SHOWN])})" if meant else ""
+    names = [*near, *(name for name in form.unread if name not in near)]
+    return f"{noun} {listed(names, SHOWN)} not read{hint}"
 
 
 # --- what DNS says of it ------------------------------------------------------------------------
@@ -293,7 +304,8 @@ async def with_mail_routes(
     """
     from batch_resend.mail_domains import MailRoute  # noqa: PLC0415 - slow, and rarely wanted
 
-    domains = [domain for domain, _ in await reader.recipients(run, MOST_DOMAINS_ASKED)]
+    recipients = await reader.recipients(run, MOST_DOMAINS_ASKED)
+    domains = [domain for domain, _ in recipients.first]
     names = {domain: name for domain in domains if (name := _as_name(domain))}
     routes = await asking.routes(dict.fromkeys(names.values()))
     found: dict[MailRoute, list[str]] = {route: [] for route in MailRoute}

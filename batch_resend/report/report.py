@@ -111,12 +111,19 @@ async def write_report(
 
     summary.json comes last: where it stands, and is not of a run under way, the report is complete.
     """
-    from batch_resend.report import lists, page, tables  # noqa: PLC0415 - see prepare_report
-
     try:
         make_private(folder)
     except OSError as error:
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
+    async with reader.results_kept(run):
+        return await _write_files(reader, run, folder, presentation)
+
+
+async def _write_files(
+    reader: JournalReader, run: Run, folder: Path, presentation: Presentation
+) -> Summary:
+    from batch_resend.report import lists, page, tables  # noqa: PLC0415 - see prepare_report
+
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
     unsent = partial(

@@ -60,6 +60,15 @@ class OrderCounts(BaseModel):
     in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
 
+class SkipCounts(BaseModel):
+    """Why orders were skipped: the sum is `orders.skipped`."""
+
+    cooldown: int = 0
+    list: int = 0
+    preflight: int = 0
+    under_way: int = 0
+
+
 class RequestCounts(BaseModel):
     """The requests that were made."""
 
@@ -88,12 +97,14 @@ class Summary(BaseModel):
     started_at: str | None
     finished_at: str | None
     elapsed_s: float | None
+    between_starts_s: float = 0.0  # of that, between an interruption and the resumption
     written_at: str | None = None  # while it is under way; afterwards it says always the same
     base_url: str
     limits: list[str]
     inputs: list[InputSummary]
     rows: RowCounts
     orders: OrderCounts
+    skipped: SkipCounts = SkipCounts()
     requests: RequestCounts
     back_pressure: BackPressure
     sweep: SweepCounts | None = None  # what began the run, if it was a sweep
@@ -123,6 +134,11 @@ class Summary(BaseModel):
         return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
 
     @property
+    def active_s(self) -> float | None:
+        """How long it was at work, its pauses too; None while that is not known."""
+        return None if self.elapsed_s is None else max(0.0, self.elapsed_s - self.between_starts_s)
+
+    @property
     def urls(self) -> list[str]:
         """Where all CAs are that are asked."""
         return [self.base_url, *self.other_urls]
@@ -131,6 +147,11 @@ class Summary(BaseModel):
     def stuck(self) -> int:
         """How many orders the sweep that began the run has given up on."""
         return self.sweep.stuck if self.sweep else 0
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing was sent because of rejected rows (`--max-rejected`, `--strict`)."""
+        return self.started_at is None and self.state == "stopped"
 
     @property
     def all_well(self) -> bool:
@@ -152,6 +173,8 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
         update={
             "skipped_unsure": await reader.count_unsure(run),
             "sweep": await reader.swept(run),
+            "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),
+            "between_starts_s": round(await reader.between_starts_s(run), 3),
             "orders": counts.model_copy(update=orders),
         }
     )
@@ -197,7 +220,7 @@ STATUS_MEANINGS = {
     RequestStatus.FAILED: "attempts or time used up; certainly not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
     RequestStatus.NOT_ATTEMPTED: "the run stopped before it was sent",
-    RequestStatus.SKIPPED: "nothing to do: acknowledged within the cooldown, or its list says so",
+    RequestStatus.SKIPPED: "nothing to do: mailed within the cooldown, or it waits for no mail",
 }
 
 
@@ -216,6 +239,13 @@ _STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
 def in_words(status: str) -> str:
     """Return a status as a person reads it, of a request or of an order at the CA."""
     return _STATUS_IN_WORDS.get(status, status.replace("_", " "))
+
+
+def answer_in_words(status: RequestStatus, http_status: int | None, error_code: str | None) -> str:
+    """Return what was last answered to an order: its status and code; "" where nothing was."""
+    if status is RequestStatus.SKIPPED:
+        return ""  # its code is a `SkipReason`
+    return " ".join(str(word) for word in (http_status, error_code) if word)
 
 
 def verdict_in_words(status: RequestStatus, answer: str) -> str:
@@ -273,6 +303,13 @@ def _how_many_were_sent(summary: Summary) -> str:
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_known = summary.finished_at or summary.state == "running"
     how = _HOW[summary.state] if is_known else "Not finished: "
-    elapsed_s = round(summary.elapsed_s or 0)
-    took = f" in {format_duration(elapsed_s)}" if elapsed_s else ""
+    took = ""
+    if summary.active_s is not None and round(summary.active_s):
+        took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
     return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
+
+
+def time_taken(active_s: float, between_starts_s: float) -> str:
+    """Return how long a run was at work, and how long it was not until it was resumed."""
+    gap = f", interrupted for {format_duration(between_starts_s)}"
+    return f"{format_duration(active_s)}{gap if round(between_starts_s) else ''}"

@@ -11,7 +11,7 @@ from batch_resend.intake import Field
 from batch_resend.intake.fields import COLUMNS
 from batch_resend.model import Call, Entry, RowStatus
 from batch_resend.results import InputNote, RequestResult, RowResult, StuckOrder
-from batch_resend.visible import defused
+from batch_resend.visible import defused_row
 
 Rows = AsyncIterator[RowResult]
 
@@ -52,7 +52,7 @@ async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextI
     names = [note.name for note in inputs]
     async for row in rows:
         cells = _cells(names[row.input_ordinal], row)
-        table.writerow(map(defused, (*cells, *map(row.kept.get, kept)) if kept else cells))
+        table.writerow(defused_row((*cells, *map(row.kept.get, kept)) if kept else cells))
 
 
 def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
@@ -83,7 +83,7 @@ async def write_stuck(orders: AsyncIterator[StuckOrder], file: TextIO) -> None:
             one.order_id, one.mails, _time(one.last_mail_at), _time(one.created_at), one.product,
             one.container, "; ".join(one.domains),
         )  # fmt: skip
-        table.writerow(map(defused, cells))
+        table.writerow(defused_row(cells))
 
 
 def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:

@@ -106,6 +106,7 @@ class Attempts(ABC):
     made: int = 0  # over all starts of the run
     counted: int = 0  # of this start, against its budget
     began: float | None = None  # when the first of this start was made, by the flowing time
+    scope: anyio.CancelScope | None = None  # once it is cancelled, none is to leave
     is_optional: bool = False  # there is another way: that it is refused tells nothing of others
 
     @abstractmethod
@@ -124,11 +125,6 @@ class Attempts(ABC):
         """Return what a verdict means for what is asked."""
         return verdict
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether one may leave still, for those who want it."""
-        return True
-
     async def note_change(self, change: Change, pause: Pause | None, now: float) -> None:
         """Write down what an answer has changed for all; of one to a read, nothing."""
         del change, pause, now
@@ -142,7 +138,6 @@ class Mail(Attempts):
     recorder: Recorder
     doubts: int  # attempts, of whichever run, that may have reached the CA unanswered
     retry_in_doubt: bool
-    scope: anyio.CancelScope  # cancelled: nothing more is to leave
     _attempt: Attempt = field(init=False)  # the newest
 
     def begin(self, now: float) -> Awaitable[None]:
@@ -162,11 +157,6 @@ class Mail(Attempts):
         outcome = self._settled(verdict)
         await self.recorder.end(self._attempt, now, verdict, outcome)
         return outcome
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether sending has not been stopped."""
-        return not self.scope.cancel_called
 
     async def note_change(self, change: Change, pause: Pause | None, now: float) -> None:
         """Write down what an answer has changed for all; `pause` is as it was when it came."""
@@ -247,6 +237,7 @@ class Channel:
     breaker: CircuitBreaker
     start_reading: Callable[[], Awaitable[ReadRecorder]]  # for the canary; most runs never ask
     clock: Callable[[], float]
+    ages_s: Sequence[float] = ()  # how long ago earlier requests ended, when it was opened
     _canary: Read | None = None
 
     async def exchange(self, attempts: Attempts, places: Places, shield: anyio.CancelScope) -> Step:
@@ -367,7 +358,7 @@ class Channel:
         """Look for the last time whether an attempt may leave. Raises KeyStopped, TimeoutError."""
         if self.breaker.stopped is not None:
             self.breaker.raise_stopped()
-        if not attempts.is_wanted:
+        if attempts.scope is not None and attempts.scope.cancel_called:
             raise KeyStopped("stopped")
         if self.clock() - written_at >= LEAVES_WITHIN_S:
             raise TimeoutError

@@ -1,4 +1,4 @@
-"""How long until anything happens: help, and the first request of a small list."""
+"""How long until anything happens: help, what the journal knows, a small list's first request."""
 
 import statistics
 import sys
@@ -6,34 +6,40 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.findings import Finding
+from tests.bench.growth import plan
 from tests.bench.processes import PROGRAM, own_server, run, write_list
 
 ROUNDS = 15
+# How many times as long as an empty program of Python.
+AT_MOST = {"--help": 4.0, "runs": 25.0, "show": 25.0, "send, to its first request": 30.0}
 
 
 def measure() -> list[Finding]:
     """Return the times, as medians, and their ratios to an empty program."""
     python: list[float] = []
-    help_s: list[float] = []
-    first_s: list[float] = []
+    times: dict[str, list[float]] = {what: [] for what in AT_MOST}
     installed = str(Path(sys.executable).with_name("batch-resend"))
     with tempfile.TemporaryDirectory(prefix="batch-resend-bench-") as name:
         folder = Path(name)
+        journal = folder / "journal.db"
+        write_list(folder / "few.csv", 10)
+        plan(folder / "few.csv", journal)
+        commands = {"--help": ("--help",), "runs": ("runs", "--journal", str(journal)),
+                    "show": ("show", "--journal", str(journal))}  # fmt: skip
         for _ in range(ROUNDS):
             python.append(run([sys.executable, "-c", "pass"]).took_s)
-            help_s.append(run([installed, "--help"], folder / "out").took_s)
-            first_s.append(first_request_s(folder))
+            for what, words in commands.items():
+                times[what].append(run([installed, *words], folder / "out").took_s)
+            times["send, to its first request"].append(first_request_s(folder))
     base_s = statistics.median(python)
-
-    def finding(what: str, times: list[float], at_most: float) -> Finding:
-        return Finding("startup", what, statistics.median(times) / base_s, "x", at_most)
-
+    medians = {what: statistics.median(seconds) for what, seconds in times.items()}
     return [
         Finding("startup", "python -c pass", base_s * 1000, "ms"),
-        Finding("startup", "batch-resend --help", statistics.median(help_s) * 1000, "ms"),
-        Finding("startup", "send, to its first request", statistics.median(first_s) * 1000, "ms"),
-        finding("batch-resend --help / python -c pass", help_s, 5.0),
-        finding("send to its first request / python -c pass", first_s, 25.0),
+        *(Finding("startup", what, took_s * 1000, "ms") for what, took_s in medians.items()),
+        *(
+            Finding("startup", f"{what} / python -c pass", took_s / base_s, "x", AT_MOST[what])
+            for what, took_s in medians.items()
+        ),
     ]
 
 

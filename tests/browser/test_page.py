@@ -145,17 +145,19 @@ def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
         (tmp_path / name).write_text(page_under_way(sent=1, written_at=time.time()))
     elif kind == "index":
         report, name = Report(tmp_path), "index.html"
-        for day, sent in (
-            (1, 4),
-            (3, 5),
-            (4, 6_000),
-        ):  # a night without a run, and one of an outage
+        nights: tuple[tuple[int, int, dict[str, str]], ...] = (
+            (1, 4, {}),
+            (3, 5, {}),
+            (4, 6_000, {}),
+            (9, 4, {"verdict": "rehearsal"}),
+        )
+        for day, sent, more in nights:  # a night without a run, one of an outage, a rehearsed one
             orders = made.report.summary["orders"] | {"sent": sent}
             orders["total"] = sum(orders.values()) - orders["total"]
             begun = {"started_at": f"2027-01-0{day}T02:00:00.000Z", "orders": orders}
             (tmp_path / str(day)).mkdir()
             (tmp_path / str(day) / "summary.json").write_text(
-                json.dumps(made.report.summary | begun)
+                json.dumps(made.report.summary | begun | more)
             )
         write_index(tmp_path)
     with shown(chromium, report, width=width, dark=dark, name=name) as seen:

@@ -178,7 +178,7 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
             '[profiles.x]\nkey = "a"\n',
             "profile x: there is no option key; write one of",
         ),
-        ('[profiles.x]\nregion = "mars"\n', "profile x: 'mars' is not a valid Region"),
+        ('[profiles.x]\nregion = "mars"\n', "profile x: region: 'mars' is not one of 'us', 'eu'"),
         ('[profiles.x]\nlimit = "many"\n', "profile x: 'many' is not a limit"),
         (
             "[profiles.x]\nlimit = []\n",

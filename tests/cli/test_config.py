@@ -1,9 +1,6 @@
 """The TOML file of options, and variables: what they may say, and that nothing is passed over."""
 
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -11,10 +8,7 @@ import pytest
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
 from batch_resend.cli.next_flags import option_words
-from batch_resend.settings import Region
-from tests.cli.conftest import KEY, Desk, desk_with_ca, read_summary
-from tests.notify.listener import listening
-from tests.pages import MANUAL, read_page
+from tests.cli.conftest import Desk, desk_with_ca, read_summary
 
 
 async def config_words(desk: Desk, text: str, *words: str) -> str:
@@ -256,121 +250,3 @@ async def test_help_is_shown_beside_a_variable_and_a_file_that_are_refused(desk:
     for words in (("--help",), ("send", "--help"), ("send", "-h"), ("--version",)):
         helped = await desk.run("--config", "batch.toml", *words, BATCH_RESEND_MAX_ORDER="3")
         assert helped.code == 0, helped.err
-
-
-# --- config show, config init ---------------------------------------------------------------------
-
-
-async def shown(desk: Desk, *words: str, **environment: Any) -> dict[str, tuple[object, str]]:
-    """Return the value of each option as `config show` has it, and where it comes from."""
-    done = await desk.run(*words, "--json", **environment)
-    assert done.code == 0, done.err
-    return {one["option"]: (one["value"], one["from"]) for one in json.loads(done.out)["options"]}
-
-
-async def test_config_show_says_of_each_option_where_its_value_comes_from(desk: Desk) -> None:
-    del desk.environment["BATCH_RESEND_BASE_URL"], desk.environment["DIGICERT_API_KEY"]
-    desk.write("key.txt", "a-secret-key-0123").chmod(0o600)
-    desk.write(
-        "batch.toml",
-        'timeout = "9s"\n\n# more\nmap = { order_id = "Nr" }\n[send]\npatience = "2h"\n'
-        '[sweep]\npatience = "3h"\n[profiles.shop]\nregion = "eu"\napi-key-file = "key.txt"\n',
-    )
-    show = ("--config", "batch.toml", "config", "show")
-    variable = {"BATCH_RESEND_CONCURRENCY": "7"}
-    of_send = await shown(desk, *show, "--limit", "5/1s", "--limit", "9/1m", **variable)
-    assert of_send["--timeout"] == ("9s", "batch.toml, line 1")
-    assert of_send["--map"] == (["order_id=Nr"], "batch.toml, line 4")
-    assert of_send["--patience"] == ("2h", "batch.toml, line 6")
-    assert of_send["--concurrency"] == (7, "variable BATCH_RESEND_CONCURRENCY")
-    assert of_send["--limit"] == (["5/1s", "9/1m"], "command line")
-    assert of_send["--max-attempts"] == (6, "default")
-    assert of_send["--max-rejected"] == ("20%", "default")
-    assert of_send["API key"] == (None, "nowhere")
-    of_sweep = await shown(desk, *show, "sweep", "--profile", "shop")
-    assert of_sweep["--patience"] == ("3h", "batch.toml, line 8")
-    assert of_sweep["--base-url"] == (
-        Region.EU.base_url, "batch.toml, line 9, [profiles.shop]",
-    )  # fmt: skip
-    assert of_sweep["API key"] == ("***", "--api-key-file key.txt")
-    table = (await desk.run(*show)).out
-    assert re.search(r"^--patience +2h +batch\.toml, line 6$", table, re.M)
-
-
-async def test_config_show_refuses_a_command_that_there_is_not(desk: Desk) -> None:
-    refused = await desk.run("config", "show", "swep")
-    assert refused.code == 2
-    assert "there is no command swep" in refused.err
-
-
-async def test_config_show_masks_what_is_secret_and_carries_nothing_out(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca), listening() as hook:
-        urls = ("--notify-url", f"{hook.url}/secret", "--ping-url", "xoxb-secret")
-        for words in (("config", "show"), ("config", "show", "send"), ("config", "show", "sweep")):
-            for form in ((), ("--json",)):
-                told = await desk.run(*words, *urls, *form)
-                assert told.code == 0, told.err
-                assert "http://127.0.0.1/***" in told.out
-                assert "secret" not in told.out
-                assert KEY not in told.out
-        refused = await desk.run("config", "show", *urls, "--timeout", "5")
-        assert refused.code == 2
-        assert (ca.books.requests, hook.posts) == (0, [])
-
-
-async def test_config_init_writes_a_file_of_which_each_line_can_be_used(desk: Desk) -> None:
-    made = await desk.run("config", "init")
-    path = desk.folder / ".config/batch-resend/config.toml"
-    assert (made.code, str(path) in made.out) == (0, True)
-    assert path.stat().st_mode & 0o777 == 0o600
-    commands = list(cli.commands.values())
-    assert read_config(path, commands).defaults.keys() == {one.name for one in commands}
-    table, tried = "", set()
-    for line in path.read_text().splitlines():
-        if line.removeprefix("# ").startswith("["):
-            table = line.removeprefix("# ")
-        elif re.match("# [a-z-]+ = ", line):
-            one = desk.write("one.toml", f"{table}\n{line[2:]}\n")
-            if not table.startswith("[profiles"):
-                tried.add(line.split()[1])
-                read_config(one, commands)
-    everything = {
-        name.removeprefix("--")
-        for command in ("send", "sweep", "export", "check", "verify", "worker", "prune")
-        for option in cli.commands[command].params
-        if isinstance(option, click.Option)
-        for name in option.opts
-        if name.startswith("--") and name not in ("--json", "--help")
-    }
-    assert tried == everything
-    shown_after = await shown(desk, "config", "show")
-    assert {source for _, source in shown_after.values() if str(path) in source} == set()
-
-
-async def test_an_option_that_several_tables_of_that_file_have_is_its_tables_alone(
-    desk: Desk,
-) -> None:
-    await desk.run("config", "init")
-    path = desk.folder / ".config/batch-resend/config.toml"
-    before, beginning, own = path.read_text().partition("[prune]\n")
-    path.write_text(before + beginning + own.replace("# older-than =", "older-than =", 1))
-    sources = {name: await shown(desk, "config", "show", name) for name in ("sweep", "prune")}
-    assert [name for name, of in sources.items() if str(path) in of["--older-than"][1]] == ["prune"]
-
-
-async def test_config_init_overwrites_nothing_and_takes_the_name_of_config(desk: Desk) -> None:
-    words = ("--config", "new/batch.toml", "config", "init")
-    assert (await desk.run(*words)).code == 0
-    desk.write("new/batch.toml", "mine")
-    refused = await desk.run(*words)
-    assert (refused.code, refused.out) == (1, "")
-    assert "new/batch.toml exists already, and was left as it is" in refused.err
-    assert (desk.folder / "new/batch.toml").read_text() == "mine"
-
-
-def test_the_usual_place_of_the_file_is_named_in_help_and_manual() -> None:
-    place = "~/.config/batch-resend/config.toml"
-    (option,) = [one for one in cli.params if one.name == "config"]
-    assert isinstance(option, click.Option)
-    assert place in str(option.help)
-    assert f"`{place}`" in read_page(MANUAL / "reference.md").text

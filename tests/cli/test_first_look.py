@@ -77,7 +77,8 @@ async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
             assert dry.out.startswith(checked.out)
             assert dry.out.endswith("Nothing was sent (--dry-run, the same as `check`).\n")
         strict = await desk.run("send", "orders.csv", "--strict", "--dry-run")
-        assert "`send` would send nothing: --strict\n" in strict.out
+        assert "`send` would send nothing: --strict: 1 row was rejected." in strict.out
+        assert "or send the other rows without --strict.\n" in strict.out
         assert (ca.books.requests, watchdog.posts) == (0, [])
         assert not (tmp_path / "journal.db").exists()
 

@@ -163,7 +163,7 @@ async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_
         first = await desk.start("send", "orders.csv", "--concurrency", "2", *hold)
         await until(lambda: ca.books.requests >= 10)
         (run_id,) = await run_ids(desk)
-        assert " running " in (await desk.run("runs")).out
+        assert " running, rehearsal " in (await desk.run("runs")).out
         assert f"running (process {first.pid}" in (await desk.run("show", run_id)).out
         assert (await desk.run("report", run_id, "--report-dir", "early")).code == 0
         early = read_summary(tmp_path / "early")

@@ -282,3 +282,55 @@ async def test_all_that_is_to_be_left_aside_is_named_with_the_options_for_it(
     flags = " ".join(re.findall(r'--ignore (?:"[^"]*"|\S+)', refused.err))
     checked = await desk.run("check", "list.csv", *shlex.split(flags))
     assert checked.code == code, checked.err
+
+
+async def test_check_names_the_keys_of_json_that_are_not_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    record = {"order": {"id": 100200301, "ref": 1}, "acount": "x", "foo": None, "status": "pending"}
+    more = {"order": {"id": 100200302}, "bar": 5}
+    desk.write("orders.jsonl", f"{json.dumps(record)}\n{json.dumps(more)}\n")
+    checked = await desk.run("check", "--map", "order_id=order.id", "orders.jsonl")
+    assert (
+        "JSON, keys 'acount', 'order', 'foo', 'bar' not read "
+        "(if 'acount' is account: --map account=\"acount\"), 2 rows" in checked.out
+    )
+    ignored = await desk.run(
+        "check", "--map", "order_id=order.id", "--ignore", "acount", "orders.jsonl"
+    )
+    assert "JSON, keys 'order', 'acount', 'foo', 'bar' not read, 2 rows" in ignored.out
+    desk.write(
+        "orders.csv",
+        "order_id,domain,email,acount,note\n100200301,a.example.com,admin@a.example.com,x,\n",
+    )
+    checked = await desk.run("check", "orders.csv")
+    assert "columns 'acount', 'note' not read (if 'acount' is account: --map" in checked.out
+    desk.write("orders.json", json.dumps([{"id": 1002003, "certificate": {"dns_names": []}}]))
+    checked = await desk.run("check", "orders.json")
+    assert "orders.json: JSON, 1 row" in checked.out
+
+
+async def test_rejected_and_unsent_rows_of_nested_json_are_read_by_the_same_options(
+    tmp_path: Path,
+) -> None:
+    options = ("--map", "order_id=order.id", "--map", "email=to.mail")
+    good = {
+        "order": {"id": 100200301},
+        "to": {"mail": "admin@a.example.com"},
+        "domain": "a.example.com",
+    }
+    bad = {"order": {"id": 100200302}, "to": {"mail": "admin@a.example"}, "domain": "nope"}
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.json", json.dumps([good, bad]))
+        sent = await desk.run(
+            "send", "--yes", "--max-rejected", "100%", *options, "--base-url", "http://127.0.0.1:1/v2",
+            "--patience", "0", "--max-attempts", "1", "--report-dir", "report", "orders.json",
+        )  # fmt: skip
+        assert sent.code in (3, 4), sent.err
+        report = desk.folder / "report"
+        checked = await desk.run("check", "--json", *options, str(report / "unsent.csv"))
+        assert json.loads(checked.out)["first_requests"][0]["order_id"] == "100200301"
+        heading, row = csv.reader((report / "rejected.csv").read_text().splitlines())
+        named = dict(zip(heading, row, strict=True))
+        assert (named["order.id"], named["domain"], named["to.mail"]) == (
+            "100200302", "nope", "admin@a.example",
+        )  # fmt: skip

@@ -16,6 +16,8 @@ from batch_resend.cli.logs import set_up_logs
 from batch_resend.windows import Window
 from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, until
 from tests.cli.counting_server import CountingServer, in_turn_per_order, says
+from tests.cli.screen import on_screen
+from tests.cli.test_sweep import wait
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -335,3 +337,24 @@ async def test_a_run_whose_log_is_rotated_loses_no_attempt(tmp_path: Path) -> No
         lines = [line for file in files for line in file.read_text().splitlines()]
         assert sum("attempt " in line for line in lines) == 60
         assert "run ended: completed" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("sweep", "--again", "--yes"), "how orders are validated: "),
+        (("verify",), "what became of 1 order: asked one by one"),
+    ],
+)
+async def test_which_way_the_ca_was_asked_is_logged_but_no_raw_line_on_a_terminal(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8)
+        desk.write("orders.csv", "order_id\n1\n")
+        assert (await desk.run("send", "orders.csv", "--all-domains")).code == 0
+        async with on_screen(desk, *words, "--log-file", "run.log") as screen:
+            assert await screen.ended() == 0
+        assert "[info" not in screen.text
+        assert said in (tmp_path / "run.log").read_text()
+        assert said in (await desk.run(*words)).err

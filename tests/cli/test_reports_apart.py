@@ -1,5 +1,8 @@
 """Reports of many nights: each in a place of its own, listed, linked, and removed with its run."""
 
+import json
+import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -59,6 +62,49 @@ async def test_a_placeholder_that_does_not_exist_is_wrong_usage(tmp_path: Path) 
         assert refused.code == 2
         assert "there is no placeholder {night}; write {date} or {run}" in refused.err
         assert ca.books.requests == 0
+
+
+async def test_prune_shows_beforehand_what_would_go_and_changes_nothing(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        older, newer = await two_nights(desk)
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+            journal.execute("UPDATE runs SET finished_at = 1 WHERE id = ?", [older])
+            (rows,) = journal.execute(
+                "SELECT count(*) FROM rows JOIN runs ON run = number WHERE id = ?", [older]
+            ).fetchone()
+        listed = (await desk.run("runs", "--json")).out
+        for keep in ((), ("--keep-reports",)):
+            files = {path: path.read_bytes() for path in (tmp_path / "reports").rglob("*.*")}
+            dry = await desk.run("prune", "--dry-run", *keep)
+            assert dry.code == 0, dry.err
+            report = "" if keep else f"reports/{older}"
+            assert re.search(rf"^ *{older} +1970-01-01 +{rows} *{report}$", dry.out, re.M)
+            also = "" if keep else "; 1 report would be removed"
+            would = f"1 run with {rows} rows would be forgotten{also}."
+            assert dry.out.endswith(f"{would} Nothing was changed: --dry-run.\n")
+            assert newer not in dry.out
+            said = json.loads((await desk.run("prune", "--dry-run", "--json", *keep)).out)
+            assert said["forgotten"] == [
+                {"run": older, "ended_at": "1970-01-01T00:00:01.000Z", "rows": rows,
+                 "report": report or None},
+            ]  # fmt: skip
+            assert (said["dry_run"], said["runs"], said["bytes_before"]) == (
+                True, 1, said["bytes_after"],
+            )  # fmt: skip
+            assert {path: path.read_bytes() for path in files} == files
+        assert (await desk.run("runs", "--json")).out == listed
+        os.utime(tmp_path / "reports" / newer / "summary.json", (1, 1))  # as if written long ago
+        dry = await desk.run("prune", "--dry-run")
+        assert "; 2 reports would be removed." in dry.out, "those of rehearsals too"
+        also_said = json.loads((await desk.run("prune", "--dry-run", "--json")).out)["forgotten"]
+        assert (also_said[1]["run"], also_said[1]["rows"]) == (newer, None)
+        desk.environment["BATCH_RESEND_DRY_RUN"] = "true"
+        assert "would be forgotten" in (await desk.run("prune")).out
+        del desk.environment["BATCH_RESEND_DRY_RUN"]
+        done = json.loads((await desk.run("prune", "--json")).out)
+        assert done["forgotten"] == also_said
+        assert not list((tmp_path / "reports").glob("2*"))
+        assert "0 runs with 0 rows would be" in (await desk.run("prune", "--dry-run")).out
 
 
 @pytest.mark.parametrize("keep", [False, True], ids=["removed", "kept"])

@@ -155,6 +155,7 @@ async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_a
         there = Desk(elsewhere, desk.base_url)
         there.environment = desk.environment
         watched = await there.run("watch")
+        again = await there.run("report", "--report-dir", "again")
     assert watched.code == 4
     (run,) = await run_ids(desk)
     assert "No run is under way." in watched.err
@@ -163,7 +164,6 @@ async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_a
     assert command.startswith(f"resume {run} ")
     assert f"--api-key-file '{tmp_path}/key file.txt'" in command
     assert "--cooldown 3h" in command
-    again = await there.run("report", "--report-dir", "again")
     assert f"resume {run} " in again.out
     page = (elsewhere / "again" / "report.html").read_text()
     assert "next-flags" not in page

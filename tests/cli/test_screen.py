@@ -28,7 +28,8 @@ from batch_resend.windows import Window
 from tests.cli.conftest import Desk, desk_with_ca, ended, until, until_told
 from tests.cli.counting_server import Call, CountingServer
 from tests.cli.screen import Screen, on_screen
-from tests.sending.conftest import Rig, one_by_one, orders
+from tests.sending.conftest import Rig, one_by_one
+from tests.sending.scripted import orders
 
 LIMITS = ("--limit", "40/1s", "--patience", "1m")
 

@@ -1,6 +1,8 @@
 """The main job as a user runs it: a list in, every order's mails resent once, a report out."""
 
 import csv
+import json
+import re
 import shlex
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from batch_resend.cli.values import SHARE
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, results
+from tests.cli.screen import answered_on_terminal
 
 
 async def test_each_order_is_mailed_once_within_all_windows_never_again(tmp_path: Path) -> None:
@@ -39,6 +42,17 @@ async def test_each_order_is_mailed_once_within_all_windows_never_again(tmp_path
         reason = results(tmp_path / "again")[0]["error_message"]
         assert reason.startswith("sent 20")
         assert reason.endswith(f"by run {summary['run_id']}")
+
+
+async def test_the_time_of_a_plan_counts_what_was_sent_a_moment_ago(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(20)
+        assert (await desk.run("send", "orders.csv", "--limit", "20/10m")).code == 0
+        desk.write("orders.csv", "order_id\n100200301\n")
+        for limit, waits in (("20/10m", True), ("21/10m", False)):
+            options = ("--all-domains", "--limit", limit)
+            _, told = await answered_on_terminal(desk, "now? [y/N]", b"n\n", *options)
+            assert ("at least 9m" in told) is ("of which 9m" in told) is waits
 
 
 async def test_an_edited_list_sends_only_what_is_new(tmp_path: Path) -> None:
@@ -81,6 +95,38 @@ async def test_every_row_is_accounted_for_and_the_exit_code_shows_rejects(tmp_pa
             statuses = [row["status"] for row in csv.DictReader(file)]
         assert statuses == ["sent", "duplicate", "rejected", "refused"]
         assert "list.csv, line 4: the e-mail address 'nobody' has no @" in ended.err
+
+
+async def test_what_was_skipped_says_which_run_sent_it_when_and_what_its_list_says(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("a.csv", "order_id\n100200301\n100200302\n")
+        desk.write("b.csv", "order_id\n100200303\n")
+        desk.write(
+            "all.csv",
+            "order_id,status\n100200301,pending\n100200302,pending\n100200303,pending\n"
+            "100200304,issued\n",
+        )
+        runs = []
+        for name in ("a", "b"):
+            sent = await desk.run("send", f"{name}.csv", "--report-dir", name)
+            assert sent.code == 0, sent.err
+            runs.append(read_summary(tmp_path / name)["run_id"])
+        last = await desk.run("send", "all.csv", "--report-dir", "all")
+        assert last.code == 0, last.err
+        assert read_summary(tmp_path / "all")["skipped"] == {
+            "cooldown": 3, "list": 1, "preflight": 0, "under_way": 0,
+        }  # fmt: skip
+        codes = [one["error_code"] for one in results(tmp_path / "all")]
+        assert codes == ["cooldown", "cooldown", "cooldown", "list"]
+        page = re.sub("<[^>]+>", "", (tmp_path / "all" / "report.html").read_text())
+        for told in (last.out, (await desk.run("show")).out, page):
+            for run in runs:
+                assert re.search(rf"sent \d{{4}}-\d\d-\d\d \d\d:\d\d.* UTC by run {run}", told)
+            assert "The list says that these wait for no mail." in told
+            assert "To mail them once more: --again." in told
+        assert re.search(rf"^  2 skipped: sent .* by run {runs[0]}$", last.out, re.M)
 
 
 # --- the command for what is left -----------------------------------------------------------------
@@ -213,10 +259,28 @@ async def test_the_report_of_a_run_held_back_says_why_and_names_bad_rows(tmp_pat
             "100200300",
             "100200301",
         ]
-        # What damaged those rows may have damaged others: nothing offers to send them.
-        assert "batch-resend resume" not in held.out
-        resumed = await desk.run("resume", summary["run_id"], "--report-dir", "resumed")
+        # What damaged those rows may have damaged others: the list comes first.
+        assert held.out.index("Is it the right list?") < held.out.index("send the other 2 orders")
+        shown = await desk.run("show")
+        page = (desk.report() / "report.html").read_text()
+        for told in (shown.out, re.sub("<[^>]+>", "", page)):
+            assert f"resume {summary['run_id']} " in told
+        resumed = await desk.run(*next_command(held.out), "--report-dir", "resumed")
         assert read_summary(desk.folder / "resumed")["orders"]["sent"] == 2, resumed.err
+
+
+async def test_what_to_do_next_is_in_the_document_for_programs_too(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        write_rows(desk, 2, 3)
+        held = json.loads((await desk.run("send", "list.csv", "--json")).out)
+        first, second = held["next_steps"]
+        assert first["command"] is None
+        assert second["command"].startswith(f"batch-resend resume {held['run_id']} ")
+        for command in ("report", "watch"):
+            again = json.loads((await desk.run(command, "--json")).out)
+            assert [step["text"] for step in again["next_steps"]] == [
+                step["text"] for step in held["next_steps"]
+            ]
 
 
 async def test_rows_of_all_lists_count_together_and_ambiguous_ones_too(tmp_path: Path) -> None:

@@ -67,8 +67,9 @@ async def test_a_run_shown_as_json_is_its_summary_and_as_csv_its_facts(twice: Tw
     assert facts["orders, refused"] == "1"
     assert facts["limits"] == "none"
     shown = (await desk.run("show", first["run_id"])).out
-    assert re.search(rf"^run +{first['run_id']}$", shown, re.M)
-    assert re.search(r"^orders, sent +1$", shown, re.M)
+    assert shown.startswith(f"Run {first['run_id']}: ")
+    assert re.search(r"^  orders +1 sent · 1 refused · ", shown, re.M)
+    assert re.search(r"^  list +orders.csv: 2 rows$", shown, re.M)
 
 
 async def test_a_report_is_written_again_from_the_journal_alone(twice: Twice) -> None:
@@ -136,7 +137,7 @@ async def test_runs_tell_how_large_the_journal_is_and_prune_forgets_no_young_one
     assert "at least 2d" in refused.err
     pruned = await desk.run("prune")
     assert pruned.code == 0
-    assert pruned.out.startswith("0 runs with 0 rows forgotten; ")
+    assert pruned.out.startswith("0 runs with 0 rows forgotten.")
     assert first["run_id"] in (await desk.run("runs")).out
 
 

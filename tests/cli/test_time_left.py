@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from batch_resend.windows import CA_WINDOWS, Course, Schedule, time_left_s
+from batch_resend.cli.output.progress import rate_per_s
+from batch_resend.windows import CA_WINDOWS, Course, Schedule, parse_windows, time_left_s
 
 HALF_DONE = Course(
     made=1000, done=1000, to_make=1000, since_last_s=0.0, elapsed_s=45.0, paused_s=0.0, share=1.0
@@ -33,6 +34,22 @@ def test_the_time_left_is_no_less_than_the_windows_dictate(
     known: dict[str, Any], left_s: float
 ) -> None:
     assert time_left_s(Schedule(CA_WINDOWS), replace(HALF_DONE, **known)) == left_s
+
+
+@pytest.mark.parametrize(
+    ("ended", "over_s", "limits", "rate"),
+    [
+        pytest.param(400, 1.05, "200/1s", 200.0, id="two bursts in little more than a second"),
+        pytest.param(2200, 10.1, "200/1s", 200.0, id="eleven in ten seconds"),
+        pytest.param(100, 0.3, "1000/3m 100/5s", 20.0, id="the first burst"),
+        pytest.param(50, 10.0, "1000/3m 100/5s", 5.0, id="a slow CA"),
+        pytest.param(400, 1.05, "none", 400 / 1.05, id="no limit"),
+    ],
+)  # fmt: skip
+def test_the_rate_that_is_shown_is_none_that_the_limits_forbid(
+    ended: int, over_s: float, limits: str, rate: float
+) -> None:
+    assert rate_per_s(ended, over_s, parse_windows(limits.split())) == rate
 
 
 def test_without_windows_and_answers_the_time_left_is_not_known() -> None:

@@ -266,3 +266,32 @@ async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: P
         assert first == {"order_id": "700000", "approved": 3, "names": 5}
         await desk.run("report", desk.report().name)
         assert "3 of 5 names approved" in (desk.report() / "report.html").read_text()
+
+
+@pytest.mark.parametrize("words", [("verify",), ("resume",)])
+async def test_of_a_rehearsal_that_has_ended_it_says_so_at_once_and_what_to_do(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id\n1\n2\n3\n")
+        await desk.run("send", "orders.csv", "--all-domains", "--max-orders", "1")
+        run = desk.summary()["run_id"]
+    del desk.environment["BATCH_RESEND_BASE_URL"]
+    ended_already = await desk.run(*words, timeout_s=20)
+    assert (ended_already.code, ended_already.out) == (1, "")
+    assert f"run {run} was a rehearsal, and its simulator (127.0.0.1:" in ended_already.err
+    assert "`batch-resend runs` lists all" in ended_already.err
+
+
+async def test_of_several_runs_it_says_which_it_asked_about_and_how_to_ask_about_another(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        for order in "12":
+            desk.write("orders.csv", f"order_id\n{order}\n")
+            assert (await desk.run("send", "orders.csv", "--all-domains")).code == 0
+            only = "That is only the newest run" in (await desk.run("verify")).out
+            assert only is (order == "2"), "of the only one there is nothing to say"
+            assert (await desk.run("sweep")).code == 0, "a night that sent nothing is none of them"
+        named = await desk.run("verify", "latest")
+        assert "only the newest" not in named.out

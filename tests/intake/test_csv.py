@@ -50,7 +50,7 @@ def test_a_row_may_be_an_order_alone_in_a_list_that_has_domains_by_the_word_for_
     assert read_row(content).entries == ()
     told = read_rejected(HEADING + "7, ,,\t,\n")
     assert told.problem is Problem.NO_ADDRESS
-    assert "yes in a column all_domains (or use --all-domains)" in told.reason
+    assert "yes in a column (or key) all_domains (or use --all-domains)" in told.reason
 
 
 def test_blanks_around_cells_go() -> None:

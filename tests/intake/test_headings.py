@@ -3,8 +3,17 @@
 import pytest
 
 from batch_resend.intake import REQUEST_FIELDS, Field, ListSource
+from batch_resend.intake.fields import known_field, misspelled, plain
 from batch_resend.model import Entry, Row
-from tests.intake.conftest import REFUSED, goes, read, read_row, refusal, standard_input
+from tests.intake.conftest import (
+    REFUSED,
+    goes,
+    read,
+    read_rejected,
+    read_row,
+    refusal,
+    standard_input,
+)
 
 KNOWN = {
     Field.ORDER_ID: ["order_id", "Order ID", "ORDER-ID", "orderid", "Order", "Order Number",
@@ -256,3 +265,35 @@ def test_a_heading_of_many_meanings_holds_nothing_where_another_one_is_plain() -
 def test_half_a_pair_under_such_a_heading_asks_for_no_mail_to_all(heading: str) -> None:
     assert goes(f"{heading}\n100200301,a.example.com\n") == REFUSED
     assert goes(f"{heading}\n100200301,x\n") == REFUSED
+
+
+@pytest.mark.parametrize("field", Field)
+def test_a_misspelled_name_of_a_column_is_suggested_unless_another_word_is_as_likely(
+    field: Field,
+) -> None:
+    name = field.value
+    wrong = {
+        *(name[:at] + name[at + 1 :] for at in range(1, len(name))),
+        *(name[:at] + "x" + name[at:] for at in range(1, len(name))),
+        *(name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(1, len(name) - 1)),
+    }
+    for one in wrong:
+        assert known_field(one) or len(plain(one)) < 6 or misspelled(one) in {field, None}, one
+    assert len(name) < 5 or sum(misspelled(one) is field for one in wrong) > len(wrong) / 2
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["note", "amount", "count", "cell", "all", "state", "location", "product code", "team",
+     "owner", "remarks", "domain expiry", "mailing", "contact", "site", "created", "total"],
+)  # fmt: skip
+def test_another_word_is_not_taken_for_a_misspelled_one(word: str) -> None:
+    assert misspelled(word) is None
+
+
+def test_a_list_without_addresses_whose_heading_may_be_one_of_theirs_is_asked_about() -> None:
+    for heading in ("domian", "emial", "email_doman", "e-maill"):
+        assert f"{heading!r} may be the" in refusal(f"order_id,{heading}\n100200301,\n")
+        assert (
+            f"{heading!r} may be the" in read_rejected(f'{{"order_id": 1, "{heading}": ""}}').reason
+        )

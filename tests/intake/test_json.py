@@ -121,7 +121,13 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         ),
         pytest.param('{"order_id": null}', "order number is missing", id="a null order"),
         pytest.param('{"order_id": true}', "digits are expected", id="a true order"),
-        pytest.param('{"order_id": {"id": 1}}', "digits are expected", id="an object as order"),
+        pytest.param(
+            '{"order_id": {"id": 100200301, "ref": "a"}}',
+            "the key 'order_id' holds an object, with the keys 'id', 'ref'. Name the one that "
+            'holds the order_id: --map order_id="order_id.id"',
+            id="an object as order",
+        ),
+        pytest.param('{"order_id": [1]}', "the key 'order_id' holds a list", id="a list as order"),
         pytest.param('{"order_id": 1e400}', "lost digits", id="an infinite order"),
         pytest.param(
             '{"order_id": 100200301, "locale": 5}',
@@ -133,7 +139,7 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         ),
         pytest.param(
             '{"order_id": 100200301, "email": [5]}',
-            "key 'email': a string",
+            "key 'email' holds a list",
             id="an array as e-mail",
         ),
         pytest.param(

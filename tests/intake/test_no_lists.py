@@ -310,7 +310,7 @@ def test_where_no_key_names_the_orders_it_is_rejected_and_says_under_which_key_i
     (row,) = ListSource(str(path))
     assert isinstance(row, RejectedRow)
     assert said in row.reason
-    assert "Say which it is: --map order_id=" in row.reason
+    assert "Name it: --map order_id=" in row.reason
     path.write_text(json.dumps({**value, "zzz": ["x" * 1000] * 2_000}, indent=indent))
     with pytest.raises(InputError) as caught:
         list(ListSource(str(path)))

@@ -5,7 +5,7 @@ Each list stands beside the orders that it may ask for; REFUSED has nothing of i
 
 import pytest
 
-from batch_resend.intake import ListSource, Reading, unread
+from batch_resend.intake import ListSource, Reading
 from batch_resend.model import Call
 from tests.intake.conftest import REFUSED, goes, standard_input, workbook
 
@@ -154,7 +154,7 @@ def test_what_else_was_added_is_named_as_not_read() -> None:
     with standard_input(content.encode()):
         source = ListSource("-")
         assert len(list(source)) == 1
-    assert unread(source.form) == ["Team"]
+    assert source.form.unread == {"Team": ""}
 
 
 @pytest.mark.parametrize("stray", [" ", "\t", ";", ",", "; "])

@@ -4,18 +4,24 @@ import csv
 import io
 import json
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+import pytest
 import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
-from batch_resend.intake import Field, ListSource, Reading
+from batch_resend.intake import Field, ListSource, Reading, entries, repairs
+from batch_resend.intake.cells import is_plain_pair
 from batch_resend.intake.csv_cells import DELIMITERS
-from batch_resend.model import RejectedRow, Row
+from batch_resend.intake.fields import RawEntry, RawRecord
+from batch_resend.intake.records import check_record
+from batch_resend.intake.repairs import repaired
+from batch_resend.model import USUAL_LOCAL_PARTS, RejectedRow, Remark, Row
 from tests.fuzz.readers import inputs, outcome
 from tests.intake.conftest import standard_input
 
@@ -112,6 +118,56 @@ def test_any_text_or_number_in_any_cell_of_a_workbook_is_a_row_or_a_reject(
             found.extend(ListSource(str(path), Reading(AS_THE_CAS)))
     assert all(isinstance(row, Row) or row.reason for row in found)
     assert any(isinstance(row, Row | RejectedRow) and row.line == 2 for row in found)
+
+
+_labels = st.sampled_from(
+    ("a", "shop-1", "xn--bcher-kva", "mu00c0b", "u0040a", "123", "0", "A", "-a", "a-", "a_b", "*",
+     "", "b" * 63, "b" * 64, "\u0430", "co", "uk")
+)  # fmt: skip
+_names = st.lists(_labels, min_size=1, max_size=5).map(".".join)
+_local_parts = st.sampled_from(
+    (*sorted(USUAL_LOCAL_PARTS), "Admin", "x", "20admin", "nbspadmin", "mailto:admin", "=admin",
+     "'admin", "To: admin", "x@a.example, admin", "")
+)  # fmt: skip
+_around = st.sampled_from(("", "", "", " ", "\n", ".", ";", ">"))
+
+
+@settings(deadline=None, max_examples=600)
+@given(
+    domain=_names, local_part=_local_parts, mail_domain=_names, behind=_around, same=st.booleans()
+)
+def test_a_pair_that_is_plain_at_a_glance_makes_the_row_that_a_close_look_makes(
+    domain: str, local_part: str, mail_domain: str, behind: str, same: bool
+) -> None:
+    pair = RawEntry(domain, f"{local_part}@{domain if same else mail_domain}{behind}", "")
+    record = RawRecord(1, {Field.ORDER_ID: "100200301"}, (pair,), "[]", {}, True)
+
+    def made() -> tuple[Row | RejectedRow, Counter[Remark]]:
+        counts = Counter[Remark]()
+        return check_record(repaired(record, counts), Reading()), counts
+
+    at_a_glance = made()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (entries, repairs):
+            patch.setattr(module, "is_plain_pair", lambda *_: False)
+        assert made() == at_a_glance
+
+
+@pytest.mark.parametrize(
+    ("domain", "email", "is_plain"),
+    [
+        ("a.example", "admin@a.example", True),
+        ("*.b.a.example", "postmaster@a.example", True),
+        ("a.example", "Admin@a.example", False),
+        ("a.example", "x@a.example", False),
+        ("a.123", "admin@a.example", False),
+        ("a.example", "admin@a.123", False),
+        ("mu00c0b.example", "admin@mu00c0b.example", False),
+        (f"{'b.' * 120}example", f"admin@{'b.' * 120}example", False),
+    ],
+)
+def test_most_pairs_are_plain_at_a_glance(domain: str, email: str, is_plain: bool) -> None:
+    assert is_plain_pair(domain, email) is is_plain
 
 
 def test_mutated_lists_of_every_form_are_rows_or_rejects_or_an_input_error(tmp_path: Path) -> None:

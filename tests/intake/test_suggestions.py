@@ -7,7 +7,7 @@ import pytest
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import COLUMNS, Field
-from batch_resend.intake.suggestions import COLUMN, map_flag
+from batch_resend.intake.suggestions import Noun, map_flag
 from batch_resend.model import RejectedRow
 from tests.intake.conftest import read, refusal
 
@@ -40,15 +40,17 @@ def test_an_address_of_others_is_not_suggested_as_the_approvers(heading: str) ->
         json.dumps({"order_id": 100200301, heading: AT_IT}),
     ):
         # Some are asked about otherwise: whether it is a shop's list, or says whom not to mail.
-        assert set(suggested(content, "--map email")) <= {COLUMN}, content
+        assert set(suggested(content, "--map email")) <= {*Noun}, content
 
 
 @pytest.mark.parametrize(
     "heading", ["Kontakt", "Ansprechpartner", "Owner", "Contact", "Zust\u00e4ndig"]
 )
 def test_one_whose_addresses_are_not_at_their_domains_is_not_either(heading: str) -> None:
-    assert suggested(f"order_id,domain,{heading}\n{ROW},{ELSEWHERE}\n", "--map email") == [COLUMN]
-    assert suggested(f"order_id,{heading}\n100200301,{ELSEWHERE}\n", "--map email") == [COLUMN]
+    assert suggested(f"order_id,domain,{heading}\n{ROW},{ELSEWHERE}\n", "--map email") == [
+        Noun.COLUMN
+    ]
+    assert suggested(f"order_id,{heading}\n100200301,{ELSEWHERE}\n", "--map email") == [Noun.COLUMN]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_so_is_one_among_headings_of_a_mail() -> None:
 )
 def test_a_number_of_other_things_is_not_suggested_as_the_orders(heading: str) -> None:
     content = f"{heading},domain,email\n{ROW},{AT_IT}\n"
-    assert suggested(content, "--map order_id") == [COLUMN, "1)"]
+    assert suggested(content, "--map order_id") == [Noun.COLUMN, "1)"]
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,8 @@ def test_a_number_of_other_things_is_not_suggested_as_the_orders(heading: str) -
     [
         (("email", "approver email"), (ELSEWHERE, AT_IT), "approver email", "email"),
         (("approver email", "email"), (AT_IT, ELSEWHERE), "approver email", "email"),
-        (("approver email", "email"), (AT_IT, AT_IT), COLUMN, COLUMN),
-        (("approver email", "email"), (ELSEWHERE, ELSEWHERE), COLUMN, COLUMN),
+        (("approver email", "email"), (AT_IT, AT_IT), Noun.COLUMN, Noun.COLUMN),
+        (("approver email", "email"), (ELSEWHERE, ELSEWHERE), Noun.COLUMN, Noun.COLUMN),
     ],
 )
 def test_of_two_columns_the_one_is_suggested_and_not_left_aside(
@@ -102,7 +104,7 @@ def test_of_two_columns_the_one_is_suggested_and_not_left_aside(
         ((AT_IT, "hostmaster@a.example.com"), '--ignore "email 2"'),
         ((AT_IT, ELSEWHERE), '--ignore "email 2"'),
         ((ELSEWHERE, AT_IT), '--map email="email 2"'),
-        ((ELSEWHERE, ELSEWHERE), f'--map email="{COLUMN}"'),
+        ((ELSEWHERE, ELSEWHERE), f'--map email="{Noun.COLUMN}"'),
     ],
 )
 def test_one_more_column_is_not_left_aside_where_it_is_the_right_one(
@@ -125,11 +127,11 @@ def test_a_column_without_a_heading_is_to_be_given_one() -> None:
     [(field, name) for field, column in COLUMNS.items() for name in column.headings.split(", ")],
 )
 def test_every_heading_that_is_known_may_be_suggested(field: Field, heading: str) -> None:
-    assert COLUMN not in map_flag(field, heading)
+    assert Noun.COLUMN not in map_flag(field, heading)
 
 
 def test_beside_a_domain_of_json_the_key_of_the_address_is_named() -> None:
     record = {"order_id": 100200301, "domain": "a.example.com", "From": ELSEWHERE, "To": AT_IT}
     assert suggested(json.dumps(record), "--map email") == ["To"]
     assert suggested(json.dumps(record), "--map domain") == ["domain"]
-    assert suggested(json.dumps(record | {"To": ""}), "--map email") == [COLUMN]
+    assert suggested(json.dumps(record | {"To": ""}), "--map email") == [Noun.KEY]

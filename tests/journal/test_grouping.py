@@ -18,6 +18,7 @@ from batch_resend.model import (
     Row,
     RowStatus,
     Run,
+    SkipReason,
 )
 from batch_resend.results import RowResult
 from tests.journal.conftest import (
@@ -290,7 +291,7 @@ async def test_rows_that_name_nobody_are_rejected_where_others_do_and_no_word_as
 ) -> None:
     """Where a list has no heading to say so, it is known when it has been read."""
     run, staging = await journal.new_run(BASE_URL, ())
-    asks_for_all = replace(row(4, "3"), notes=(Note.ALL_DOMAINS,))
+    asks_for_all = row(4, "3")._replace(notes=(Note.ALL_DOMAINS,))
     form = replace(FORM, with_addresses=True)
     for name, of in (("a.jsonl", FORM), ("b.jsonl", form)):
         await staging.add_rows([row(2, "1", "a.example admin@a.example"), *orders(2)])
@@ -306,12 +307,12 @@ async def test_rows_that_name_nobody_are_rejected_where_others_do_and_no_word_as
 async def test_orders_skipped_for_a_word_that_may_not_be_the_cas_are_counted_apart(
     journal: Journal,
 ) -> None:
-    for_a_word = replace(row(3, "2"), skip="status: odd", notes=(Note.UNKNOWN_STATUS,))
-    odd = [for_a_word, replace(row(4, "3"), notes=(Note.UNKNOWN_LOCALE,))]
-    run = await plan(journal, [replace(row(2, "1"), skip="status: issued"), *odd])
+    for_a_word = row(3, "2")._replace(skip="status: odd", notes=(Note.UNKNOWN_STATUS,))
+    odd = [for_a_word, row(4, "3")._replace(notes=(Note.UNKNOWN_LOCALE,))]
+    run = await plan(journal, [row(2, "1")._replace(skip="status: issued"), *odd])
     await journal.settle(run, 0, hold_doubts=False)
     reader = journal.reader
-    assert await reader.count_skipped_by_lists(run) == 2
+    assert (await reader.count_skipped(run))[SkipReason.LIST] == 2
     assert await reader.count_unsure(run) == 1
 
 
@@ -327,7 +328,7 @@ ONE_KEY_TWICE = {
 
 
 def of_domain(line: int, account: str | None) -> Row:
-    return replace(row(line, "c.example"), call=Call.DOMAIN_DCV, account=account)
+    return row(line, "c.example")._replace(call=Call.DOMAIN_DCV, account=account)
 
 
 async def planned(
@@ -356,14 +357,14 @@ async def test_a_domain_is_mailed_by_each_key_that_names_it_and_once_by_one_of_t
 
 
 async def test_an_order_is_one_accounts_whatever_stands_between(place: Place) -> None:
-    rows = [replace(one, account=name) for name in ("shop", "bank", None) for one in orders(7)]
+    rows = [one._replace(account=name) for name in ("shop", "bank", None) for one in orders(7)]
     asked, found = await planned(place, rows)
     assert asked == [("7", None)]
     assert [one.status for one in found].count(RowStatus.REJECTED) == 2
 
 
 async def test_rows_of_an_account_that_nobody_described_are_rejected(place: Place) -> None:
-    rows = [replace(orders(7)[0], account="nobody"), *orders(8)]
+    rows = [orders(7)[0]._replace(account="nobody"), *orders(8)]
     asked, found = await planned(place, rows)
     assert asked == [("8", None)]
     assert found[0].status is RowStatus.REJECTED
@@ -373,7 +374,7 @@ async def test_rows_of_an_account_that_nobody_described_are_rejected(place: Plac
 async def test_what_a_list_says_to_skip_of_an_order_is_not_mailed_with_the_rest(
     place: Place,
 ) -> None:
-    skipped = replace(row(2, "5", "a.example admin@a.example"), skip="validated by dns")
+    skipped = row(2, "5", "a.example admin@a.example")._replace(skip="validated by dns")
     both = [skipped, row(3, "5", "b.example admin@b.example")]
     async with opened(place, Clock()) as journal:
         run = await plan(journal, both)

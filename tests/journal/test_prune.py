@@ -1,6 +1,5 @@
 """What the journal forgets, and what it keeps."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,11 @@ async def test_runs_that_ended_long_ago_are_forgotten_wholly_and_younger_ones_no
     await nights(path, clock, 4)
     async with read_journal(path) as reader:
         ids = [run.id for run in await reader.runs()]
+    would = await prune_journal(path, 2.5 * DAY, clock, dry_run=True)
+    async with read_journal(path) as reader:
+        assert [run.id for run in await reader.runs()] == ids
     pruned = await prune_journal(path, 2.5 * DAY, clock)
+    assert pruned == would
     assert (len(pruned.runs), pruned.rows) == (2, 6)
     async with read_journal(path) as reader:
         kept = await reader.runs()
@@ -159,7 +162,7 @@ async def test_whose_mails_they_were_is_the_same_before_and_after(
 ) -> None:
     parties = {None: Endpoint(BASE_URL, "ours"), "eu": Endpoint(EU, "theirs")}
     async with opened(place, clock) as journal:
-        rows = [*orders(1), replace(row(3, "2"), account="eu")]
+        rows = [*orders(1), row(3, "2")._replace(account="eu")]
         run = await plan(journal, rows, parties=parties)
         budgets = {name: party.budget or "" for name, party in parties.items()}
         recorder = await journal.start(run, Terms(WINDOWS, budgets=budgets))

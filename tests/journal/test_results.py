@@ -1,7 +1,6 @@
 """What a run's attempts and outcomes add up to."""
 
 import tracemalloc
-from dataclasses import replace
 
 import pytest
 
@@ -266,7 +265,7 @@ async def test_both_languages_of_an_order_are_its_history(journal: Journal, cloc
 async def test_an_attempt_says_by_which_account_and_at_which_ca_it_was_made(
     place: Place, clock: Clock
 ) -> None:
-    of_eu = replace(row(2, "1"), account="eu")
+    of_eu = row(2, "1")._replace(account="eu")
     async with opened(place, clock) as journal:
         eu = Endpoint("https://eu.ca.example", "theirs")
         run = await plan(journal, [of_eu, *orders(2)], parties={None: Endpoint(BASE_URL), "eu": eu})

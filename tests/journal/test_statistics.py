@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,7 +188,7 @@ async def test_reasons_count_each_order_not_sent_once_by_status_and_code_the_mos
 async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do_not_share_them(
     place: Place, clock: Clock
 ) -> None:
-    of_domain = replace(row(4, "c.example"), call=Call.DOMAIN_DCV, account="eu")
+    of_domain = row(4, "c.example")._replace(call=Call.DOMAIN_DCV, account="eu")
     parties = {None: Endpoint(BASE_URL), "eu": Endpoint("https://eu.ca.example")}
     async with opened(place, clock) as journal:
         alike = await plan(journal, orders(1, 2))
@@ -213,11 +212,11 @@ async def test_a_run_is_counted_by_product_to_a_bound_with_how_many_there_are(
 ) -> None:
     products = ("RapidSSL", 'Straße\0"1"', 'Straße\0"1"', "", "a")
     rows = [
-        replace(one, kept=(("note", "\0"), ("product", name)) if name else ())
+        one._replace(kept=(("note", "\0"), ("product", name)) if name else ())
         for one, name in zip(orders(1, 2, 3, 4, 5), products, strict=True)
     ]
     async with opened(place, clock) as journal:
-        run = await plan(journal, [*rows, replace(rows[0], line=7, kept=())])
+        run = await plan(journal, [*rows, rows[0]._replace(line=7, kept=())])
         await send(journal, clock, run, {"1": "404", "2": "204", "3": "404", "4": "204"})
         assert await journal.reader.products(run, 3) == [
             ProductCount('Straße"1"', 2, 1, 4),

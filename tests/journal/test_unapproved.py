@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,7 +152,7 @@ async def test_an_order_of_the_same_number_at_another_ca_is_another_one(
 async def test_an_order_is_the_same_whether_its_rows_name_its_account_or_not(
     place: Place, clock: Clock
 ) -> None:
-    of_eu = [replace(row(2, "1"), account="eu"), *orders(2)]
+    of_eu = [row(2, "1")._replace(account="eu"), *orders(2)]
     await night(place, clock, of_eu, parties=BOTH)
     await night(place, clock, orders(1), parties={None: Endpoint(EU, "theirs")})
     run = await night(place, clock, of_eu, parties=BOTH)
@@ -166,15 +165,15 @@ async def test_two_orders_of_one_number_are_told_apart_where_a_run_asks_both_cas
     place: Place, clock: Clock
 ) -> None:
     await night(place, clock, orders(1, 2))
-    run = await night(place, clock, [replace(row(2, "1"), account="eu"), *orders(2)], parties=BOTH)
+    run = await night(place, clock, [row(2, "1")._replace(account="eu"), *orders(2)], parties=BOTH)
     assert await found(place, run) == {("2", None): 2}
 
 
 async def test_mails_of_other_calls_are_other_mails(place: Place, clock: Clock) -> None:
-    approval = replace(row(2, "1", "a.example boss@a.example"), call=Call.ORDER_APPROVAL)
+    approval = row(2, "1", "a.example boss@a.example")._replace(call=Call.ORDER_APPROVAL)
     await night(place, clock, [approval])
     await night(place, clock, [approval])
-    run = await night(place, clock, [*orders(1), replace(approval, line=3)])
+    run = await night(place, clock, [*orders(1), approval._replace(line=3)])
     assert await found(place, run) == {}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.report import NextFlags, Summary, headline, next_steps
 from batch_resend.report.summary import summarize
@@ -58,6 +59,11 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "9,941 of 10,000 orders sent in 31m 02s; 42 refused, 17 in doubt",
         ),
         (summary(sent=3, elapsed_s=None), "3 of 3 orders sent"),
+        (
+            summary(sent=3, between_starts_s=1800.0),
+            "3 of 3 orders sent in 1m 02s, interrupted for 30m 00s",
+        ),
+        (summary(sent=3, between_starts_s=0.3), "3 of 3 orders sent in 31m 02s"),
         (summary(sent=3, rejected=1), "3 of 3 orders sent in 31m 02s; 1 row rejected"),
         (
             summary(skipped=2, rejected=2),
@@ -190,6 +196,25 @@ def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_n
     assert not any("send its list again" in step.text for step in told)
 
 
+@pytest.mark.parametrize(
+    ("reason", "first"),
+    [
+        (f"{KEY_REFUSED} (HTTP 403, ...). Check that", "First put the API key right. Then, to "),
+        (f"account shop: {KEY_REFUSED} (HTTP 401)", "First put the API key right. Then, to "),
+        (f"{KEY_MAY_NOT} (HTTP 403, ...)", "First give the API key a role that may do this, or "),
+        ("--max-orders reached; 2 are left", "To "),
+        ("the CA has been down for 1h 00m", "To "),
+    ],
+)
+def test_what_has_to_be_done_before_a_run_is_resumed_is_said_first(reason: str, first: str) -> None:
+    for sent in (0, 3):
+        run = summary(state="stopped", sent=sent, not_attempted=2, stop_reason=reason)
+        step = next(s for s in next_steps(run, FOLDER) if s.command)
+        assert step.text.startswith(first)
+        assert "resume" in step.text
+        assert step.command == "batch-resend resume RUN"
+
+
 def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with() -> None:
     run = summary(failed=1, refused=1, sent=1).model_copy(update={"is_rehearsal": True})
     steps = next_steps(run, FOLDER, NextFlags(none_will_do=True))
@@ -229,9 +254,50 @@ def test_what_is_in_doubt_is_mailed_again_only_by_the_step_that_says_so() -> Non
     assert go_on.command == "batch-resend resume RUN --limit 4/1s --in-doubt hold"
 
 
-def test_of_a_run_held_back_nothing_offers_to_send_the_others_which_may_be_damaged_too() -> None:
-    def told(**changes: Any) -> list[str | None]:
-        held = summary(state="stopped", started_at=None, rejected=2, **changes)
-        return [step.command for step in next_steps(held, FOLDER)]
+@pytest.mark.parametrize(
+    ("good", "flags", "commands", "said"),
+    [
+        pytest.param(
+            3, NextFlags(resume=" --region eu"), [None, "batch-resend resume RUN --region eu"],
+            "send the other 3 orders", id="good rows",
+        ),
+        pytest.param(0, NextFlags(), [None], "Correct the rejected rows", id="no good row"),
+        pytest.param(
+            3, NextFlags(none_will_do=True), [None, None], "--max-rejected 100%",
+            id="a rehearsal: there is nothing to resume",
+        ),
+    ],
+)  # fmt: skip
+def test_of_a_run_held_back_the_list_comes_first_and_then_what_sends_its_good_rows(
+    good: int, flags: NextFlags, commands: list[str | None], said: str
+) -> None:
+    """What damaged some rows may have damaged others, so that correcting it comes first."""
+    held = summary(state="stopped", started_at=None, rejected=2, not_attempted=good)
+    steps = next_steps(held, FOLDER, flags)
+    assert [step.command for step in steps] == commands
+    assert steps[0].text.startswith("Is it the right list? Correct the rejected rows")
+    assert said in steps[-1].text
 
-    assert told(not_attempted=3) == told() == [None]
+
+@pytest.mark.parametrize(
+    ("state", "was_cut_off", "commands"),
+    [
+        ("running", False, ["watch"]),
+        ("interrupted", True, ["resume"]),
+        ("interrupted", False, ["watch", "resume"]),
+    ],
+)
+def test_whether_a_run_is_under_way_is_guessed_only_where_it_is_not_known(
+    state: str, was_cut_off: bool, commands: list[str]
+) -> None:
+    run = summary(state=state, finished_at=None, elapsed_s=None, sent=1, not_attempted=1)
+    steps = next_steps(run, FOLDER, was_cut_off=was_cut_off)
+    assert [(step.command or "").split()[1] for step in steps] == commands
+    assert all((", if it " in step.text) is (len(commands) == 2) for step in steps)
+
+
+def test_a_run_that_ended_before_it_sent_anything_is_resumed_whatever_its_rows_were() -> None:
+    """As when the CA was being asked about its orders: nobody held it back for its rows."""
+    run = summary(state="interrupted", started_at=None, elapsed_s=None, not_attempted=2, rejected=1)
+    (step,) = next_steps(run, FOLDER)
+    assert step.command == "batch-resend resume RUN"

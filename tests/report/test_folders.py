@@ -1,6 +1,7 @@
 """Reports of many runs: kept apart, handed on, listed, and removed when their runs are."""
 
 import json
+import os
 import re
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -15,7 +16,8 @@ from batch_resend.report.folder import (
     check_pattern,
     folder_of,
     index_folder,
-    remove_report,
+    old_reports,
+    remove_reports,
     set_aside,
     url_of,
 )
@@ -112,8 +114,8 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     unknown.mkdir()
     (unknown / "results.csv").write_text("whose?")
     folders = (own, mixed, others, unknown, tmp_path / "none")
-    removed = [remove_report(folder, run()) for folder in folders]
-    assert removed == [True, True, False, False, False]
+    removed = [remove_reports(folder, old_reports(folder, [run()], 0.0)) for folder in folders]
+    assert removed == [1, 1, 0, 0, 0]
     assert not own.exists()
     assert [path.name for path in mixed.iterdir()] == ["notes.txt"]
     assert (others / "summary.json").exists()
@@ -218,7 +220,52 @@ async def test_the_index_draws_each_day_with_all_its_runs_and_the_days_without_o
     heights = [float(height) for height in re.findall(r'height="([\d.]+)"', page)]
     assert max(heights) == 100
     newest = re.findall(r'<a href="(\w+)/report.html">', page)
-    assert newest == ["declined", "quiet", "rehearsal", "evening", "again", "first"]
+    assert newest == ["declined", "quiet", "evening", "again", "first", "rehearsal"]
+    assert page.index("Rehearsals: nobody was mailed") < page.index("rehearsal/report.html")
+
+
+@pytest.mark.asyncio
+async def test_rehearsed_nights_to_come_stand_below_real_ones_the_last_made_first(
+    tmp_path: Path,
+) -> None:
+    await nights(tmp_path)
+    like = json.loads((tmp_path / "reports" / "a" / "summary.json").read_text())
+    places = tmp_path / "nights"
+    put(places / "real", **(like | {"started_at": "2026-11-28T02:00:00.000Z"}))
+    for made, (name, day) in enumerate((("older", 9), ("day1", 2), ("day2", 3))):
+        at = f"2036-12-0{day}T02:00:00.000Z"
+        folder = put(places / name, **(like | {"started_at": at, "verdict": "rehearsal"}))
+        os.utime(folder / "summary.json", (NIGHT + made, NIGHT + made))
+    write_index(places)
+    page = (places / "index.html").read_text()
+    links = re.findall(r'<a href="(\w+)/report.html">', page)
+    assert links == ["real", "day2", "day1", "older"]
+
+
+@pytest.mark.parametrize("pattern", ["{run}", "{date}/{run}", "night {date} [{run}]"])
+def test_reports_of_rehearsals_are_removed_by_when_they_were_written(
+    tmp_path: Path, pattern: str
+) -> None:
+    made = {}
+    for name, verdict, written_at in (
+        ("old", "rehearsal", NIGHT - 2),
+        ("young", "rehearsal", NIGHT + 2),
+        ("real", "complete", NIGHT - 2),
+        ("live", "under way", NIGHT - 2),
+    ):
+        made[name] = put(
+            folder_of(tmp_path / pattern, run(name)),
+            run_id=name, verdict=verdict, started_at=LATE, finished_at="2036-11-29T00:00:00.000Z",
+        )  # fmt: skip
+        os.utime(made[name] / "summary.json", (written_at, written_at))
+    not_named_for_it = put(
+        made["old"].with_name("else"), run_id="old", verdict="rehearsal", finished_at=LATE
+    )
+    os.utime(not_named_for_it / "summary.json", (1, 1))
+    old = old_reports(tmp_path / pattern, [], NIGHT)
+    assert remove_reports(tmp_path / pattern, old) == 1
+    assert [name for name, folder in made.items() if not folder.exists()] == ["old"]
+    assert not_named_for_it.exists()
 
 
 @pytest.mark.asyncio

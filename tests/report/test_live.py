@@ -154,7 +154,7 @@ async def test_the_live_page_has_the_chart_with_trouble_and_pauses(tmp_path: Pat
         page = page_of(tmp_path)
     assert "240 requests in 1m 30s of work" in page
     assert page.count('<rect class="troubled"') == 4
-    assert "60 requests, 10 answered with 429, 503 or not at all" in page
+    assert "60 requests, 10 answered with 429, 5xx or not at all" in page
     assert 'class="pause"' in page
     assert Report(tmp_path / "report").summary["back_pressure"] == {
         "pauses": 1, "paused_s": 70.0, "lowest_share": 0.5

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from batch_resend.intake import Field, ListSource, unread
+from batch_resend.intake import Field, ListSource
 from batch_resend.intake.cells import Malformed, trimmed
 from batch_resend.intake.fields import COLUMNS, Column, Role
 from batch_resend.model import RejectedRow, Row
@@ -65,7 +65,7 @@ async def test_what_a_row_has_in_it_is_in_the_report(tmp_path: Path, form: Any) 
     rows = (_row(1, " r-\u200b7 "), _row(2, ""), _row(3, "junk"), ("junk", *_row(4, "r-8")[1:]))
     source = ListSource(_list(tmp_path, "list", form(*rows)))
     found, _ = await reported(tmp_path, [source], {"100200301": "204"})
-    assert unread(source.form) == []
+    assert source.form.unread == {}
     assert found.table("results.csv")[0] == [*RESULT_COLUMNS, "reference"]
     assert [(r["order_id"], r["status"], r["reference"]) for r in found.records("results.csv")] == [
         ("100200301", "sent", "R-7"),

@@ -153,7 +153,7 @@ def test_two_resumptions_are_two_gaps_of_their_own_that_nothing_joins() -> None:
 def test_trouble_is_a_part_of_the_requests_of_its_step() -> None:
     (bar,) = chart((0.0, {0: 100}), troubled=25).bars
     assert bar.troubled == pytest.approx(bar.height / 4)
-    assert "25 answered with 429, 503 or not at all" in bar.label
+    assert "25 answered with 429, 5xx or not at all" in bar.label
 
 
 @given(
@@ -176,3 +176,15 @@ def test_whatever_is_drawn_stays_within_the_picture(
     assert all(-1e-6 <= left <= right <= 100 + 1e-6 for left, right in places)
     assert all(0 < bar.height <= 100 + 1e-6 for bar in found.bars)
     assert len({tick.at for tick in found.ticks}) == len(found.ticks)
+
+
+def test_time_at_work_and_gaps_are_told_to_the_second_however_long_a_step_is() -> None:
+    """A start of ten seconds does not count as the three minutes of its one step."""
+    starts = [period(1000.0, 1010.0), period(1070.0, 1080.0)]
+    stretches = [stretch_of([MadeInStep(0, 5, 0)], 180.0, start) for start in starts]
+    chart = pace_chart(stretches, [])
+    assert [band.label for band in chart.bands if band.kind is BandKind.GAP] == [
+        "resumed 1m 00s later"
+    ]
+    assert chart.at_work_s == 20.0
+    assert "over 20s of work" in chart.text

@@ -28,6 +28,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
         "started_at": timestamp(NOON),
         "finished_at": timestamp(NOON + 7),
         "elapsed_s": 7.0,
+        "between_starts_s": 0.0,
         "written_at": None,
         "base_url": BASE_URL,
         "limits": ["1000/3m", "100/5s"],
@@ -45,6 +46,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
             "skipped": 0,
             "in_flight": 0,
         },
+        "skipped": {"cooldown": 0, "list": 0, "preflight": 0, "under_way": 0},
         "requests": {"attempts": 7, "retries": 3, "rate_limited": 1, "possible_duplicates": 1},
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
         "sweep": None,
@@ -157,7 +159,7 @@ async def test_a_run_that_went_on_is_summed_up_over_all_its_starts(tmp_path: Pat
         summary = await write_report(journal.reader, run, tmp_path / "report")
     assert (summary.state, summary.stop_reason) == ("completed", None)
     assert (summary.started_at, summary.finished_at) == (timestamp(NOON), timestamp(NOON + 102))
-    assert summary.elapsed_s == 102.0
+    assert (summary.elapsed_s, summary.between_starts_s) == (102.0, 98.0)
     assert (summary.requests.attempts, summary.requests.retries) == (4, 2)
     assert summary.limits == [str(window) for window in WINDOWS]
 

@@ -14,7 +14,8 @@ import pytest
 from batch_resend.sending import CircuitBreaker, Flow
 from batch_resend.sending.breaker_state import PROBES, Advice, Permit
 from batch_resend.sending.failures import History
-from tests.sending.conftest import LONG_S, verdict
+from tests.sending.conftest import LONG_S
+from tests.sending.scripted import verdict
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(idle_step=1, idle_timeout=9)]
 

@@ -5,7 +5,8 @@ import pytest
 from batch_resend.model import RunState
 from batch_resend.sending.breaker_state import FREE_FOR_FEW_S
 from batch_resend.windows import Window
-from tests.sending.conftest import HOUR_S, Rig, check_the_books, crowded, orders
+from tests.sending.conftest import HOUR_S, Rig, check_the_books, crowded
+from tests.sending.scripted import orders
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

@@ -9,7 +9,8 @@ from batch_resend.model import Ruling
 from batch_resend.sending import CircuitBreaker, Flow
 from batch_resend.sending.breaker_state import FREE_FOR_FEW_S, FREE_LIMITED, PROBES, Advice
 from batch_resend.sending.failures import History
-from tests.sending.conftest import HOUR_S, LONG_S, verdict
+from tests.sending.conftest import HOUR_S, LONG_S
+from tests.sending.scripted import verdict
 from tests.sending.test_breaker import closed, flowing, leave, told
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(idle_step=1, idle_timeout=9)]

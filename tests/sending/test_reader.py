@@ -13,7 +13,8 @@ from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.model import Fault, Reply, Request
 from batch_resend.sending import Flow, Leave, Reader, RetryPolicy, ask_each
 from batch_resend.windows import Window, dictated_time
-from tests.sending.conftest import LONG_S, Judged, Reads, answer, channel_to, crowded
+from tests.sending.conftest import LONG_S, Reads, channel_to, crowded
+from tests.sending.scripted import Judged, answer
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

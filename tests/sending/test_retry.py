@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from batch_resend.model import RunState, Verdict
 from batch_resend.sending import RetryPolicy
 from batch_resend.sending.retry import Step
-from tests.sending.conftest import HOUR_S, LONG_S, Rig, planned, verdict
+from tests.sending.conftest import HOUR_S, LONG_S, Rig
+from tests.sending.scripted import planned, verdict
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

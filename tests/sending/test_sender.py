@@ -14,16 +14,8 @@ from batch_resend.model import Fault, Reply, Request, RequestStatus, Ruling, Run
 from batch_resend.sending import Leave
 from batch_resend.sending.channel import LEAVES_WITHIN_S
 from batch_resend.windows import Window
-from tests.sending.conftest import (
-    LONG_S,
-    Rig,
-    ScriptedCA,
-    answer,
-    check_the_books,
-    crowded,
-    orders,
-    planned,
-)
+from tests.sending.conftest import LONG_S, Rig, check_the_books, crowded
+from tests.sending.scripted import ScriptedCA, answer, orders, planned
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

@@ -3,12 +3,8 @@
 import pytest
 
 from batch_resend.windows import Window, dictated_time
-from tests.sending.conftest import (
-    HOUR_S,
-    Rig,
-    crowded,
-    orders,
-)
+from tests.sending.conftest import HOUR_S, Rig, crowded
+from tests.sending.scripted import orders
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

@@ -17,7 +17,8 @@ import pytest
 from batch_resend.sending import CircuitBreaker
 from batch_resend.sending.breaker_state import Permit
 from batch_resend.windows import Window, dictated_time
-from tests.sending.conftest import JITTER, Line, Rig, ScriptedCA, orders
+from tests.sending.conftest import JITTER, Rig
+from tests.sending.scripted import Line, ScriptedCA, orders
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

@@ -6,7 +6,8 @@ import pytest
 
 from batch_resend.model import Ruling, RunState
 from batch_resend.windows import Window
-from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books, orders
+from tests.sending.conftest import HOUR_S, LONG_S, Rig, check_the_books
+from tests.sending.scripted import orders
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from math import inf
 from typing import Literal
 
+from batch_resend.windows import parse_windows
 from tests.cli.raw_service import WRONG_KEY
 from tests.worlds import replies
 from tests.worlds.loop import TURN_S, Outside
@@ -161,6 +162,7 @@ class ModelCA:
 
     def __post_init__(self) -> None:
         self._chances = 0
+        self._windows = parse_windows(self.world.windows)
         self._resolved = (-inf, 0.0)  # when a name was found last, and how long that took
         self._lines: dict[Connection, _Line] = {}
 
@@ -170,17 +172,38 @@ class ModelCA:
         self._chances += 1
         return random.Random(f"{self.world.seed}/{self._chances}")
 
-    def _trouble(self, dice: random.Random, kinds: Sequence[Kind] | None = None) -> Kind | None:
-        """Return the kind of trouble that strikes now, if one does."""
+    def _trouble(
+        self, dice: random.Random, kinds: Sequence[Kind] | None = None, key: str = ""
+    ) -> Kind | None:
+        """Return the kind of trouble that strikes now, if one does; of these, or a request."""
         if self.calm:
             return None
         for trouble in self.world.troubles:
-            if _is_now(trouble, self.outside.now) and dice.random() < trouble.share:
+            if not _is_now(trouble, self.outside.now):
+                continue
+            if trouble.kind is Kind.KEY_SHARED:
+                is_struck = kinds is None and self._is_used_up(trouble.share, key)
+            else:
+                is_struck = dice.random() < trouble.share
+            if is_struck:
                 is_of_connections = trouble.kind in OF_CONNECTIONS
                 if (trouble.kind in kinds) if kinds else not is_of_connections:
                     self.met.add((trouble.kind, self.client.state_of_run()))
                     return trouble.kind
         return None
+
+    def _is_used_up(self, share: float, key: str) -> bool:
+        """Whether others, who take a share of a key's limits, have left nothing of them."""
+        for window in self._windows:
+            ours = window.limit * (1 - share)  # in a period; of less than one, one in several
+            since, left = self.outside.now - window.period_s / min(1.0, ours), max(1, int(ours))
+            for visit in reversed(self.visits):
+                if visit.left_at < since or not left:
+                    break
+                left -= visit.key == key and visit.trouble is not Kind.KEY_SHARED
+            if not left:
+                return True
+        return False
 
     def _latency_s(self, dice: random.Random) -> float:
         return dice.uniform(*self.world.latency_s)
@@ -230,7 +253,7 @@ class ModelCA:
         head, body = request
         key = found[1].decode() if (found := _KEY.search(head[0])) else ""
         dice = self._dice()
-        kind = self._trouble(dice)
+        kind = self._trouble(dice, key=key)
         if kind is Kind.KEY_REVOKED and self.world.accounts and key == KEYS[0]:
             kind = None  # of several keys one is revoked
         method, path = head[1].decode(), head[2].decode()

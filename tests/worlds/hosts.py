@@ -85,8 +85,8 @@ class HostsWorld:
 _WORLD = TypeAdapter(HostsWorld)
 # What befalls one host alone, the worlds of one host meet: these are about what hosts share.
 _KINDS = (
-    Kind.RATE_LIMITED, Kind.ARRIVES_LATE, Kind.SILENT_AFTER, Kind.RESET_AFTER, Kind.CONNECT_LATE,
-    Kind.ANSWER_SLOW, Kind.ERROR_500, Kind.KEY_REVOKED,
+    Kind.RATE_LIMITED, Kind.KEY_SHARED, Kind.ARRIVES_LATE, Kind.SILENT_AFTER, Kind.RESET_AFTER,
+    Kind.CONNECT_LATE, Kind.ANSWER_SLOW, Kind.ERROR_500, Kind.KEY_REVOKED,
 )  # fmt: skip
 _ORDERS = (2, 5, 8, 8, 13, 13, 21)
 _BLOWS = (
@@ -155,6 +155,9 @@ def _strike(chance: random.Random, role: Role, orders: int, blows: Sequence[Blow
     count = strike.count if on is On.WORK else chance.randint(1, 1 + orders // 2)
     if on is On.TURN:
         count = chance.randint(100, 500 + 100 * orders)  # to open PostgreSQL takes a hundred
+    if blow is Blow.FREEZE and chance.random() < 0.5:
+        # Not so one that sleeps: it would leave with what others have been given meanwhile.
+        on, count = On.LOOK, chance.randint(1, 100 + 15 * orders)
     if blow is Blow.INTERRUPT and role is Role.WORKER:
         blow = Blow.KILL
     return Strike(blow, on, count, chance.choice((0.5, 4.0, 40.0, 400.0)))

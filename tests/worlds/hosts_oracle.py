@@ -15,6 +15,7 @@ from tests.postgres import postgres_server
 from tests.worlds import oracle
 from tests.worlds.ca import Visit
 from tests.worlds.database import DatabaseKind
+from tests.worlds.departures import over_the_limit
 from tests.worlds.explore import Explorer
 from tests.worlds.hosts import HostsWorld, draw_hosts, smaller
 from tests.worlds.hosts_run import SharedHistory, run_hosts
@@ -39,7 +40,7 @@ def check(history: SharedHistory) -> list[str]:
     """Return what is wrong; each line begins with the invariant that it breaks."""
     found = [
         *oracle.common(history),
-        *(() if _is_clock_set_unseen(history) else oracle.over_the_limit(history)),
+        *(() if _is_clock_set_unseen(history) else over_the_limit(history)),
         *_share_forgotten(history),
         *_two_at_once(history),
         *oracle.lost(_of_their_own(history)),

@@ -199,8 +199,9 @@ class HostsRun:
             f"{self.base.seed}/{process.number}", outside, self.ca, None, client,  # type: ignore[arg-type]
             start.strikes, self.base.timers_first,
             number=number, process=process, database=self.database, woke_at=process.woke_at,
+            left_late=process.left_late,
         )  # fmt: skip
-        clock = WorldClock(outside, f"boot of {number}", EPOCH_S + start.clock_skew_s)
+        clock = WorldClock(outside, f"boot of {number}", EPOCH_S + start.clock_skew_s, one.look)
         try:
             process.crashed = one.live(partial(self._job, process, host, clock, one))
         except BatchResendError as error:

@@ -16,8 +16,9 @@ import itertools
 import random
 import selectors
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +66,11 @@ class Outside:
         if suspend:
             self.suspended_s += for_s
 
+    def stand_still(self, for_s: float, *, suspend: bool = False) -> None:
+        """Freeze the process here and now, in the middle of its turn."""
+        self.freeze(for_s, suspend=suspend)
+        self.run_until(self.now + for_s, lambda: False)
+
     def forget_process(self, process: object) -> None:
         """Drop what a process that is gone would have done."""
         self._due = [entry for entry in self._due if entry[4] is not process]
@@ -96,6 +102,21 @@ class Outside:
     def pass_time(self, seconds: float) -> None:
         """Let time pass with no process there."""
         self.run_until(self.now + seconds, lambda: False)
+
+
+@contextmanager
+def out_of_the_loop() -> Iterator[None]:
+    """Leave the loop that runs, and its task, where they are: others run meanwhile."""
+    loop = asyncio._get_running_loop()
+    swap: Any = getattr(asyncio.tasks, "_swap_current_task", None)  # each loop has its own in 3.11
+    task = swap(loop, None) if loop and swap else None
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+        if loop and swap:
+            swap(loop, task)
 
 
 class _Task(asyncio.Task[Any]):
@@ -141,17 +162,34 @@ class WorldLoop(asyncio.SelectorEventLoop):
         self.turns = 0
         self.serials = itertools.count()  # of its tasks
         self.kill: str | None = None  # why the process ends at its next turn
-        self.threads_are_gone = False
+        self.looks = 0  # that what runs on it has taken at its clock, not it itself
+        self._is_own_look = True
+        self.on_look: Callable[[int], None] = lambda _: None  # before it is taken
         self.on_work: Callable[[], None] = lambda: None  # after each piece of work of a thread
         self.on_turn: Callable[[int], None] = lambda _: None
         self.network: Any = None
+        self.left_late: list[float] = []
         super().__init__(_Selector(self))
         self.set_task_factory(cast("Any", _make_task))
 
     # --- time -------------------------------------------------------------------------------
 
     def time(self) -> float:
+        if self._is_own_look:  # once in each turn, for its timers
+            self._is_own_look = False
+        else:
+            self.look()
+        return self.now_s
+
+    @property
+    def now_s(self) -> float:
+        """What its clock says: no look of the process's."""
         return self.outside.now - self.outside.suspended_s
+
+    def look(self) -> None:
+        """Note that the process looks at a clock now, in the middle of its turn."""
+        self.looks += 1
+        self.on_look(self.looks)
 
     def wait(self, timeout: float | None) -> list[asyncio.Handle]:
         """Let the world move on; return what has become ready."""
@@ -170,12 +208,13 @@ class WorldLoop(asyncio.SelectorEventLoop):
     def _process_events(self, event_list: Any) -> None:
         if self._timers_first:
             loop: Any = self
-            while loop._scheduled and loop._scheduled[0]._when <= self.time():
+            while loop._scheduled and loop._scheduled[0]._when <= self.now_s:
                 timer = heapq.heappop(loop._scheduled)
                 timer._scheduled = False
                 loop._ready.append(timer)
         for handle in event_list:
             self._add_callback(handle)  # type: ignore[attr-defined]
+        self._is_own_look = True
 
     def notify(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the process learn something at its next turn, as from its selector."""
@@ -193,8 +232,6 @@ class WorldLoop(asyncio.SelectorEventLoop):
             self._free_at[id(thread)] = began + took_s
 
         def execute() -> None:
-            if self.threads_are_gone:
-                return
             try:
                 made, error = function(), None
             except Killed:

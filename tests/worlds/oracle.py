@@ -5,20 +5,28 @@ wrong in one line, for people; an empty list is a world in which all held.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, product
-from math import ceil, inf
+from collections.abc import Iterator
+from math import inf
 
-from batch_resend.model import Outcome, Request, RequestStatus, RunState
-from batch_resend.sending.limiter import RISE
-from batch_resend.windows import Window, dictated_time, parse_windows
-from tests.worlds.ca import FIRST_ORDER, KEYS, Asked, Visit, key_of_account
-from tests.worlds.loop import TURN_S
+from batch_resend.model import Outcome, Request, RequestStatus, RunState, SkipReason
+from tests.worlds.ca import Asked, Visit, key_of_account
+from tests.worlds.departures import (
+    after_a_refused_key,
+    after_an_interruption,
+    held_up,
+    in_doubt_without_need,
+    left_as_it_woke,
+    left_too_late,
+    over_the_limit,
+    share_forgotten,
+    slower_than_needed,
+    stood_still,
+)
 from tests.worlds.run import History, Process
 from tests.worlds.spec import How, Kind
 
-_TURN_S = 0.01  # in which a process has surely seen what has come to it
 _SETTLED = (RequestStatus.SENT, RequestStatus.SKIPPED)
+_SKIPPED_BY_US = {*SkipReason} - {SkipReason.PREFLIGHT}
 
 
 def check(history: History) -> list[str]:
@@ -27,13 +35,13 @@ def check(history: History) -> list[str]:
         *common(history),
         *over_the_limit(history),
         *_unwritten(history),
-        *_share_forgotten(history),
+        *share_forgotten(history),
         *_swept_too_soon(history),
         *lost(history),
-        *_after_a_refused_key(history),
-        *_slower_than_needed(history),
-        *_held_up(history),
-        *_after_an_interruption(history),
+        *after_a_refused_key(history),
+        *slower_than_needed(history),
+        *held_up(history),
+        *after_an_interruption(history),
     ]
     if not history.ended:
         last = history.processes[-1]
@@ -50,8 +58,8 @@ def common(history: History) -> Iterator[str]:
     yield from _rows_unaccounted(history)
     yield from _mailed_twice(history)
     yield from _deaf(history)
-    yield from _in_doubt_without_need(history)
-    yield from _left_too_late(history)
+    yield from in_doubt_without_need(history)
+    yield from left_too_late(history)
     yield from _crashes(history)
 
 
@@ -104,23 +112,6 @@ def _rows_unaccounted(history: History) -> Iterator[str]:
             yield f"7 requests: {ids.most_common(1)} of one order in one run"
 
 
-def over_the_limit(history: History) -> Iterator[str]:
-    for key in KEYS:
-        visits = [v for v in history.ca.visits if v.key == key]
-        arrivals = sorted(v.arrived_at for v in visits if v.arrived_at is not None)
-        for window in parse_windows(history.world.windows):
-            if crowd := _crowd(arrivals, window):
-                yield f"3 limit {window}: {crowd[1]} arrivals from {crowd[0]:.6f} s on"
-
-
-def _crowd(arrivals: Sequence[float], window: Window) -> tuple[float, int] | None:
-    for first, last in zip(arrivals, arrivals[window.limit :], strict=False):
-        if last - first < window.period_s - 1e-6:
-            inside = [at for at in arrivals if first <= at < first + window.period_s]
-            return first, len(inside)
-    return None
-
-
 def _unwritten(history: History) -> Iterator[str]:
     """Check that each attempt is on disk before it leaves, and ends no earlier than it began."""
     written = Counter(order_id for order_id, *_ in history.attempts)
@@ -131,21 +122,6 @@ def _unwritten(history: History) -> Iterator[str]:
     for order_id, began_at, ended_at in history.attempts:
         if ended_at is not None and ended_at < began_at:
             yield f"3 ages: order {order_id} ended at {ended_at:.3f}, and began at {began_at:.3f}"
-
-
-def _share_forgotten(history: History) -> Iterator[str]:
-    """Check that what a process has learned of others on its key, the next one knows."""
-    longest_s = max((w.period_s for w in parse_windows(history.world.windows)), default=0.0)
-    known = [process for process in history.processes if process.shares is not None]
-    for before, after in pairwise(known):
-        assert before.shares is not None
-        assert after.shares is not None
-        passed_s = after.shares_at - before.shares_at
-        if longest_s and not after.is_second and not before.is_second:
-            most = before.shares[1] + RISE * passed_s / longest_s + 1e-6
-            is_written = not any("disk" in blow for blow in before.struck)
-            if after.shares[0] > most and is_written and not _stood_still(before):
-                yield f"3 share: {before.shares[1]:.2f} was known, {after.shares[0]:.2f} is taken"
 
 
 def _mailed_twice(history: History) -> Iterator[str]:
@@ -164,17 +140,8 @@ def _mailed_twice(history: History) -> Iterator[str]:
     settled = _acknowledged(history)
     for visit in history.ca.visits:
         is_known = visit.left_at > settled.get(visit.asked, visit.left_at)
-        if visit.order_id and is_known and not _left_as_it_woke(history, visit):
+        if visit.order_id and is_known and not left_as_it_woke(history, visit):
             yield f"5 again: order {visit.order_id} left at {visit.left_at:.3f} s, once more"
-
-
-def _left_as_it_woke(history: History, visit: Visit) -> bool:
-    """Whether its process stood still between its last look and its first byte.
-
-    Under Python 3.11 a turn of the loop lies between the two; under later ones, an instant.
-    """
-    woke_at = history.processes[visit.process - 1].woke_at
-    return any(0 <= visit.left_at - at < 5 * TURN_S for at in woke_at)
 
 
 def _acknowledged(history: History) -> dict[Asked, float]:
@@ -220,13 +187,13 @@ def _deaf(history: History) -> Iterator[str]:
             continue
         # To connect took most of its time, or it stood still meanwhile.
         process = undisturbed[visit.process]
-        is_slow = _stood_still(process) or (visit.made_at is None and is_late)
+        is_slow = stood_still(process) or (visit.made_at is None and is_late)
         if is_slow and visit.brought_at > (visit.given_up_at or inf):
             continue
         in_time = visit.brought_at < visit.left_at + 0.5 * history.world.timeout_s
         again = any(
             v.left_at > visit.brought_at and v.asked == visit.asked
-            for v in history.ca.visits if v.order_id and not _left_as_it_woke(history, v)
+            for v in history.ca.visits if v.order_id and not left_as_it_woke(history, v)
         )  # fmt: skip
         if in_time and again:
             yield f"5 deaf: order {visit.order_id} left again, its acknowledgement had come in time"
@@ -240,39 +207,6 @@ def _is_of(outcome: Outcome, visit: Visit) -> bool:
     return _asked_by(outcome.request) == visit.asked
 
 
-def _in_doubt_without_need(history: History) -> Iterator[str]:
-    """Check that what broke is not used again: connections of one age break together."""
-    for process, key in product(history.processes, KEYS):
-        # Each key has connections of its own.
-        visits = [v for v in history.ca.visits if (v.process, v.key) == (process.number, key)]
-        broke_at = [v.broke_at for v in visits if v.broke_at is not None]
-        # One that was frozen sees later what has come; one that is dead sees nothing.
-        if not broke_at or process.crashed or _stood_still(process):
-            continue
-        for visit in visits:
-            losses = (at for at in broke_at if at + _TURN_S < visit.left_at)
-            if visit.made_at is not None and visit.made_at < max(losses, default=-inf):
-                yield (
-                    f"5 doubt without need: order {visit.order_id} left at {visit.left_at:.3f} s "
-                    "on a connection that was there before a loss"
-                )
-
-
-def _left_too_late(history: History) -> Iterator[str]:
-    """Check that no request leaves that is given up at once: its time was over before."""
-    alive = {p.number for p in history.processes if not (p.crashed or p.cancelled_at or p.error)}
-    for visit in history.ca.visits:
-        # One that leaves in time is given up no sooner than the loop has looked for its answer.
-        is_at_once = visit.given_up_at is not None and visit.given_up_at - visit.left_at < 3.5e-5
-        if is_at_once and visit.process in alive:
-            yield f"5 doubt without need: {visit.path} left at {visit.left_at:.3f} s, given up then"
-
-
-def _stood_still(process: Process) -> bool:
-    struck = " ".join(process.struck)
-    return any(blow in struck for blow in ("freeze", "suspend", "second_process"))
-
-
 def lost(history: History) -> Iterator[str]:
     """Check that no run says sent, or refused, of what the CA did not; and none forgets."""
     mails = _mails(history)
@@ -283,7 +217,8 @@ def lost(history: History) -> Iterator[str]:
         for one in results:
             order_id, status = one.order.subject, one.result.status
             asked = _asked_by(one.order)
-            by_the_ca = one.result.error_code is not None  # that there is nothing to mail
+            # That there is nothing to mail.
+            by_the_ca = one.result.error_code not in (None, *_SKIPPED_BY_US)
             if status in _SETTLED and not by_the_ca and asked[1:] not in by_any_key:
                 yield f"6 lost: run {run} says {status} of order {order_id}, never mailed"
             if status is RequestStatus.REFUSED and order_id not in refused:
@@ -311,17 +246,6 @@ def _have_others_passed(history: History, processes: set[int], order_id: str) ->
     return any(v.left_at > limited_at for v in others)
 
 
-def _after_a_refused_key(history: History) -> Iterator[str]:
-    for process in history.processes:
-        for key in KEYS:
-            of_key = (process.number, key)
-            visits = [v for v in history.ca.visits if (v.process, v.key) == of_key]
-            known = [v.heard_at for v in visits if v.says_key_is_refused and v.heard_at is not None]
-            later = [v for v in visits if v.left_at > min(known, default=inf) + _TURN_S]
-            if later:
-                yield f"9 key: {len(later)} requests left after the key was refused"
-
-
 def _crashes(history: History) -> Iterator[str]:
     """Check that what was in flight at a crash is in doubt afterwards, not forgotten."""
     for process in history.processes:
@@ -333,70 +257,6 @@ def _crashes(history: History) -> Iterator[str]:
             statuses = _statuses(history, process)
             if statuses.get(RequestStatus.NOT_ATTEMPTED):
                 yield f"2 run {process.run.id} is complete, and has orders not attempted"
-
-
-def _after_an_interruption(history: History) -> Iterator[str]:
-    """Check that nothing more leaves, and that only what is in flight is waited for."""
-    world = history.world
-    for process in history.processes:
-        ordered_at = process.cancelled_at or process.interrupted_at
-        if ordered_at is None or process.crashed or _stood_still(process):
-            continue
-        later = [
-            v
-            for v in history.ca.visits
-            if v.process == process.number and v.left_at > ordered_at + _TURN_S
-        ]
-        is_by_order = process.cancelled_at or process.stop_reason == "interrupted"
-        if is_by_order and later:
-            yield f"6 signal: {len(later)} requests left after the interruption"
-        reads_s = inf if world.verify or world.preflight else 1.0
-        commits_s = 0.3 + 3 * world.latency_s[1]
-        if process.ended_at > ordered_at + world.timeout_s + reads_s + commits_s:
-            yield f"6 signal: it took {process.ended_at - ordered_at:.1f} s to end"
-
-
-def _slower_than_needed(history: History) -> Iterator[str]:
-    """Check the time that a run takes of which neither network, CA nor host disturbs anything."""
-    world, visits = history.world, history.ca.visits
-    reads = world.verify or world.preflight
-    is_other = bool(world.approved or world.sick or world.accounts)
-    is_other |= world.starts[0].how in (How.SWEEP, How.EXPORTED, How.DAMAGED)
-    if reads or world.troubles or any(s.strikes for s in world.starts) or is_other:
-        return
-    of_first = [v for v in visits if v.process == 1 and v.heard_at is not None]
-    if not of_first:
-        return
-    # A slot comes free W after its answer, and an answer takes both ways, behind a new connection.
-    answers_s = 4 * world.latency_s[1] + 0.08  # and two commits
-    windows = [
-        Window(window.limit, window.period_s + answers_s) for window in parse_windows(world.windows)
-    ]
-    # A run opens with one request alone.
-    in_turn = (1 + ceil((len(of_first) - 1) / world.concurrency)) * answers_s
-    most_s = 1.02 * dictated_time(len(of_first), windows) + in_turn + 0.5
-    took_s = max(v.heard_at or 0.0 for v in of_first) - min(v.left_at for v in of_first)
-    if took_s > most_s:
-        yield f"4 slow: {len(of_first)} requests took {took_s:.2f} s, and need {most_s:.2f}"
-
-
-def _held_up(history: History) -> Iterator[str]:
-    """Check that an order that is bad holds no other up, once the CA is well."""
-    world = history.world
-    sick = {str(FIRST_ORDER + number) for number in world.sick}
-    if not sick or any(trouble.kind is Kind.RATE_LIMITED for trouble in world.troubles):
-        return
-    for process in history.processes:
-        visits = [v for v in history.ca.visits if v.process == process.number]
-        good = [v.left_at for v in visits if v.order_id and v.order_id not in sick]
-        if process.struck or not good:
-            continue
-        well_at = max(process.began_at, world.calm_at)
-        needs_s = dictated_time(len(visits), parse_windows(world.windows))
-        # A pause, or an order's own wait, lasts a minute at most, behind what is in flight.
-        most_s = needs_s + 62.0 + world.timeout_s + len(visits) * (4 * world.latency_s[1] + 0.1)
-        if max(good) > well_at + most_s:
-            yield f"8 held up: the CA was well at {well_at:.1f} s, a mail left at {max(good):.1f} s"
 
 
 def _statuses(history: History, process: Process) -> Counter[RequestStatus]:

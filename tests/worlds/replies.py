@@ -23,6 +23,7 @@ INSTEAD = {
     Kind.REDIRECTED: http(302, b"", "text/html", "Location: http://portal.invalid/login"),
     Kind.ERRORS_IN_200: as_json({"errors": [{"code": "order_locked", "message": "No."}]}),
     Kind.RATE_LIMITED: TOO_MANY,
+    Kind.KEY_SHARED: TOO_MANY,
     Kind.KEY_REVOKED: WRONG_KEY,
 }
 

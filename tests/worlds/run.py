@@ -64,6 +64,7 @@ class Process:
     interrupted_at: float | None = None
     cancelled_at: float | None = None
     woke_at: list[float] = field(default_factory=list)  # when it had stood still
+    left_late: list[float] = field(default_factory=list)  # when requests did, their time over
     is_second: bool = False  # began while another one stood still
     shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
     shares_at: float = 0.0  # when it had sent
@@ -158,13 +159,17 @@ class WorldRun:
         host = Host(
             f"{self.world.seed}/{number}", self.outside, self.ca, self.disk, client,
             start.strikes, self.world.timers_first,
+            woke_at=process.woke_at, left_late=process.left_late,
         )  # fmt: skip
+        clock = WorldClock(
+            self.outside, f"boot {self._boots}", EPOCH_S + start.clock_skew_s, host.look
+        )
         host.on_crash = self._crash
         host.on_interrupt = lambda: self._interrupt(process)
         host.on_second_process = lambda: self._second(start)
         settings = settings_of(self.world, journal or self._on_disk / "journal.db")
         try:
-            process.crashed = host.run(lambda: self._job(process, settings, writes_report))
+            process.crashed = host.run(lambda: self._job(process, settings, clock, writes_report))
         except BatchResendError as error:
             process.error = error
         finally:
@@ -187,10 +192,9 @@ class WorldRun:
             name = self._dice.choice((real, link / "folder" / "journal.db"))
         self._one(Start(How.SAME, 0.0, start.clock_skew_s), journal=name)
 
-    async def _job(self, process: Process, settings: Settings, writes_report: bool) -> None:
-        clock = WorldClock(
-            self.outside, f"boot {self._boots}", EPOCH_S + process.start.clock_skew_s
-        )
+    async def _job(
+        self, process: Process, settings: Settings, clock: WorldClock, writes_report: bool
+    ) -> None:
         async with open_batch(settings, clock) as batch:
             self._batch = batch
             plan = process.plan = await self._plan(batch, process)

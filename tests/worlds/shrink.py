@@ -44,8 +44,7 @@ def smaller(world: World) -> Iterator[World]:
             yield replace(world, starts=without(world.starts, place))
     for place, start in enumerate(world.starts):
         for plainer in _plainer(start):
-            starts = (*world.starts[:place], plainer, *world.starts[place + 1 :])
-            yield replace(world, starts=starts)
+            yield replace(world, starts=_with(world.starts, place, plainer))
     plain = World(
         seed=world.seed, orders=world.orders, rows=world.orders, windows=("none",),
         latency_s=(0.001, 0.001), timeout_s=2.0, concurrency=1, hold=False, max_attempts=6,
@@ -61,25 +60,28 @@ def smaller(world: World) -> Iterator[World]:
     for place, trouble in enumerate(world.troubles):
         for always in (replace(trouble, since_s=0.0), replace(trouble, share=1.0)):
             if always != trouble:
-                yield replace(
-                    world,
-                    troubles=(*world.troubles[:place], always, *world.troubles[place + 1 :]),
-                )
+                yield replace(world, troubles=_with(world.troubles, place, always))
 
 
 def _plainer(start: Start) -> Iterator[Start]:
     for place, strike in enumerate(start.strikes):
         yield replace(start, strikes=without(start.strikes, place))
+        for times in {1, strike.times // 2} - {0, strike.times}:
+            struck = replace(strike, times=times)
+            yield replace(start, strikes=_with(start.strikes, place, struck))
         for count in {1, strike.count // 2, strike.count - 1} - {0, strike.count}:
             struck = replace(strike, count=count)
-            strikes = (*start.strikes[:place], struck, *start.strikes[place + 1 :])
-            yield replace(start, strikes=strikes)
+            yield replace(start, strikes=_with(start.strikes, place, struck))
     if start.how is not How.SAME:
         yield replace(start, how=How.SAME)
     if start.clock_skew_s:
         yield replace(start, clock_skew_s=0.0)
     if start.reboot:
         yield replace(start, reboot=False)
+
+
+def _with(pieces: tuple[Piece, ...], place: int, piece: Piece) -> tuple[Piece, ...]:
+    return (*pieces[:place], piece, *pieces[place + 1 :])
 
 
 def without(pieces: tuple[Piece, ...], place: int) -> tuple[Piece, ...]:

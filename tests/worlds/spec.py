@@ -35,7 +35,8 @@ class Kind(StrEnum):
     GARBAGE = "garbage"  # the CA acted; what comes back is no HTTP
     EXTRA_BYTES = "extra_bytes"  # behind a whole answer
     STALE_CONNECTION = "stale_connection"  # closed by the CA some time after an answer
-    RATE_LIMITED = "rate_limited"  # others use the key: 429
+    RATE_LIMITED = "rate_limited"  # by chance: 429
+    KEY_SHARED = "key_shared"  # others use the key, and their share of its limits: beyond it, 429
     ERROR_500 = "error_500"  # the service's own trouble: it did not act
     MAINTENANCE = "maintenance"  # 503 and a page
     GATEWAY_504 = "gateway_504"  # the CA acted; a gateway lost the answer
@@ -73,6 +74,7 @@ class Blow(StrEnum):
     DISK_ERROR = "disk_error"  # a write or a sync fails, once
 
 
+OF_DISK = frozenset((Blow.DISK_FULL, Blow.DISK_ERROR))
 STANDING_STILL = frozenset((Blow.FREEZE, Blow.SUSPEND, Blow.SECOND_PROCESS))
 
 
@@ -80,6 +82,7 @@ class On(StrEnum):
     """What a blow waits for; the number of them is beside it."""
 
     TURN = "turn"  # of the event loop
+    LOOK = "look"  # at a clock, by what runs in a turn: directly before it
     ARRIVAL = "arrival"  # of a request at the CA
     ANSWER = "answer"  # in the process's buffer
     WORK = "work"  # done by a thread: a commit, a page read
@@ -104,6 +107,7 @@ class Strike:
     on: On
     count: int
     for_s: float = 0.0  # of those that last
+    times: int = 1  # it falls so often, each time after as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,8 @@ def draw(seed: str) -> World:
         starts = tuple(replace(start, strikes=()) for start in starts)
     if sick and chance.random() < 0.5:
         troubles = (_outage(chance), *troubles)  # from which the others have to recover
+    if not is_calm and chance.random() < 0.15:
+        troubles = (*troubles, _others_on_the_key(chance, lasts_s))
     return World(
         seed=seed,
         orders=orders,
@@ -305,6 +311,12 @@ def _troubles(
     return tuple(troubles)
 
 
+def _others_on_the_key(chance: random.Random, lasts_s: float) -> Trouble:
+    """Return others who use the key for a while, or until long after."""
+    until_s = lasts_s * chance.choice((1.0, 10.0, 100.0))
+    return Trouble(Kind.KEY_SHARED, 0.0, until_s, chance.choice((0.3, 0.7, 0.9, 0.9)))
+
+
 def _outage(chance: random.Random) -> Trouble:
     kind = chance.choice((Kind.ERROR_500, Kind.MAINTENANCE, Kind.CONNECT_REFUSED))
     since_s = chance.choice((0.0, 1.0, 5.0))
@@ -316,12 +328,16 @@ def draw_strike(
 ) -> Strike:
     """Return a blow, and when it falls, in a world of so many orders."""
     blow = chance.choice(blows)
-    is_of_disk = blow in (Blow.DISK_FULL, Blow.DISK_ERROR)
+    is_of_disk = blow in OF_DISK
     # No second one while the first is in SQLite: it would wait for it by the real clock.
     moments = [on for on in On if blow is not Blow.SECOND_PROCESS or on is not On.WRITE]
     on = On.WRITE if is_of_disk else chance.choice((*moments, On.ARRIVAL, On.ANSWER))
+    is_lasting = blow in (Blow.FREEZE, Blow.SUSPEND)
+    if is_lasting and chance.random() < 0.5:
+        on = On.LOOK  # alone these do another thing there than between turns
     most = {
         On.TURN: 60 + 30 * orders,
+        On.LOOK: 30 + 15 * orders,
         On.ARRIVAL: orders + 2,
         On.ANSWER: orders + 2,
         On.WORK: 25 + 3 * orders,
@@ -329,5 +345,6 @@ def draw_strike(
     }[on]
     if chance.random() < 0.3:
         most = min(most, 40)  # as the process begins, before it has done much
-    for_s = timeout_s * chance.choice((0.2, 0.9, 1.5, 10.0, 100.0))
-    return Strike(blow, on, chance.randint(1, most), for_s)
+    for_s = timeout_s * chance.choice((0.2, 0.9, 1.1, 1.5, 3.0, 10.0, 100.0))
+    times = chance.choice((1, 3, 10)) if is_lasting else 1  # a host may be busy again and again
+    return Strike(blow, on, chance.randint(1, most if times == 1 else 40), for_s, times)

@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.worlds.disk import is_available
-from tests.worlds.explore import ONE_HOST, Met
+from tests.worlds.explore import ONE_HOST, Met, kind_of
 from tests.worlds.known import KNOWN, is_reached, search
-from tests.worlds.spec import Blow, How, On, Start, Strike, World, draw
+from tests.worlds.spec import Blow, How, Kind, On, Start, Strike, Trouble, World, draw
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
 WORLDS = range(60)  # six seconds of a processor; `make worlds` runs as many as you like
@@ -60,6 +61,46 @@ def test_a_world_as_json_is_the_same_world() -> None:
     assert World.from_json(world.as_json()) == world
 
 
+_FAULT = "resume forgets hold"
+
+
+def _worlds(*options: str, given: str = "") -> list[str]:
+    """Return what the command says of worlds in which something is wrong, line by line."""
+    command = [sys.executable, "-m", "tests.worlds", "--fault", _FAULT, *options]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_a_violation_prints_replays_it() -> None:
+    """It prints its seed and the shortest world that shows it; either shows it once more."""
+    options = ("--first", "2", "--seconds", "0", "--processes", "1", "--stop", "--shrink", "0")
+    seed, verdict = _worlds(*options)[0].removeprefix("SEED=").split(" ", 1)
+    again = _worlds("--seed", seed, "--shrink", "3")
+    assert again[0] == verdict
+    place = next(n for n, line in enumerate(again) if line.startswith("{"))
+    assert _worlds("--world", "-", given=again[place])[:5] == again[place + 1 :]
+    drawn, shortest = draw(seed), World.from_json(again[place])
+    assert kind_of(again[place + 1 :]) == kind_of([verdict])
+    assert (shortest.orders, len(shortest.starts)) <= (drawn.orders, len(drawn.starts))
+    assert shortest != drawn
+    assert ONE_HOST.violations(shortest) == [], "it is the fault's, and not the world's own"
+
+
+def test_the_shortest_world_has_nothing_that_can_be_left_out() -> None:
+    """Of a world that breaks an invariant whatever befalls it, nothing is left."""
+    world = replace(
+        _struck(Strike(Blow.FREEZE, On.LOOK, 9, 7.0, times=3)), hold=True,
+        troubles=(Trouble(Kind.ANSWER_SLOW, 3.0, 9.0, 0.5),), sick=(4,),
+    )  # fmt: skip
+    with KNOWN["slot freed at the grant"]().put_back():
+        found = ONE_HOST.violations(world)
+        shortest = ONE_HOST.smallest(world, found, seconds=60.0)
+        assert kind_of(ONE_HOST.violations(shortest)) == kind_of(found)
+    assert (shortest.orders, shortest.rows, shortest.sick, shortest.hold) == (2, 2, (), False)
+    assert (shortest.troubles, shortest.starts) == ((), (Start(How.SAME, 0.0),))
+
+
 def _struck(strike: Strike) -> World:
     return World(
         seed="struck", orders=5, rows=5, windows=("1/3s",), latency_s=(0.01, 0.01), timeout_s=5.0,
@@ -85,6 +126,21 @@ def test_each_blow_falls_at_each_kind_of_moment(blow: Blow, on: On) -> None:
     met = Met()
     assert ONE_HOST.violations(_struck(Strike(blow, on, 3, 1.0)), met) == []
     assert met.counts["blows"] == {f"{blow}@{on}": 1}
+
+
+def test_a_strike_falls_as_often_as_it_is_to() -> None:
+    """A busy host makes its process stand still again and again."""
+    met = Met()
+    assert ONE_HOST.violations(_struck(Strike(Blow.FREEZE, On.LOOK, 3, 1.0, times=4)), met) == []
+    assert met.counts["blows"] == {"freeze@look": 4}
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_wherever_in_its_turn_a_process_stands_still_nothing_leaves_too_late(part: int) -> None:
+    """Found by these worlds: stopped between its two last looks, it let a request leave."""
+    for look in range(1 + part, 41, 2):
+        strike = Strike(Blow.FREEZE, On.LOOK, look, 7.5)
+        assert ONE_HOST.violations(_struck(strike)) == [], f"at look {look}"
 
 
 @pytest.mark.parametrize("fault", KNOWN)

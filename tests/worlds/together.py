@@ -5,7 +5,6 @@ due next goes on: another process, or something outside. One that is frozen is n
 or only the world's, goes on meanwhile.
 """
 
-import asyncio
 import heapq
 import random
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from tests.worlds.database import Thread
-from tests.worlds.loop import Outside, Stuck, WorldLoop
+from tests.worlds.loop import Outside, Stuck, WorldLoop, out_of_the_loop
 
 IsNews = Callable[[], bool]
 MOST_STEPS = 3_000_000  # of one world; far beyond what any needs
@@ -88,12 +87,11 @@ class Together(Outside):
 
     def park(self, host: "HostOutside", deadline: float, is_news: IsNews) -> None:
         """Let others go on until a process has news, or to its deadline."""
-        running, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()
-        asyncio._set_running_loop(None)
+        hooks = sys.get_asyncgen_hooks()
         self._parked[host] = _Parked(getcurrent(), deadline, is_news, self._steps)
-        self._main.switch()
+        with out_of_the_loop():
+            self._main.switch()
         sys.set_asyncgen_hooks(*hooks)
-        asyncio._set_running_loop(running)
 
 
 class HostOutside(Outside):
@@ -120,6 +118,11 @@ class HostOutside(Outside):
         self.frozen_until = max(self.frozen_until, self.now + for_s)
         if suspend:
             self.suspended_s += for_s
+
+    def stand_still(self, for_s: float, *, suspend: bool = False) -> None:
+        self.freeze(for_s, suspend=suspend)
+        if not isinstance(getcurrent(), Thread):  # else its loop has a turn meanwhile, and waits
+            self.run_until(self.frozen_until, lambda: False)
 
     def thaw(self) -> None:
         """End a freeze: the process is dead."""

@@ -38,14 +38,15 @@ from batch_resend.cli.output.summary import (
     Closeness,
     show_plan,
 )
-from batch_resend.cli.output.terminal import say, show_json
-from batch_resend.cli.values import MAX_REJECTED
+from batch_resend.cli.output.terminal import say, show_json, show_lines
+from batch_resend.cli.values import MAX_REJECTED, Share
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
-from batch_resend.model import UNKNOWN_WORDS, Call, Request, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
+    counted,
     make_preview,
     whole_file,
     with_mail_routes,
@@ -143,15 +144,25 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
         show_json(for_programs(preview, first))
     else:
         show_plan(preview, sys.stdout, closeness)
-        most, rows = options.get("max_rejected", MAX_REJECTED), preview.rows
-        if most.is_exceeded(rows.rejected, rows.read):
-            click.echo(f"`send` would send nothing: more than --max-rejected {most.text}")
-        elif options.get("strict") and rows.rejected:
-            click.echo("`send` would send nothing: --strict")
+        strict, most = options.get("strict", False), options.get("max_rejected", MAX_REJECTED)
+        if reason := hold_back_reason(plan, most, strict=strict):
+            other = "without --strict" if strict else "with --max-rejected 100%"
+            why = f"`send` would send nothing: {reason}. Is it the right list? If so, correct it, "
+            show_lines([(0, f"{why}or send the other rows {other}.")], sys.stdout)
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
     is_all = not (plan.rows[RowStatus.REJECTED] or unsure)
     return ExitCode.ALL_WELL if is_all else ExitCode.NOT_ALL_SENT
+
+
+def hold_back_reason(plan: Plan, most: Share | None, *, strict: bool) -> str | None:
+    """Return why nothing of a plan is to be sent, by its rejected rows; None: it is to be sent."""
+    rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
+    if strict and rejected:
+        return f"--strict: {counted(rejected, 'row')} {'was' if rejected == 1 else 'were'} rejected"
+    if most is not None and most.is_exceeded(rejected, read):
+        return f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected {most.text}"
+    return None
 
 
 async def _with_mail_routes(

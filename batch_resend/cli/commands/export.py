@@ -41,7 +41,7 @@ from batch_resend.listed import ListedOrder
 from batch_resend.order_reader import OrderReader, is_dv_order
 from batch_resend.report import counted, whole_file
 from batch_resend.sending import ask_each
-from batch_resend.visible import defused
+from batch_resend.visible import defused_row
 
 COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
@@ -208,7 +208,7 @@ class _Writer:
                 print(json.dumps(record, ensure_ascii=False), file=self._file)
             else:
                 record["domains"] = "; ".join(part.domains)
-                self._table.writerow([defused(record[column]) for column in COLUMNS])
+                self._table.writerow(defused_row(map(record.__getitem__, COLUMNS)))
 
 
 def _parts(order: ListedOrder) -> Sequence[ListedOrder]:

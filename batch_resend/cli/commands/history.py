@@ -1,7 +1,8 @@
-"""`runs`, `show`, `history`, `report` and `prune`: what the journal knows of earlier runs."""
+"""`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
 
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from operator import attrgetter, itemgetter
@@ -13,7 +14,7 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
-from batch_resend.cli.next_flags import next_flags_of_run
+from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
 from batch_resend.cli.options import (
     journal_option,
     order_url_option,
@@ -21,13 +22,18 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import show_summary
+from batch_resend.cli.output.summary import (
+    show_counts,
+    show_next_steps,
+    show_summary,
+    show_why_not_sent,
+    sweep_in_words,
+)
 from batch_resend.cli.output.terminal import Record, show_json, show_records
-from batch_resend.cli.values import DURATION
-from batch_resend.clock import format_duration, in_local_time, timestamp
+from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, Pruned, prune_journal, read_journal, size_of_journal
+from batch_resend.journal import Event, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -38,8 +44,9 @@ from batch_resend.report import (
     in_words,
     index_folder,
     make_summary,
-    remove_reports,
+    next_steps,
     set_aside,
+    time_taken,
     update_index,
     write_report,
 )
@@ -87,7 +94,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
         return ExitCode.ALL_WELL
     show_records(records, [*_RUN_FIELDS], form, _RUN_TABLE)
     if form == "table":
-        size = _size(size_of_journal(journal) or 0)
+        size = megabytes(size_of_journal(journal) or 0)
         click.echo(f"Size of the journal {journal}: {size}", err=True)
     return ExitCode.ALL_WELL
 
@@ -115,12 +122,18 @@ def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
 _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "run": lambda run: run[0].run_id,
     "state": lambda run: run[1],
+    "is_rehearsal": lambda run: run[0].is_rehearsal,
     "started_at": lambda run: run[0].started_at,
     "elapsed_s": lambda run: run[0].elapsed_s,
+    "between_starts_s": lambda run: run[0].between_starts_s,
     **{status: _count(status) for status in _COUNTS},
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
 }
+
+
+def _took(elapsed_s: float | None, between_s: float) -> str:
+    return "" if elapsed_s is None else time_taken(elapsed_s - between_s, between_s)
 
 
 def _not_sent(record: Record) -> str:
@@ -130,9 +143,12 @@ def _not_sent(record: Record) -> str:
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
-    "state": lambda run: run["state"].partition(" (")[0],  # without the process
+    "state": lambda run: (
+        run["state"].partition(" (")[0]  # without the process
+        + (", rehearsal" if run["is_rehearsal"] else "")
+    ),
     "started": lambda run: _local(run["started_at"]),
-    "took": lambda run: "" if run["elapsed_s"] is None else format_duration(run["elapsed_s"]),
+    "took": lambda run: _took(run["elapsed_s"], run["between_starts_s"]),
     "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
     "not sent": _not_sent,
     "lists": lambda run: ", ".join(run["inputs"]),
@@ -150,36 +166,45 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 @run_argument()
 @format_option("table", "csv")
 @journal_option
-def show(run_id: str, form: str, journal: Place, is_json: bool) -> int:
-    """Show a run (default: the newest): its lists, limits and counts.
+@report_dir_option
+@click.pass_context
+def show(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
+    """Show a run (default: the newest): its lists, limits and counts, and what to do next.
 
     RUN is the name of a run, the beginning of it, or latest. --json prints it as in summary.json.
     """
 
-    async def state_and_summary() -> tuple[str, Summary]:
+    async def shown() -> None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            return _state(run, await reader.holder(run)), await make_summary(reader, run)
+            summary, steps = await as_it_stands(context, reader, run, options["report_dir"])
+            state = _state(run, await reader.holder(run))
+            if options["is_json"]:
+                show_json(summary.model_dump(mode="json"))
+                return
+            if options["form"] == "csv":
+                show_records(_facts(summary, state), ["fact", "value"], "csv", {})
+                return
+            show_counts(summary, before=_when_and_where(summary, state))
+            if summary.state != "running":
+                await show_why_not_sent(reader, run, sys.stdout)
+            show_next_steps(steps)
 
-    state, found = anyio.run(state_and_summary)
-    if is_json:
-        show_json(found.model_dump())
-    else:
-        show_records(_facts(found, state), [*_FACT_TABLE], form, _FACT_TABLE)
+    anyio.run(shown)
     return ExitCode.ALL_WELL
 
 
-_NEVER, _NOT_YET = "never", "not yet"
-
-
-def _value(fact: Any) -> str:
-    is_time = fact["fact"] in ("started", "finished") and fact["value"] not in (_NEVER, _NOT_YET)
-    if is_time:
-        return _local(fact["value"])
-    return f"{fact['value']:,}" if isinstance(fact["value"], int) else str(fact["value"])
-
-
-_FACT_TABLE: dict[str, Callable[[Any], str]] = {"fact": itemgetter("fact"), "value": _value}
+def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
+    yield "state", state
+    yield "started", _local(summary.started_at) or "never"
+    yield "finished", _local(summary.finished_at) or "not yet"
+    for url in summary.urls:
+        yield "CA", url
+    yield "limits", " and ".join(summary.limits) or "none"
+    for note in summary.inputs:
+        yield "list", f"{note.path}: {counted(note.rows, 'row')}"
+    if summary.sweep:
+        yield "sweep", sweep_in_words(summary.sweep, any_product=False)
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
@@ -187,15 +212,23 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("run", summary.run_id),
         ("state", state),
         ("why", summary.stop_reason or ""),
-        ("started", summary.started_at or _NEVER),
-        ("finished", summary.finished_at or _NOT_YET),
+        ("started", summary.started_at or "never"),
+        ("finished", summary.finished_at or "not yet"),
+        ("took", _took(summary.elapsed_s, summary.between_starts_s)),
         *(("CA", url) for url in summary.urls),
         ("limits", " and ".join(summary.limits) or "none"),
         *(("input", f"{note.path}: {counted(note.rows, 'row')}") for note in summary.inputs),
     ]
-    for group in ("rows", "orders", "requests", "back_pressure"):
-        counts = getattr(summary, group)
-        facts += [(f"{in_words(group)}, {in_words(name)}", count) for name, count in counts]
+    for group, counts in (
+        ("rows", summary.rows), ("orders", summary.orders), ("requests", summary.requests)
+    ):  # fmt: skip
+        facts += [(f"{group}, {in_words(name)}", count) for name, count in counts]
+    held_up = summary.back_pressure
+    facts += [
+        ("pauses because of the CA", held_up.pauses),
+        ("paused for, seconds", held_up.paused_s),
+        ("least share of the limits used", held_up.lowest_share),
+    ]
     return [{"fact": name, "value": value} for name, value in facts if value != ""]
 
 
@@ -318,9 +351,10 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             )
             summary = await write_report(reader, run, folder, presentation)
             update_index(index_folder(pattern, run))
+            steps = next_steps(summary, folder, flags)
             if not options["is_json"]:
-                await show_summary(reader, run, summary, folder, flags)
-            return CommandResult(ExitCode.ALL_WELL, summary, folder)
+                await show_summary(reader, run, summary, folder, steps)
+            return CommandResult(ExitCode.ALL_WELL, summary, folder, next_steps=steps)
 
     result = anyio.run(written)
     if options["is_json"]:
@@ -330,55 +364,6 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     return ExitCode.ALL_WELL
 
 
-LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
-
-
-@command(
-    examples={"Once a month": "batch-resend prune --older-than 90d"},
-    exit_codes=(ExitCode.JOURNAL_BUSY,),
-    see_also=("runs",),
-)
-@option_of_its_own(
-    "--older-than",
-    type=DURATION,
-    default="90d",
-    help="Forget runs that ended longer ago than this; at least 2d.",
-)
-@journal_option
-@report_dir_option
-@option_of_its_own(
-    "--keep-reports", is_flag=True, help="Leave the reports of these runs where they are."
-)
-def prune(
-    older_than: float, journal: Place, report_dir: Path, *, keep_reports: bool, is_json: bool
-) -> int:
-    """Forget old runs and remove their reports, to keep the journal small.
-
-    How often each order was mailed is kept. The journal's file shrinks if a quarter of it is then
-    empty. A report is removed only from the place that --report-dir names now, and only if its
-    summary.json names the run.
-    """
-    if older_than < LEAST_S:
-        raise click.UsageError(
-            "--older-than: at least 2d, because the cooldown needs the runs since then"
-        )
-    before = size_of_journal(journal)
-    none = Pruned((), 0)
-    forgotten = none if before is None else anyio.run(prune_journal, journal, older_than)
-    after = size_of_journal(journal)
-    removed = 0 if keep_reports else remove_reports(report_dir, forgotten.runs)
-    if is_json:
-        counts = {"runs": len(forgotten.runs), "rows": forgotten.rows, "reports": removed}
-        show_json({"journal": str(journal), **counts, "bytes_before": before, "bytes_after": after})
-    elif before is None:
-        click.echo(f"{journal}: there is no journal here yet.")
-    else:
-        what = f"{counted(len(forgotten.runs), 'run')} with {counted(forgotten.rows, 'row')}"
-        also = f", {counted(removed, 'report')} removed" if removed else ""
-        sizes = f"had {_size(before)}, now has {_size(after or 0)}"
-        click.echo(f"{what} forgotten{also}; {journal} {sizes}")
-    return ExitCode.ALL_WELL
-
-
-def _size(count: int) -> str:
+def megabytes(count: int) -> str:
+    """Return a number of bytes in words."""
     return f"{count / 1_000_000:,.1f} MB"

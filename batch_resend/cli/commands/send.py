@@ -1,13 +1,14 @@
 """`send` and `resume`: from a list to a report; `watch`: a run that another process sends."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
 from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
 from batch_resend.cli.command import (
     OF_SENDING,
@@ -22,7 +23,7 @@ from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import next_flags_of_run, resume_as_begun
+from batch_resend.cli.next_flags import as_it_stands, resume_as_begun
 from batch_resend.cli.options import (
     Style,
     any_product_option,
@@ -31,18 +32,19 @@ from batch_resend.cli.options import (
     journal_option,
     list_options,
     progress_option,
+    report_dir_option,
     run_argument,
     send_options,
 )
 from batch_resend.cli.output.progress import follow_others, is_under_way
-from batch_resend.cli.output.summary import show_counts
+from batch_resend.cli.output.summary import show_counts, show_next_steps
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run
 from batch_resend.notify import CommandResult
-from batch_resend.report import NextFlags, Summary, make_summary
+from batch_resend.report import NextStep, Summary
 
 
 @command(
@@ -128,6 +130,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
             if run is not None:
+                refuse_ended_rehearsal(run, await reader.accounts(run))
                 resume_as_begun(context, run, await reader.accounts(run))
         wanted = {**options, "in_doubt": context.params["in_doubt"]}
         settings = settings_of(wanted, run)
@@ -146,47 +149,45 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
 )
 @run_argument(default=None)
 @journal_option
+@report_dir_option
 @together(SHOWN, progress_option)
 @click.pass_context
-def watch(
-    context: click.Context, run_id: str | None, journal: Place, progress: str, is_json: bool
-) -> int:
+def watch(context: click.Context, /, run_id: str | None, journal: Place, **options: Any) -> int:
     """Watch a run that another process sends (default: the one under way), without disturbing it.
 
     RUN is the name of a run, the beginning of it, or latest. If no run is under way, it shows the
-    newest, and how to resume it. Ctrl-C stops the watching, not the run. It ends with the run and
+    newest, and what to do next. Ctrl-C stops the watching, not the run. It ends with the run and
     with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
-        summary, flags = anyio.run(_watch, context, run_id, journal, Style(progress))
+        summary, steps = anyio.run(
+            _watch, context, run_id, journal, options["report_dir"], Style(options["progress"])
+        )
     except KeyboardInterrupt:
         click.echo("No longer watching; the run continues.", err=True)
         return SIGNAL_BASE + 2
     code = ExitCode.STOPPED
     if summary.state == "completed":
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-    if is_json:
-        show_json(CommandResult(code, summary).as_json())
+    if options["is_json"]:
+        show_json(CommandResult(code, summary, next_steps=steps).as_json())
         return code
     show_counts(summary)
     if summary.finished_at is None:
         click.echo("The process that sent it is gone (killed, or the power failed).")
-    if code is ExitCode.STOPPED and not flags.none_will_do:
-        command = f"batch-resend{flags.config} resume {summary.run_id}{flags.resume}"
-        click.echo(f"To resume:\n  {command}")
+    show_next_steps(steps)
     return code
 
 
 async def _watch(
-    context: click.Context, run_id: str | None, journal: Place, style: Style
-) -> tuple[Summary, NextFlags]:
+    context: click.Context, run_id: str | None, journal: Place, report_dir: Path, style: Style
+) -> tuple[Summary, list[NextStep]]:
     async with read_journal(journal) as reader:
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
-        flags = next_flags_of_run(context, run, await reader.accounts(run))
-        return await make_summary(reader, run), flags
+        return await as_it_stands(context, reader, run, report_dir)
 
 
 async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:

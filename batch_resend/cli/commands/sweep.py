@@ -1,10 +1,10 @@
 """`sweep`: the nightly job. Ask the CA which orders wait, and have those mailed that are due."""
 
-import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.model import RejectedRow
+from batch_resend.model import RejectedRow, Row
 from batch_resend.notify import CommandResult
 from batch_resend.results import StuckOrder
 from batch_resend.sweep import Rules, SweepResult
@@ -41,8 +41,6 @@ _DAY_S = 86_400.0
 _STUCK = "stuck"
 # From the first sentence or clause on that names an option of `send`, or its column.
 _ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]*(?: --|\ball_domains\b)).*", re.DOTALL)
-
-log = logging.getLogger(__name__)
 
 sweep_options = together(
     "Which orders are due",
@@ -130,7 +128,9 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         async with open_batch(settings, clock_of_command()) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(_look(batch, rules), batch, run_options.style)
+            swept, news = await while_asking(
+                _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
+            )
             found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
             _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
@@ -169,18 +169,25 @@ def _excluded(paths: Iterable[Path]) -> Iterator[str]:
     """
     for path in paths:
         try:
-            for row in ListSource(str(path), Reading(all_domains=True)):
-                if isinstance(row, RejectedRow):
-                    raise InputError(f"{path}, line {row.line}: {row.reason}")
-                yield row.order_id
+            yield from map(
+                partial(_order_of, path), ListSource(str(path), Reading(all_domains=True))
+            )
         except NoRows:
             continue
         except InputError as error:
+            if isinstance(error.__cause__, OSError):  # nothing of it was read
+                raise InputError(f"--exclude {error}") from None
             raise InputError(
-                f"--exclude {_without_advice(str(error))}\nThis list names the orders to leave "
-                "out. It needs only the heading order_id and one number per line: correct it, or "
-                "remove what is not an order."
+                f"--exclude {_without_advice(str(error))}\n{path} names the orders to leave out. "
+                "It needs only the heading order_id and one number per line: correct that file, or "
+                "remove what is not an order from it."
             ) from None
+
+
+def _order_of(path: Path, row: Row | RejectedRow) -> str:
+    if isinstance(row, RejectedRow):
+        raise InputError(f"{path}, line {row.line}: {row.reason}")
+    return row.order_id
 
 
 def _without_advice(reason: str) -> str:
@@ -188,7 +195,17 @@ def _without_advice(reason: str) -> str:
     return _ADVICE.sub("", reason)
 
 
-async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
+def _not_waiting(excluded: Sequence[str]) -> str:
+    """Return that numbers of --exclude name no order that waits."""
+    first, others = ", ".join(excluded[:_STRANGE_SHOWN]), excluded[_STRANGE_SHOWN:]
+    return (
+        f"--exclude: {len(excluded):,} of its numbers {'is' if len(excluded) == 1 else 'are'} not "
+        f"among the waiting orders ({first}{' and others' if others else ''}): approved since "
+        "then, or mistyped"
+    )
+
+
+async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> tuple[SweepResult, str]:
     """Return which orders are due, and what came of those that the newest run has mailed."""
     reader, settings = batch.reader, batch.settings
     run_id = await reader.newest_run(settings.base_url, settings.budget)
@@ -198,12 +215,10 @@ async def _look(batch: Batch, rules: Rules) -> tuple[SweepResult, str]:
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
         swept = await find_due(order_reader, mailed, rules, batch.journal.now())
     if not rules.filters and (strange := sorted(rules.excluded - swept.numbers, key=int)):
-        log.info(
-            "--exclude: %s not among the waiting orders (%s%s): approved since then, or mistyped",
-            f"{len(strange):,} of its numbers {'is' if len(strange) == 1 else 'are'}",
-            ", ".join(strange[:_STRANGE_SHOWN]),
-            " and others" if len(strange) > _STRANGE_SHOWN else "",
-        )
+        about_excluded = _not_waiting(strange)
+        run_log.info("%s", about_excluded)
+        if not quiet:
+            say(about_excluded)
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept, ""
     await batch.note_waiting(newest, swept.numbers)

@@ -9,7 +9,7 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
 from batch_resend.cli.as_settings import settings_of, style_of
 from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -58,6 +58,8 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
 
     RUN is the name of a run, the beginning of it, or latest.
 
+    One run at a time: `batch-resend runs` lists the others.
+
     For up to seven days after the run, one request answers for all orders: the CA's list of status
     changes. Later, or if the CA does not have that list, it takes one request per order, many at a
     time. All of them count toward the rate limits. Requests for a domain are left out, because the
@@ -69,7 +71,8 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal) as reader:
-            run = await _run_to_verify(reader, run_id)
+            run, is_chosen = await _run_to_verify(reader, run_id)
+            refuse_ended_rehearsal(run, await reader.accounts(run))
         async with open_batch(settings_of(options, run), clock_of_command()) as batch:
             asking = batch.verify(run.id, with_names=options["names"])
             try:
@@ -83,6 +86,7 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
                 checked,
                 await batch.reader.waiting_names(run, MOST_LISTED),
                 *await batch.reader.unapproved(run, MOST_LISTED),
+                is_chosen=is_chosen,
             )
 
     found = run_interruptibly(work)
@@ -95,13 +99,18 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
     return ExitCode.ALL_WELL
 
 
-async def _run_to_verify(reader: JournalReader, run_id: str | None) -> Run:
-    """Return a run by its name, or else the newest that has sent an order."""
-    if run_id is None:
-        for run in await reader.runs():
-            if RequestStatus.SENT in await reader.count_outcomes(run):
-                return run
-    return await reader.run(run_id or LATEST)
+async def _run_to_verify(reader: JournalReader, run_id: str | None) -> tuple[Run, bool]:
+    """Return a run by its name, or else the newest of those that sent orders.
+
+    And whether there are several of these.
+    """
+    sent: list[Run] = []
+    for run in await reader.runs() if run_id is None else ():
+        if RequestStatus.SENT in await reader.count_outcomes(run):
+            sent.append(run)
+        if len(sent) > 1:
+            break
+    return sent[0] if sent else await reader.run(run_id or LATEST), len(sent) > 1
 
 
 class Found(NamedTuple):
@@ -112,6 +121,7 @@ class Found(NamedTuple):
     names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
     mailed_often: int  # orders that were mailed several times and still wait
     first_mailed_often: Sequence[Unapproved]  # of these
+    is_chosen: bool = False  # among several, as the newest that sent any
 
 
 def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
@@ -133,6 +143,9 @@ def _show(run_id: str, checked: Checked, found: Found) -> None:
             names.append(("", f"and {len(found.names) - _SHOWN:,} more: --json lists them"))
         show_pairs("Names that still wait", names, sys.stdout)
     show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
+    if found.is_chosen:
+        only = "That is only the newest run that sent orders. Of another one: `batch-resend verify "
+        show_lines([(0, f"{only}RUN`; `batch-resend runs` lists them.")], sys.stdout)
 
 
 def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[int, str]]:

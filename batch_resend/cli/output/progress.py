@@ -5,7 +5,15 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -26,7 +34,15 @@ from batch_resend.clock import SystemClock, timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.sending import Flow, Reader, Sender, Share
-from batch_resend.windows import Course, Schedule, joint, parse_windows, time_left_s
+from batch_resend.windows import (
+    Course,
+    Schedule,
+    Window,
+    fastest,
+    joint,
+    parse_windows,
+    time_left_s,
+)
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
@@ -148,6 +164,15 @@ class _Watched:
 _NOTHING_YET = View(0, {}, 0, 0.0, None, 1.0, None, None, None, answered=0)
 
 
+def rate_per_s(ended: int, over_s: float, windows: Sequence[Window]) -> float:
+    """Return the requests a second of the last time, of which so many have ended.
+
+    A burst at each end of that time may be one more than its windows have room for: no more than
+    they let through is ever kept up.
+    """
+    return min(ended / max(over_s, 1.0), fastest(windows))
+
+
 class _WatchedKey:
     """What goes by one key."""
 
@@ -156,7 +181,7 @@ class _WatchedKey:
         self._channel = by_key.channel
         self._progress = by_key.progress
         self._is_asking = isinstance(by_key, Reader)
-        self._schedule = Schedule(self._channel.windows)
+        self._schedule = Schedule(self._channel.windows, self._channel.ages_s)
         self._began = since
         self._attempts = 0
         self._last_left = self._began
@@ -216,7 +241,7 @@ class _WatchedKey:
         while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_OVER_S:
             self._seen.popleft()
         since, before = self._seen[0]
-        return (ended - before) / max(now - since, 1.0)
+        return rate_per_s(ended - before, now - since, self._channel.windows)
 
 
 # --- a run that other processes send ------------------------------------------------------------
@@ -279,7 +304,7 @@ class _Watcher:
             total=total,
             outcomes=outcomes,
             in_flight=standing.in_flight,
-            rate_per_s=standing.ended_lately / RATE_OVER_S,
+            rate_per_s=rate_per_s(standing.ended_lately, RATE_OVER_S, self._windows),
             limits=self._run.limits,
             share=share,
             held_up_by=f"paused: {pausing.reason}" if pausing else None,

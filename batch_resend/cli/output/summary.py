@@ -1,10 +1,12 @@
 """What a plan comes to, and what came of a run."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -14,21 +16,20 @@ from batch_resend.explanations import explain
 from batch_resend.journal import JournalReader, Reason
 from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report import (
-    MOST_DOMAINS_ASKED,
     BackPressure,
-    Kind,
-    MailDomainsAsked,
-    NextFlags,
-    Preview,
+    NextStep,
     Summary,
+    answer_in_words,
     counted,
     headline,
     in_words,
-    next_steps,
     verdict_in_words,
 )
 from batch_resend.results import StuckOrder, SweepCounts
 from batch_resend.visible import without_quotes
+
+if TYPE_CHECKING:
+    from batch_resend.report import Kind, MailDomainsAsked, Preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "look at these first")
 _LISTS_SHOWN = 4
+_ALIKE_SHOWN = 2  # of domains that all get one mail
 _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "mx": "with an MX record",
     "no_mx": "without one, but with an address",
@@ -51,7 +53,7 @@ _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
     "no_mail_records": "with neither MX record nor address",
     "no_such_domain": "that do not exist",
     "unknown": "not known, because no answer came",
-    "not_asked": f"not asked about (at most {MOST_DOMAINS_ASKED:,} are, within two minutes)",
+    "not_asked": "not asked about (at most {most:,} are, within two minutes)",
 }
 
 
@@ -93,17 +95,20 @@ def sending_in_words(plan: Plan, preview: Preview) -> str:
     left_out = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
     if rejected := preview.rows.rejected:
         left_out.append(counted(rejected, "rejected row"))
-    parts = [" and ".join(whom), _time_needed(preview.duration_s)]
+    parts = [" and ".join(whom), _time_needed(preview.duration_s, preview.waits_s)]
     if left_out and not plan.taken_up:
         parts.append(f"left out: {', '.join(left_out)}")
     return "; ".join(parts)
 
 
-def _time_needed(least_s: float) -> str:
-    """Return how long sending takes, as a range: a 429 halves what is taken of the limits."""
+def _time_needed(least_s: float, waits_s: float) -> str:
+    """Return how long sending takes, as a range: a 429 halves what is taken of the limits.
+
+    Not so of what is waited for before (`Plan.waits_s`).
+    """
     if least_s < _FEW_SECONDS:
         return "a few seconds"
-    return f"{format_duration(least_s)} to {format_duration(2 * least_s)}"
+    return f"{format_duration(least_s)} to {format_duration(2 * least_s - waits_s)}"
 
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
@@ -135,6 +140,9 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
     several = len(preview.accounts) > 1  # whose limits, put together, are none that anybody knows
     limits = ("the rate limits of each account",) if several and preview.limits else preview.limits
     yield "time", _least_time(preview.duration_s, limits)
+    if preview.waits_s >= _FEW_SECONDS:
+        wait = format_duration(preview.waits_s)
+        yield "", f"of which {wait} because requests of the last minutes count in these limits"
 
 
 def _least_time(least_s: float, limits: Sequence[str]) -> str:
@@ -159,10 +167,14 @@ def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _recipients(preview: Preview) -> Iterator[str]:
-    if preview.recipients:
-        shown = [f"{one.text} {one.count:,}" for one in preview.recipients]
+    recipients = preview.recipients
+    if len(recipients) < preview.recipient_domains == preview.mails:  # the most is one each
+        such = ", ".join(one.text for one in recipients[:_ALIKE_SHOWN])
+        yield f"{counted(preview.recipient_domains, 'domain')}, one each, such as {such}"
+    elif recipients:
+        shown = [f"{one.text} {one.count:,}" for one in recipients]
         if others := preview.recipient_domains - len(shown):
-            mails = preview.mails - sum(one.count for one in preview.recipients)
+            mails = preview.mails - sum(one.count for one in recipients)
             shown.append(f"and {counted(mails, 'mail')} at {counted(others, 'other domain')}")
         yield ", ".join(shown)
     for requests, domains in (
@@ -175,8 +187,12 @@ def _recipients(preview: Preview) -> Iterator[str]:
 
 
 def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
+    from batch_resend.report import MOST_DOMAINS_ASKED  # noqa: PLC0415 - slow, and runs need no plan
+
     found = [
-        f"{count:,} {_ROUTES_IN_WORDS[route]}" for route, count in asked.routes.items() if count
+        f"{count:,} {_ROUTES_IN_WORDS[route].format(most=MOST_DOMAINS_ASKED)}"
+        for route, count in asked.routes.items()
+        if count
     ]
     domains = counted(asked.domains, "domain")
     yield f"{domains} of addresses{': ' if found else ''}{', '.join(found)}"
@@ -218,7 +234,7 @@ _REASONS_READ = _REASONS_SHOWN + 2  # are there more? And those not attempted, w
 
 
 async def show_summary(
-    reader: JournalReader, run: Run, summary: Summary, folder: Path, flags: NextFlags
+    reader: JournalReader, run: Run, summary: Summary, folder: Path, steps: Sequence[NextStep]
 ) -> None:
     """Print a run in a few lines, and the next commands. Raises JournalError."""
     if summary.orders.total or summary.sweep is None:  # else the sweep has said it
@@ -227,15 +243,22 @@ async def show_summary(
     stuck = [order async for order in reader.stuck(run, _STUCK_SHOWN)]
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
     show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
-    for step in next_steps(summary, folder, flags):
+    show_next_steps(steps)
+
+
+def show_next_steps(steps: Iterable[NextStep]) -> None:
+    """Print what to do after a run."""
+    for step in steps:
         show_lines([(0, step.text)], sys.stdout)
         if step.command:
             click.echo(f"  {step.command}")  # never wrapped: it is to be copied
 
 
-def show_counts(summary: Summary, to: TextIO | None = None) -> None:
-    """Print a run in numbers."""
-    requests, pairs = summary.requests, []
+def show_counts(
+    summary: Summary, to: TextIO | None = None, before: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Print a run in numbers; `before` them, what else there is to say of it."""
+    requests, pairs = summary.requests, list(before)
     orders = [
         f"{count:,} {in_words(name)}"
         for name, count in summary.orders
@@ -260,15 +283,19 @@ def show_counts(summary: Summary, to: TextIO | None = None) -> None:
 
 async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:
     """Print why orders of a run were not sent. Raises JournalError."""
-    show_lines(list(_why_not_sent(await reader.reasons(run, _REASONS_READ))), to)
+    not_sent, skips = (
+        await reader.reasons(run, _REASONS_READ),
+        await reader.skips(run, _REASONS_READ),
+    )
+    show_lines([*_why("Not sent, and why", not_sent), *_why("Skipped, and why", skips)], to)
 
 
-def _why_not_sent(reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
+def _why(title: str, reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
     """Yield why orders were not sent, the most frequent first, as the CA said and as it means."""
     not_attempted = RequestStatus.NOT_ATTEMPTED
     shown = [one for one in reasons if one.status is not not_attempted or _answer(one)]
     if shown:
-        yield 0, "Not sent, and why"
+        yield 0, title
     for reason in shown[:_REASONS_SHOWN]:
         answer = _answer(reason)
         verdict = verdict_in_words(reason.status, answer)
@@ -316,8 +343,8 @@ def _day(at: float) -> str:
 
 
 def _answer(reason: Reason) -> str:
-    """Return what the CA answered to orders: its status and code, and an example of its words."""
-    answer = " ".join(str(word) for word in (reason.http_status, reason.error_code) if word)
+    """Return what the CA answered to orders, or why they were skipped, and an example of words."""
+    answer = answer_in_words(reason.status, reason.http_status, reason.error_code)
     message = f"such as: {reason.message}" if reason.messages > 1 else reason.message
     return ", ".join(text for text in (answer, message) if text)
 

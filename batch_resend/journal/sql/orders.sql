@@ -26,22 +26,24 @@ WHERE requests.run = :run
 -- name: first_noted
 {first_rows} AND requests.notes LIKE '%' || :note || '%' ORDER BY requests.position LIMIT :most
 
--- part: skipped_by_lists
-FROM outcomes
-JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
-WHERE outcomes.run = :run AND outcomes.status = 'skipped' AND requests.skip = outcomes.error_message
-
--- name: count_skips
-SELECT outcomes.error_message, count(*) AS found {skipped_by_lists}
-GROUP BY outcomes.error_message ORDER BY found DESC, outcomes.error_message LIMIT :most
-
--- name: count_skips_by_ca
-SELECT error_message, count(*) AS found FROM outcomes
-WHERE run = :run AND status = 'skipped' AND error_code = 'preflight'
-GROUP BY error_message ORDER BY found DESC, error_message
-
 -- name: notes_of_skipped
-SELECT requests.notes, count(*) {skipped_by_lists} GROUP BY requests.notes
+SELECT requests.notes, count(*) FROM outcomes
+JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
+WHERE outcomes.run = :run AND outcomes.status = 'skipped' AND outcomes.error_code = 'list'
+GROUP BY requests.notes
+
+-- name: count_skipped
+SELECT error_code, count(*) FROM outcomes WHERE run = :run AND status = 'skipped'
+GROUP BY error_code
+
+-- What another run sent stands together, by that run: "sent TIME by run RUN", see `runs.sent_by`.
+-- name: skips
+SELECT error_code AS code, CASE WHEN error_code = 'cooldown' THEN substr(error_message, 38)
+        ELSE error_message END AS what,
+    min(substr(error_message, 6, 24)) AS first_at, max(substr(error_message, 6, 24)) AS last_at,
+    count(*) AS orders
+FROM outcomes WHERE run = :run AND status = 'skipped' AND error_code IN :codes
+GROUP BY 1, 2 ORDER BY orders DESC, code, what LIMIT :most
 
 -- name: count_without_addresses
 SELECT call, count(*) FROM requests WHERE run = :run AND entries = '' AND NOT {has_outcome}
@@ -51,11 +53,10 @@ GROUP BY call
 (SELECT {mail_domain} AS domain, count(*) AS mails FROM requests JOIN {each_entry} ON TRUE
 WHERE requests.run = :run AND NOT {has_outcome} GROUP BY {mail_domain}) AS by_mail_domain
 
+-- `domains`, `all_mails`: of all that there are, those beyond :most too.
 -- name: recipients
-SELECT domain, mails FROM {by_mail_domain} ORDER BY mails DESC, domain LIMIT :most
-
--- name: count_recipients
-SELECT count(*), coalesce(CAST(sum(mails) AS BIGINT), 0) FROM {by_mail_domain}
+SELECT domain, mails, count(*) OVER () AS domains, CAST(sum(mails) OVER () AS BIGINT) AS all_mails
+FROM {by_mail_domain} ORDER BY mails DESC, domain LIMIT :most
 
 -- part: at_domains
 NOT {has_outcome} AND EXISTS (SELECT 1 FROM {each_entry} WHERE {mail_domain} IN :domains)

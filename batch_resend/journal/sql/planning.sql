@@ -55,9 +55,6 @@ ORDER BY order_id, call NULLS FIRST, account NULLS FIRST,
 -- name: page_of_sorted_rows
 SELECT * FROM sorted_rows WHERE place > :after ORDER BY place LIMIT 5000
 
--- name: drop_sorted_rows
-DROP TABLE sorted_rows
-
 -- What becomes of each row, in the order in which it is found: written into the rows themselves, all
 -- over the table, every page of it would be written hundreds of times.
 -- name: create_assignments
@@ -69,17 +66,26 @@ CREATE TEMPORARY TABLE assignments (
 INSERT INTO assignments (seq, status, request, problem, reason)
 VALUES (:seq, :status, :request, :problem, :reason)
 
--- name: index_assignments
-CREATE INDEX assignments_by_seq ON assignments (seq)
+-- In the order of the rows: looked up by an index, they would be read from all over their table.
+-- name: create_sorted_assignments
+CREATE TEMPORARY TABLE sorted_assignments (
+    seq {serial} NOT NULL,
+    status {text},
+    request BIGINT,
+    problem {text},
+    reason {text},
+    PRIMARY KEY (seq)
+)
+
+-- name: sort_assignments
+INSERT INTO sorted_assignments (seq, status, request, problem, reason)
+SELECT seq, status, request, problem, reason FROM assignments ORDER BY seq
 
 -- name: assign_rows
-UPDATE rows SET status = assignments.status, request = assignments.request,
-    problem = assignments.problem, reason = assignments.reason
-FROM assignments
-WHERE rows.run = :run AND rows.seq = assignments.seq AND rows.seq > :after AND rows.seq <= :until
-
--- name: drop_assignments
-DROP TABLE IF EXISTS assignments
+UPDATE rows SET status = assigned.status, request = assigned.request, problem = assigned.problem,
+    reason = assigned.reason
+FROM sorted_assignments AS assigned
+WHERE rows.run = :run AND rows.seq = assigned.seq AND rows.seq > :after AND rows.seq <= :until
 
 -- name: add_request
 INSERT INTO requests (run, number, position, order_id, locale, entries, digest, doubted_before, skip,
@@ -153,11 +159,11 @@ VALUES (:run, :request, :status, :http_status, :error_code, :error_message)
 -- before sending stays: it was asked about this run, order by order.
 -- name: forget_outcomes
 DELETE FROM outcomes WHERE run = :run AND (http_status = 403 OR status = 'in_doubt'
-    OR status = 'skipped' AND coalesce(error_code, '') <> 'preflight')
+    OR status = 'skipped' AND error_code <> 'preflight')
 
 -- name: skip_what_lists_say
-INSERT INTO outcomes (run, request, status, error_message)
-SELECT run, number, 'skipped', skip FROM requests
+INSERT INTO outcomes (run, request, status, error_code, error_message)
+SELECT run, number, 'skipped', 'list', skip FROM requests
 WHERE run = :run AND NOT {has_outcome} AND skip IS NOT NULL
 
 -- name: hold_doubts
@@ -193,8 +199,8 @@ ORDER BY acknowledged.number
 
 -- What other runs are about to send is left to them.
 -- name: skip_what_is_under_way
-INSERT INTO outcomes (run, request, status, error_message)
-SELECT requests.run, requests.number, 'skipped',
+INSERT INTO outcomes (run, request, status, error_code, error_message)
+SELECT requests.run, requests.number, 'skipped', 'under_way',
     min('run ' || runs.id || ', which is under way, sends it')
 FROM requests
 JOIN requests AS theirs ON theirs.digest = requests.digest AND theirs.run <> requests.run

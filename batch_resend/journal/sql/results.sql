@@ -40,6 +40,31 @@ LEFT JOIN attempts AS last ON last.run = requests.run AND last.request = request
         tries.attempts)
 WHERE requests.run = :run) AS results
 
+-- All of it, once, for what reads it several times: results by number.
+-- name: create_kept_results
+CREATE TEMPORARY TABLE kept_results (
+    number {serial} NOT NULL,
+    position BIGINT,
+    order_id {text},
+    locale {text},
+    entries {text},
+    call {text},
+    account {text},
+    status {text},
+    http_status INTEGER,
+    error_code {text},
+    error_message {text},
+    attempts BIGINT,
+    rate_limited BIGINT,
+    possible_duplicates BIGINT,
+    first_attempt_at FLOAT,
+    last_attempt_at FLOAT,
+    PRIMARY KEY (number)
+)
+
+-- name: keep_results
+INSERT INTO kept_results SELECT * FROM {results}
+
 -- part: may_be_done
 CASE WHEN requests.doubted_before THEN 1 ELSE coalesce(tries.doubts, 0) END > 0
 
@@ -168,6 +193,29 @@ SELECT attempts.start, min(attempts.begun_at) AS from_at,
 FROM attempts JOIN runs ON runs.number = attempts.run
 LEFT JOIN starts ON starts.number = attempts.start
 WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits ORDER BY from_at
+
+-- How long no process sent a run, between its first sign of life and its last: signs are the begin of
+-- a start, its last answer, and the ends of its pauses. What was cut off ends when that was found.
+-- name: between_starts
+SELECT coalesce(sum(CASE WHEN from_at > before THEN from_at - before ELSE 0.0 END), 0.0)
+FROM (
+    SELECT from_at, max(to_at) OVER (
+        ORDER BY from_at, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (
+        SELECT number, min(at) AS from_at, max(at) AS to_at
+        FROM (
+            SELECT number, began_at AS at FROM starts WHERE run = :run
+            UNION ALL SELECT number, (
+                SELECT attempts.ended_at FROM attempts
+                WHERE attempts.start = starts.number AND attempts.ended_at IS NOT NULL
+                    AND attempts.http_status IS NOT NULL
+                ORDER BY attempts.ended_at DESC LIMIT 1
+            ) FROM starts WHERE run = :run
+            UNION ALL SELECT start, ended_at FROM pauses WHERE run = :run
+        ) AS signs
+        WHERE at IS NOT NULL GROUP BY number
+    ) AS lives
+) AS gaps
 
 -- name: pace
 SELECT CAST({trunc}((begun_at - CAST(:from_at AS FLOAT)) / CAST(:step_s AS FLOAT)) AS BIGINT) AS step,

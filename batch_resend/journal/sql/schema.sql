@@ -199,3 +199,6 @@ INSERT INTO batch_resend_schema (version) VALUES (:version)
 
 -- name: version
 SELECT version FROM batch_resend_schema
+
+-- name: drop_table
+DROP TABLE IF EXISTS {table}
