@@ -239,6 +239,7 @@ def _late_connection_leaves_after_a_stop() -> Fault:
     """Found by these worlds: from when it was written down, nothing stopped an attempt."""
 
     async def request(real: Any, own: Any, attempts: Any, slot: Any, _shield: Any) -> Any:
+        attempts.scope = None  # nor does the last look see it
         return await real(own, attempts, slot, SimpleNamespace(shield=True))
 
     return Fault().function(channel.Channel, "_request", request)
@@ -255,11 +256,11 @@ def _request_leaves_after_its_time() -> Fault:
 def _a_put_is_sent_twice() -> Fault:
     """As by aiohttp's session, where the connection breaks."""
 
-    async def carry_out(real: Any, own: Any, *request: Any) -> None:
+    async def carry_out(real: Any, own: Any, *request: Any) -> Any:
         try:
-            await real(own, *request)
+            return await real(own, *request)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            await real(own, *request)
+            return await real(own, *request)
 
     return Fault().function(wire.Connections, "carry_out", carry_out)
 
