@@ -16,7 +16,7 @@ import anyio.to_thread
 from filelock import FileLock
 
 from batch_resend.certcentral.client import Deadline
-from batch_resend.certcentral.wire import SilentConnector
+from batch_resend.certcentral.wire import Connections
 from batch_resend.journal import journal_file, sqlite
 from tests.worlds.ca import Client, ModelCA
 from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
@@ -233,7 +233,7 @@ def in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         (anyio_tasks, "set", _InOrder),
         (aiohttp.connector, "set", _InOrder),
         (Deadline, "__init__", _noting_deadlines(Deadline.__init__)),
-        (SilentConnector, "connect", _noting_departures(SilentConnector.connect)),
+        (Connections, "_connect", _noting_departures(Connections._connect)),
         (journal_file, "_MOUNTS", _NO_FILE),
         (journal_file, "_held", set()),  # each process has its own
         (sqlite, "FileLock", _at_once),
