@@ -216,10 +216,8 @@ def config_words(context: click.Context, *, absolute: bool = False) -> list[str]
 def _unless_usual(config: Sequence[str]) -> str:
     """Return the words that name the TOML file, but for one that is found without them."""
     usual = usual_config()
-    found = Path(os.environ.get(CONFIG_VARIABLE) or usual or "")
-    is_usual = usual is not None and {usual.resolve()} == {
-        Path(path).resolve() for path in (found, *config[1:])
-    }
+    names = {os.environ.get(CONFIG_VARIABLE) or str(usual), *config[1:]}
+    is_usual = usual is not None and {Path(name).resolve() for name in names} == {usual.resolve()}
     return "" if is_usual else _quoted(config)
 
 
