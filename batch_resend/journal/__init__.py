@@ -29,6 +29,7 @@ from batch_resend.journal.results import (
     MadeInStep,
     PauseNote,
     Reason,
+    mention_of,
 )
 from batch_resend.journal.runs import Pruned, Terms
 
@@ -59,6 +60,7 @@ __all__ = [
     "Terms",
     "Unapproved",
     "WaitingNames",
+    "mention_of",
     "open_journal",
     "prune_journal",
     "read_journal",

@@ -4,10 +4,12 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import ceil
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from batch_resend.clock import Clock
@@ -46,11 +48,11 @@ RATE_OVER_S = 10.0  # how far back the rate of now reaches
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One attempt for an order; or a run that made none for it, and why."""
+    """One attempt for an order; a run that made none, and why; or a row that asked for nothing."""
 
     run_id: str
     base_url: str
-    order_id: str  # or the domain that a call is about
+    order_id: str | None  # or the domain that a call is about; None: its row was not understood
     locale: str | None
     entries: tuple[Entry, ...]
     call: Call
@@ -62,7 +64,10 @@ class Event:
     http_status: int | None
     error_code: str | None
     message: str | None
-    outcome: RequestStatus  # of the order in that run; as long as it has none, what is known of it
+    # Of the order in that run; as long as it has none, what is known of it. Or of the row.
+    outcome: RequestStatus | RowStatus
+    input: str | None  # where the row is: its list,
+    line: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,18 +218,26 @@ class ResultReader(Reader):
         """Return whether any request of a run leaves it to the CA whom to mail."""
         return bool(await self.fetch("any_without_addresses", run=run.number))
 
-    def history(self, order_id: str) -> AsyncGenerator[Event, None]:
-        """Yield every attempt ever made for an order, in all runs, the oldest first."""
-        return self.stream("history_of_order", _event, order_id=order_id)
+    async def history(self, sought: str) -> list[Event]:
+        """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
-    def history_of_domain(self, domain: str) -> AsyncGenerator[Event, None]:
-        """Yield every attempt ever made that named a domain, as `history` does.
-
-        What had the CA mail all domains of an order names none. `domain` is one that `domain_name`
-        takes: none of its characters stands for others.
+        In all runs, the oldest first; behind those of a run its rejected and duplicate rows. What
+        had the CA mail all domains of an order names none. See `mention_of` for `sought`.
         """
-        patterns = {"with_number": f"% {domain}", "in_entries": f'%["{domain}",%'}
-        return self.stream("history_of_domain", _event, domain=domain, **patterns)
+        mention = mention_of(sought)
+        # A character that stands for others finds more, which the mention excludes.
+        somewhere = f"%{sought.rpartition('@')[2].lower()}%"
+        if is_number := sought.isdecimal():
+            found = [*await self.fetch("history_of_order", order_id=sought)]
+        else:
+            named = await self.fetch("history_of_name", somewhere=somewhere)
+            found = [one for one in named if mention.search(f"{one.order_id} {one.entries}")]
+        for row in await self.fetch("history_of_rows", somewhere=somewhere):
+            is_known = is_number and row.order_id is not None
+            text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
+            if mention.search(text):
+                found.append(row)
+        return [_event(record) for record in sorted(found, key=attrgetter("number"))]
 
     async def _by_request(
         self, name: str, run: Run, if_any: str | None = None
@@ -374,6 +387,15 @@ class StatisticsReader(Reader):
         )
 
 
+def mention_of(sought: str) -> re.Pattern[str]:
+    """Return what finds in a text where it names this: a number, a domain or an e-mail address.
+
+    A domain is also named by its subdomains, and by the addresses at these and at itself.
+    """
+    before = r"[\w-]" if "@" not in sought and "." in sought else r"[\w.!#$%&'*+/=?^`{|}~-]"
+    return re.compile(rf"(?<!{before}){re.escape(sought)}(?!\.?[\w-])", re.IGNORECASE)
+
+
 def row_result(record: Record) -> RowResult:
     """Return a row as a statement found it, with the columns of its result or without them."""
     ordinal, line, status, order_id, locale, entries, call, account, reason, raw, kept = record[
@@ -415,6 +437,7 @@ def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Rea
 
 def _event(record: Record) -> Event:
     values = record._asdict()
+    del values["number"], values["raw"]
     accounts = json.loads(values.pop("settings")).get("accounts", {})
     return Event(
         **values
@@ -423,6 +446,6 @@ def _event(record: Record) -> Event:
             "entries": decode_entries(record.entries),
             "call": decode_call(record.call),
             "ruling": Ruling(record.ruling) if record.ruling else None,
-            "outcome": RequestStatus(record.outcome),
+            "outcome": _ROW_STATUSES.get(record.outcome) or _REQUEST_STATUSES[record.outcome],
         }
     )
