@@ -188,12 +188,12 @@ class Channels:
         """
         if not key.windows:
             return []
-        account, now = key.account, self.clock()
-        since = now - max(window.period_s for window in key.windows)
+        account, since = key.account, self.clock() - max(one.period_s for one in key.windows)
         # A request that was given up is taken to arrive within its own timeout again, or never.
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, self.settings.timeout_s, account.budget
         )
+        now = self.clock()
         return [now - end for end in ends]
 
 

@@ -179,9 +179,7 @@ class SilentConnector(aiohttp.TCPConnector):
             try:
                 connection = await super().connect(req, traces, timeout)
             except OSError as error:
-                if not (error.errno in _NONE_LEFT or _is_none_left()):
-                    raise
-                await self._wait_for_descriptors()
+                await self._wait_for_descriptors(error)
                 continue
             if self._may_be_used(connection.protocol):
                 break
@@ -204,7 +202,10 @@ class SilentConnector(aiohttp.TCPConnector):
             protocol.exchange = exchange
         return connection
 
-    async def _wait_for_descriptors(self) -> None:
+    async def _wait_for_descriptors(self, error: OSError) -> None:
+        """Wait where none is left; raise the error where it says something else."""
+        if not (error.errno in _NONE_LEFT or _is_none_left()):
+            raise error
         if not self._has_logged:
             self._has_logged = True
             log.warning(
