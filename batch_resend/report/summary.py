@@ -59,6 +59,11 @@ class OrderCounts(BaseModel):
     skipped: int
     in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
+    @property
+    def to_send(self) -> int:
+        """Those that were not skipped: what "so many of so many sent" and percentages are of."""
+        return self.total - self.skipped
+
 
 class SkipCounts(BaseModel):
     """Why orders were skipped: the sum is `orders.skipped`."""
@@ -229,8 +234,8 @@ def percentage_sent(summary: Summary) -> int | None:
 
     None: there was nothing to send.
     """
-    to_send = summary.orders.total - summary.orders.skipped
-    return summary.orders.sent * 100 // to_send if to_send else None
+    orders = summary.orders
+    return orders.sent * 100 // orders.to_send if orders.to_send else None
 
 
 _STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
@@ -297,7 +302,7 @@ _HOW: dict[EndState, str] = {
 
 def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
-    if orders.skipped == orders.total:
+    if not orders.to_send:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
@@ -306,7 +311,7 @@ def _how_many_were_sent(summary: Summary) -> str:
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
-    return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
+    return f"{how}{orders.sent:,} of {orders.to_send:,} orders sent{took}"
 
 
 def time_taken(active_s: float, between_starts_s: float) -> str:
