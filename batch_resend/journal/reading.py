@@ -27,7 +27,7 @@ from batch_resend.results import RowResult, StuckOrder, SweepCounts
 LATEST = "latest"  # the name of the newest run
 _LAST = 2**62  # behind every position
 _MOST_NAMED = 5  # of the runs that a name may mean
-SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
+SEVERAL = 2  # runs that mailed an order, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
 SWEEP_COUNTS = TypeAdapter(SweepCounts)
@@ -94,11 +94,11 @@ class Mailed:
 
 @dataclass(frozen=True, slots=True)
 class Unapproved:
-    """An order that was mailed several times, and waits."""
+    """An order that several runs have mailed, and that waits."""
 
     order_id: str
     account: str | None
-    mails: int  # that went out, or may have
+    runs: int  # by which mails went out, or may have
     since_at: float | None  # of the first that is known; it may have been mailed before
 
 
@@ -356,7 +356,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return {record.order_id for record in await self.fetch("sent_by_run", run=run.number)}
 
     async def unapproved(self, run: Run, most: int) -> tuple[int, list[Unapproved]]:
-        """Return how many orders were mailed several times and wait, and those with the most mails.
+        """Return how many orders were mailed by several runs and wait, and those by the most.
 
         Only of what the CA was asked about since (`verify`, `sweep`); else there are none.
         """
@@ -373,10 +373,10 @@ class JournalReader(ResultReader, StatisticsReader):
             of_those = await self.fetch("accounts_of", run=run.number, orders=numbers)
             owners: dict[str, str] = dict(of_those)
             found += [
-                Unapproved(order_id, owners.get(order_id), mails, since_at)
-                for order_id, mails, since_at in records
+                Unapproved(order_id, owners.get(order_id), runs, since_at)
+                for order_id, runs, since_at in records
             ]
-        found.sort(key=lambda one: (-one.mails, one.since_at or 0.0, one.order_id))
+        found.sort(key=lambda one: (-one.runs, one.since_at or 0.0, one.order_id))
         return count, found[:most]
 
 

@@ -150,7 +150,9 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     ),
     "started": lambda run: _local(run["started_at"]),
     "took": lambda run: _took(run["elapsed_s"], run["between_starts_s"]),
-    "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total'] - run[RequestStatus.SKIPPED]:,}",
+    "sent": lambda run: (
+        f"{run[RequestStatus.SENT]:,} of {run['total'] - run[RequestStatus.SKIPPED]:,}"
+    ),
     "not sent": _not_sent,
     "lists": lambda run: ", ".join(run["inputs"]),
 }
