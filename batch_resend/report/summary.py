@@ -318,3 +318,24 @@ def time_taken(active_s: float, between_starts_s: float) -> str:
     """Return how long a run was at work, and how long it was not until it was resumed."""
     gap = f", interrupted for {format_duration(between_starts_s)}"
     return f"{format_duration(active_s)}{gap if round(between_starts_s) else ''}"
+
+
+def sweep_in_words(counts: SweepCounts) -> str:
+    """Return what a sweep has found, in one sentence without its full stop."""
+    most = counted(counts.max_mails, "mail")
+    kinds = (
+        (counts.due, "due"),
+        (counts.too_young, "too young"),
+        (counts.mailed_lately, "mailed within the cooldown"),
+        (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
+        (counts.excluded, "excluded (--exclude)"),
+        (
+            counts.nothing_to_mail,
+            "with nothing to mail (not by e-mail, approved, or not DV without --any-product)",
+        ),
+        (counts.left_for_later, "left for the next sweep (--max-orders)"),
+        (counts.unusable, "more in the CA's list without an order number (the log names them)"),
+    )
+    parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
+    waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
+    return f"{waits}{f': {parts}' if parts else ''}"

@@ -28,7 +28,6 @@ from batch_resend.cli.output.summary import (
     show_next_steps,
     show_summary,
     show_why_not_sent,
-    sweep_in_words,
 )
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import in_local_time, timestamp
@@ -206,8 +205,6 @@ def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
     yield "limits", " and ".join(summary.limits) or "none"
     for note in summary.inputs:
         yield "list", f"{note.path}: {counted(note.rows, 'row')}"
-    if summary.sweep:
-        yield "sweep", sweep_in_words(summary.sweep, any_product=False)
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
