@@ -119,7 +119,8 @@ def test_the_cron_job_is_what_kubernetes_documents_and_starts_what_is_understood
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-XX
+    words = understood(container["args"]).params
+    assert (words["api_key_file"], words["fail_on"]) == (Path("/secrets/key"), "stuck")
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     named = {volume["name"] for volume in pod["volumes"]}
@@ -147,7 +148,7 @@ def test_the_workers_are_what_kubernetes_documents_and_start_what_is_understood(
     )
     for pod in (template["spec"], job["spec"]):
         (container,) = pod["containers"]
-    XX
+        assert understood(container["args"]).params["api_key_file"] == Path("/secrets/key")
         assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in container["volumeMounts"]}
         assert pod["securityContext"]["runAsNonRoot"]
         told = {one["name"]: one for one in container["env"]}
