@@ -130,13 +130,13 @@ class Batch:
         return plan
 
     async def take_up(self, run_id: str | None = None) -> Plan:
-        """Plan to resume a run that did not finish: the newest, unless named.
+        """Plan to resume a run that did not finish: the last at work for this CA, unless named.
 
         Raises UnknownRun where there is none, or it was completed; SettingsError where it is for
         another CA; JournalBusy where another process has it in hand.
         """
         reader = self.journal.reader
-        run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
+        run = await (reader.run(run_id) if run_id else self.channels.to_resume())
         if run is None:
             raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
         if run.state is RunState.COMPLETED:

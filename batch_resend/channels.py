@@ -1,9 +1,10 @@
 """Channels to the CA, one a key, what sends and reads over them, and a run on its way."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
 from batch_resend.folders import user_and_host
-from batch_resend.journal import Journal, Purpose, Recorder, Terms
+from batch_resend.journal import Endpoint, Journal, Purpose, Recorder, Terms
 from batch_resend.model import SENT_BY, Outcome, PlannedRequest, RequestStatus, Run, RunState
+from batch_resend.results import Unfinished
 from batch_resend.sending import (
     Channel,
     CircuitBreaker,
@@ -52,6 +54,17 @@ class Channels:
             here = self.settings.base_url if name is None else self.settings.account(name).base_url
             if (there := run.url_of(name)) != here:
                 raise SettingsError(_elsewhere(run, name, there, here))
+
+    async def to_resume(self) -> Run | None:
+        """Return the unfinished run that these settings are to resume, unless one is named."""
+        found = best_fitting(await self.journal.reader.unfinished(), self._endpoint_of)
+        return found[0].run if found else None
+
+    def _endpoint_of(self, _run: Run, name: str | None) -> Endpoint | None:
+        if name not in self.settings.names:
+            return None
+        account = self.settings.account(name)
+        return Endpoint(account.base_url, account.budget)
 
     async def open_channel(
         self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
@@ -230,6 +243,33 @@ async def first_of(
     while sent != most and (planned := await anext(pending, None)) is not None:
         yield planned
         sent += 1
+
+
+class Fit(IntEnum):
+    """How well an unfinished run fits what is there to resume it, the best first."""
+
+    BY_SAME_KEY = 0  # which it was sent by
+    AT_SAME_CA = 1  # by another key: the one that it was sent by may have been replaced
+    NOWHERE = 2  # it is for another CA
+
+
+def best_fitting(
+    runs: Sequence[Unfinished], endpoint_of: Callable[[Run, str | None], Endpoint | None]
+) -> list[Unfinished]:
+    """Return unfinished runs, the one first that is to be resumed.
+
+    That fits best, and has something left; of several, it is the first. `endpoint_of`: what is
+    there for an account of a run (None: the command's own), if anything is.
+    """
+    return sorted(runs, key=lambda one: (_fit(one, endpoint_of), not one.left))
+
+
+def _fit(one: Unfinished, endpoint_of: Callable[[Run, str | None], Endpoint | None]) -> Fit:
+    here = {name: endpoint_of(one.run, name) for name in one.left or (None,)}
+    if any(at is None or at.base_url != one.run.url_of(name) for name, at in here.items()):
+        return Fit.NOWHERE
+    budgets = {at.budget for at in here.values() if at and at.budget}
+    return Fit.BY_SAME_KEY if budgets <= {*one.budgets} else Fit.AT_SAME_CA
 
 
 def _elsewhere(run: Run, name: str | None, there: str | None, here: str) -> str:

@@ -119,7 +119,9 @@ EXPLANATIONS = (
         "Check the network, then send what is left."),
     Explanation("429", "*",
         "Too many requests: other programs may use the same key, or its limit is lower than "
-        "--limit.", "Nothing: the run pauses and slows down. If it happens often, lower --limit."),
+        "--limit.",
+        "Resume the run, or send what is left: a run pauses and slows down by itself. If it "
+        "happens often, lower --limit."),
     *(
         Explanation(status, "*",
             "A gateway in front of the CA lost the connection: the CA may have acted anyway.",

@@ -3,12 +3,12 @@
 What there is one of for every row is a tuple: a dataclass takes several times as long to make.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from batch_resend.model import Call, Entry, ListForm, Request, RequestStatus, RowStatus
+from batch_resend.model import Call, Entry, ListForm, Request, RequestStatus, RowStatus, Run
 
 
 class Result(NamedTuple):
@@ -23,6 +23,17 @@ class Result(NamedTuple):
     possible_duplicates: int  # mails that may have gone out beyond the first
     first_attempt_at: float | None
     last_attempt_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A run that was begun, did not complete, and is in no process's hand."""
+
+    run: Run
+    left: Mapping[str | None, int]  # requests without an outcome, by account
+    budgets: Collection[str]  # of the keys that it was sent by
+    last_begun_at: float  # when a process last began to send it
+    was_useless: bool  # stopped before anything was sent: most have had a wrong URL or key
 
 
 class Source(NamedTuple):

@@ -148,6 +148,16 @@ _REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
 _AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes place
 _PORTS = {"http": 80, "https": 443}
 _ANY_KEY = "rehearsal"  # where the simulator takes any
+_OTHERS = "Name another run: `batch-resend runs` lists all."
+_VERIFY_IN_A_REHEARSAL = (
+    f"nobody can say any more what became of its orders. {_OTHERS} To try a command on a "
+    "rehearsal, run both in one:\n"
+    "  batch-resend simulate --orders 50 -- sh -c 'batch-resend sweep --yes; batch-resend verify'"
+)
+RESUME_NO_REHEARSAL = (
+    f"there is nothing to resume: rehearse again. If the URL was wrong, send the list again to the "
+    f"right one. {_OTHERS}"
+)
 
 
 def rehearsal_environment(base_url: str, key: str | None) -> dict[str, str]:
@@ -192,15 +202,14 @@ def ended_simulator(run: Run, accounts: Sequence[str | None]) -> str | None:
     return None
 
 
-def refuse_ended_rehearsal(run: Run, accounts: Sequence[str | None]) -> None:
-    """Raise SettingsError where a run was a rehearsal whose simulator has ended."""
+def refuse_ended_rehearsal(
+    run: Run, accounts: Sequence[str | None], what_to_do: str = _VERIFY_IN_A_REHEARSAL
+) -> None:
+    """Raise SettingsError where a run was at a simulator that has ended, or at none."""
     if simulator := ended_simulator(run, accounts):
         raise SettingsError(
-            f"run {run.id} was a rehearsal, and its simulator ({simulator}) has ended: nobody can "
-            "say any more what became of its orders. Name another run: `batch-resend runs` lists "
-            "all. To try a command on a rehearsal, run both in one:\n"
-            "  batch-resend simulate --orders 50 -- sh -c "
-            "'batch-resend sweep --yes; batch-resend verify'"
+            f"run {run.id} is for {simulator} on this machine, where nothing listens. If it was a "
+            f"rehearsal, its simulator has ended, and {what_to_do}"
         )
 
 

@@ -26,6 +26,7 @@ from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
+from batch_resend.journal import Endpoint
 from batch_resend.model import Call, Run
 from batch_resend.notify import Notifier
 from batch_resend.report import Presentation
@@ -35,6 +36,7 @@ from batch_resend.settings import (
     Region,
     Settings,
     checked_base_url,
+    make_account,
     make_settings,
 )
 from batch_resend.windows import Window, of_one_key, parse_windows
@@ -230,6 +232,23 @@ def settings_by(
     refuse_elsewhere(settings.base_url)
     most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
     return settings.model_copy(update={"concurrency": most})
+
+
+def endpoint_of(
+    options: dict[str, Any], key: str | None, run: Run, account: str | None
+) -> Endpoint | None:
+    """Return what options have for an account of a run (None: their own), as far as is known.
+
+    `key`: their own. Raises SettingsError.
+    """
+    if account is not None:
+        profile = accounts_of(options, run).get(account)
+        return None if profile is None else Endpoint(profile.base_url.rstrip("/"))
+    if key is None:
+        return None
+    with named_as_options():
+        own = make_account(api_key=key, base_url=_base_url(options, run))
+    return Endpoint(own.base_url, own.budget)
 
 
 def base_url_of(options: dict[str, Any]) -> str:

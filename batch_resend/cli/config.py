@@ -46,6 +46,11 @@ class Config:
     line_of: Callable[[Sequence[str]], int]  # where tables and a key stand
     entries: Mapping[str, "_Entries"]  # by command; "": at the top
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it has no option and no profile: at most the heads of tables."""
+        return not self.profiles and not any(self.entries.values())
+
     def apply_to(self, context: click.Context) -> None:
         """Have the commands below a context take their defaults from here."""
         context.default_map, context.obj = dict(self.defaults), self.profiles

@@ -54,6 +54,7 @@ from batch_resend.report import (
     update_index,
     url_of,
 )
+from batch_resend.sending import Progress
 
 _REQUESTS_FOR_PROGRAMS = 1_000  # that are listed of a dry run
 AGAIN_AFTER_S = 2.0  # the database being gone
@@ -255,6 +256,7 @@ class _Execution:
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)
+            await live.begin(Progress())
             async with (
                 self.batch.send(plan, most) as sending,
                 beside(partial(live.keep, lambda: sending.progress), prepare_logs),

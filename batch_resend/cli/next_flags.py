@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,33 @@ import click
 from click.core import ParameterSource
 
 from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
-from batch_resend.cli.config import CONFIG_VARIABLE, given_for_this_command, usual_config
+from batch_resend.cli.config import (
+    CONFIG_VARIABLE,
+    config_of,
+    given_for_this_command,
+    usual_config,
+)
 from batch_resend.cli.options import RESUME, SEND
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
-from batch_resend.journal import JournalReader
+from batch_resend.journal import LATEST, JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report import (
     NextFlags,
     NextStep,
     Summary,
+    counted,
     folder_of,
-    has_report,
+    is_up_to_date,
     make_summary,
     next_steps,
 )
+from batch_resend.results import Unfinished
 from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume")  # of the next flags, with a run
+_LATELY_S = 2 * 86_400.0
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
 
@@ -96,14 +105,53 @@ async def as_it_stands(
     """
     summary, folder = await make_summary(reader, run), folder_of(pattern, run)
     flags = next_flags_of_run(context, run, await reader.accounts(run))
+    others = await _lately_cut_off(context, reader, run)
     if run.state is RunState.RUNNING and await reader.holder(run) is not None:
         summary = summary.model_copy(update={"state": "running"})
-        return summary, next_steps(summary, folder, flags)
+        return summary, [*next_steps(summary, folder, flags), *others]
     steps = next_steps(summary, folder, flags, was_cut_off=True)
-    if steps and not has_report(folder, run):
+    if steps and not is_up_to_date(folder, run):
         report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
-        steps.insert(0, NextStep(f"There is no report of it in {folder}. To write it:", report))
-    return summary, steps
+        text = f"There is no up-to-date report of it in {folder}. To write it:"
+        steps.insert(0, NextStep(text, report))
+    return summary, [*steps, *others]
+
+
+async def _lately_cut_off(
+    context: click.Context, reader: JournalReader, shown: Run
+) -> list[NextStep]:
+    """Return how to resume what was cut off beside the run shown, where that was not named."""
+    if context.params["run_id"] not in (None, LATEST):
+        return []
+    since = time.time() - _LATELY_S
+    others = [
+        one
+        for one in await reader.unfinished()
+        if one.run.id != shown.id and not one.was_useless and one.last_begun_at >= since
+    ]
+    return await resume_others(context, reader, others)
+
+
+async def resume_others(
+    context: click.Context, reader: JournalReader, others: Iterable[Unfinished]
+) -> list[NextStep]:
+    """Return how to resume other runs than a command's: as they were begun, not as this one was."""
+    given, steps = next_flags(context), list[NextStep]()
+    for one in others:
+        run, accounts = one.run, await reader.accounts(one.run)
+        if not one.left or given.none_will_do or ended_simulator(run, accounts):
+            continue
+        begun = _begun_with(run, accounts)
+        ended = "was stopped before it had sent anything" if one.was_useless else "did not finish"
+        steps.append(
+            NextStep(
+                f"Run {run.id} {ended}; {counted(sum(one.left.values()), 'order')} left. To resume "
+                "that one:",
+                f"batch-resend{given.config or begun.config} resume {run.id}"
+                f"{_merged(begun.resume, given.watch)}{begun.in_doubt}",
+            )
+        )
+    return steps
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
@@ -154,14 +202,24 @@ def _merged(flags: str, others: str) -> str:
 
 
 def config_words(context: click.Context, *, absolute: bool = False) -> list[str]:
-    """Return the words that name the TOML file, wherever it was found; they stand before all."""
+    """Return the words that name the TOML file, wherever it was found; they stand before all.
+
+    None for a file that says nothing, as `config init` writes it.
+    """
     path: Path | None = context.find_root().params.get("config")
-    return ["--config", str(path.absolute() if absolute else path)] if path else []
+    config = config_of(context)
+    if path is None or config is None or config.says_nothing:
+        return []
+    return ["--config", str(path.absolute() if absolute else path)]
 
 
 def _unless_usual(config: Sequence[str]) -> str:
     """Return the words that name the TOML file, but for one that is found without them."""
-    is_usual = CONFIG_VARIABLE not in os.environ and config == ["--config", str(usual_config())]
+    usual = usual_config()
+    found = Path(os.environ.get(CONFIG_VARIABLE) or usual or "")
+    is_usual = usual is not None and {usual.resolve()} == {
+        Path(path).resolve() for path in (found, *config[1:])
+    }
     return "" if is_usual else _quoted(config)
 
 

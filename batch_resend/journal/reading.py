@@ -22,10 +22,11 @@ from batch_resend.model import (
     Run,
     RunState,
 )
-from batch_resend.results import RowResult, StuckOrder, SweepCounts
+from batch_resend.results import RowResult, StuckOrder, SweepCounts, Unfinished
 
 LATEST = "latest"  # the name of the newest run
 _LAST = 2**62  # behind every position
+_MOST_UNFINISHED = 20  # runs that are looked at
 _MOST_NAMED = 5  # of the runs that a name may mean
 SEVERAL = 2  # runs that mailed an order, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
@@ -145,10 +146,22 @@ class JournalReader(ResultReader, StatisticsReader):
             return 0
         return await self.count("unanswered", run=run.number)
 
-    async def latest_unfinished(self) -> Run | None:
-        """Return the newest run that began to send, did not complete, and is in nobody's hand."""
-        found = await self.fetch("latest_unfinished", session=self._session)
-        return run_of(found[0]) if found else None
+    async def unfinished(self) -> list[Unfinished]:
+        """Return the runs that began to send, did not complete, and are in nobody's hand.
+
+        The last at work first, then those that were stopped before they had sent anything.
+        """
+        found = await self.fetch("unfinished_runs", session=self._session, most=_MOST_UNFINISHED)
+        return [
+            Unfinished(
+                run=run_of(record),
+                left=dict(await self.fetch("count_by_account", run=record.number)),
+                budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
+                last_begun_at=record.last_begun_at,
+                was_useless=bool(record.was_useless),
+            )
+            for record in found
+        ]
 
     async def holder(self, run: Run) -> str | None:
         """Return which living process has a run in hand, if one does, as far as is known."""

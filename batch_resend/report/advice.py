@@ -23,9 +23,18 @@ class NextFlags:
 
 NO_FLAGS = NextFlags()
 _FIRST = {  # what has to be done before a run is resumed, by what stopped it
-    KEY_REFUSED: "First put the API key right",
+    KEY_REFUSED: "First put the API key right: correct its file, or name another one",
     KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
 }
+
+_IF_THE_URL_WAS_WRONG = (
+    "If the URL or the region was wrong: send its list again with the right one, and leave this "
+    "run as it is; nothing needs it."
+)
+_AFTER_A_REFUSAL = (
+    " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
+    "whole list again: what was sent is skipped within the cooldown."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +129,29 @@ def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iter
         yield NextStep("To follow it, if it is under way:", watch)
         yield NextStep("To resume it, if it was cut off:", resume)
     elif flags.none_will_do and summary.is_rehearsal:
+        again = "" if summary.orders.sent else f" {_IF_THE_URL_WAS_WRONG}"
         yield NextStep(
             "This rehearsal cannot be resumed, because its simulator has ended: run it again."
+            f"{again}"
         )
+    elif summary.state == "stopped":
+        yield from _to_resume_stopped(summary, resume)
     else:
-        is_stopped = summary.state == "stopped"
-        if is_stopped and not summary.orders.sent:
-            # Its requests are for the CA that it was given: another one's would be others.
-            yield NextStep(
-                "If the URL or the region was wrong: send its list again with the right one."
-            )
-        yield NextStep(_before_resuming(summary) if is_stopped else "To resume:", resume)
+        yield NextStep("To resume:", resume)
 
 
-def _before_resuming(summary: Summary) -> str:
+def _to_resume_stopped(summary: Summary, resume: str) -> Iterator[NextStep]:
+    """Yield first what has to be fixed, as far as that is known."""
     reason = summary.stop_reason or ""
+    # Its requests are for the CA that it was given: another one's would be others.
+    elsewhere = () if summary.orders.sent else (NextStep(_IF_THE_URL_WAS_WRONG),)
     if first := next((first for why, first in _FIRST.items() if why in reason), None):
-        return f"{first}. Then, to resume:"
-    if not summary.orders.sent:
-        return "To resume, once anything else that stopped it is fixed:"
-    return "To resume:"
+        yield NextStep(f"{first}. Then, to resume:", resume)
+        yield from elsewhere
+    else:
+        yield from elsewhere
+        fixed = ", once anything else that stopped it is fixed" if elsewhere else ""
+        yield NextStep(f"To resume{fixed}:", resume)
 
 
 def _watch(summary: Summary, flags: NextFlags) -> str:
@@ -162,8 +174,11 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
             "says how; put what is hopeless into a list for --exclude."
         )
     if orders.refused:
+        # A run that is resumed, and the next sweep, try them again by themselves.
+        is_left = summary.state == "completed" and not summary.sweep
         yield NextStep(
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
+            f"{_AFTER_A_REFUSAL if is_left else ''}"
         )
     if rejected and summary.started_at is not None:
         them, their = ("it", "its") if rejected == 1 else ("them", "their")

@@ -61,6 +61,8 @@ class Found:
     """A report that is there already."""
 
     run_id: str
+    finished_at: str | None  # None: the run was not known to have ended
+    is_live: bool  # of a run under way, or that was cut off
     ended_at: float  # or when it was written, of a run under way; a rehearsed one may be to come
     is_rehearsal: bool
 
@@ -72,6 +74,8 @@ def found_in(folder: Path) -> Found | None:
         at = summary["finished_at"] or summary.get("written_at") or summary["started_at"] or ""
         return Found(
             str(summary["run_id"]),
+            summary["finished_at"],
+            summary.get("state") == "running",
             datetime.fromisoformat(at).timestamp(),
             summary.get("verdict") == Banner.REHEARSAL,
         )
@@ -82,6 +86,14 @@ def has_report(folder: Path, run: Run) -> bool:
     """Whether the report in a folder is known to be that of a run."""
     there = found_in(folder)
     return there is not None and there.run_id == run.id
+
+
+def is_up_to_date(folder: Path, run: Run) -> bool:
+    """Whether the report in a folder is that of a run as it ended last."""
+    there = found_in(folder)
+    ended_at = None if run.finished_at is None else timestamp(run.finished_at)
+    known = None if there is None else (there.run_id, there.finished_at, there.is_live)
+    return known == (run.id, ended_at, False)
 
 
 def set_aside(folder: Path, run: Run) -> Path:

@@ -24,6 +24,7 @@ from batch_resend.folders import make_private
 from batch_resend.journal import ActivePeriod, JournalReader, MadeInStep, PauseNote
 from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report.advice import Presentation
+from batch_resend.report.folder import has_report
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import BackPressure, SkipCounts, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
@@ -150,6 +151,14 @@ class LiveReport:
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 
+    async def begin(self, counts: Counts) -> None:
+        """Write them before anything is sent, where the report of an earlier start is there.
+
+        Whatever ends the process from now on does not leave that as if it were of this one.
+        """
+        if has_report(self.folder, self.run):
+            await self._try_to_write(_Course(self.clock()), counts)
+
     async def keep(self, counts: Callable[[], Counts]) -> None:
         """Write them soon, and every half minute, until cancelled; `counts`: those of the moment.
 
@@ -160,15 +169,20 @@ class LiveReport:
         for sample in itertools.count(1):
             await self.sleep(_SAMPLE_S)
             course.take(self.clock() - _SAMPLE_S / 2, counts())
-            # The first soon: the report of an earlier start may be there.
+            # The first soon: the report of another run may be there.
             if sample > 1 and sample % int(EVERY_S / _SAMPLE_S):
                 continue
-            try:
-                await self._write(course, counts())
-            except Exception as error:  # whatever it is, the run continues
-                if not has_failed:
-                    log.warning("the report of the run under way cannot be written: %s", error)
-                has_failed = True
+            is_written = await self._try_to_write(course, counts(), to_log=not has_failed)
+            has_failed = has_failed or not is_written
+
+    async def _try_to_write(self, course: _Course, counts: Counts, *, to_log: bool = True) -> bool:
+        try:
+            await self._write(course, counts)
+        except Exception as error:  # whatever it is, the run continues
+            if to_log:
+                log.warning("the report of the run under way cannot be written: %s", error)
+            return False
+        return True
 
     async def _write(self, course: _Course, counts: Counts) -> None:
         run = await self.reader.run(self.run.id)

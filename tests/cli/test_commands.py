@@ -5,6 +5,7 @@ import json
 import shlex
 import signal
 import sys
+import sysconfig
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from batch_resend.simulator import all_sources
 from batch_resend.version import __version__
 from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, until_told
 from tests.cli.town import Town, town
+
+SCRIPT = str(Path(sysconfig.get_path("scripts"), "batch-resend"))  # where pip has put it
 
 
 async def test_help_lists_every_command_and_shows_an_example(desk: Desk) -> None:
@@ -290,3 +293,16 @@ async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) 
         names = [line[4:].partition("  ")[0] for line in section.splitlines()
                  if not line.startswith("     ")]  # fmt: skip
         assert names == [answer.name for answer in answers]
+
+
+@pytest.mark.parametrize(
+    "command", [("batch-resend", "runs"), ("sh", "-c", "batch-resend runs && batch-resend runs")]
+)
+@pytest.mark.parametrize("program", [(SCRIPT,), (sys.executable, "-m", "batch_resend")])
+async def test_simulate_runs_this_program_by_its_name_though_it_is_on_no_path(
+    desk: Desk, program: tuple[str, ...], command: tuple[str, ...]
+) -> None:
+    words = (*program, "simulate", "--", *command)
+    done = await ended(await desk.start(program=words, PATH="/usr/bin:/bin"))
+    assert done.code == 0, done.err
+    assert "No runs yet in " in done.out

@@ -154,12 +154,16 @@ async def test_commands_that_come_next_name_no_file_that_is_found_without_a_name
         usual.parent.mkdir(parents=True)
         usual.write_text('patience = "0s"\nmax-attempts = 1\n')
         desk.write("other.toml", usual.read_text())
+        assert (await desk.run("--config", "empty.toml", "config", "init")).code == 0
         desk.write_list(2)
         by_variable = {"BATCH_RESEND_CONFIG": str(usual)}
         for words, variables, named in (
             ((), {}, None),
             (("--config", str(usual)), {}, None),
-            ((), by_variable, str(usual)),
+            (("--config", ".config/batch-resend/config.toml"), {}, None),
+            ((), by_variable, None),
+            (("--config", "other.toml"), by_variable, "other.toml"),
+            (("--config", "empty.toml"), {}, None),
             (("--config", "other.toml"), {}, "other.toml"),
         ):
             send = (*words, "send", "orders.csv", "--max-orders", "1", "--again")

@@ -213,3 +213,54 @@ async def test_a_bare_resume_keeps_the_limits_and_the_policy_of_the_run_and_flag
         # Killed between the journal and the network, a request has not even left.
         assert set(ca.books.requests_per_order) | held == set(numbers)
         assert "--in-doubt retry" in resumed.out
+
+
+@pytest.mark.parametrize("wrong", ["{right}/wrong", "http://127.0.0.1:9/services/v2"])
+async def test_a_wrong_url_stands_in_no_way_of_the_run_that_was_cut_off_before(
+    tmp_path: Path, wrong: str
+) -> None:
+    """A bare `resume` takes the run that was killed; `show` and `watch` name it, too."""
+    async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
+        desk.write_list(100)
+        await send_until(desk, ca, 40, "--concurrency", "4", by=signal.SIGKILL)
+        (cut_off,) = await run_ids(desk)
+        at_wrong = ("--base-url", wrong.format(right=ca.base_url), "--patience", "0s")
+        assert (await desk.run("send", "orders.csv", "--report-dir", "wrong", *at_wrong)).code == 4
+        useless, _ = await run_ids(desk)
+        for command in ("show", "watch"):
+            shown = await desk.run(command)
+            assert f"Run {useless}: " in shown.out
+            assert f"Run {cut_off} did not finish; " in shown.out
+            assert f"  batch-resend resume {cut_off} " in shown.out
+            assert cut_off not in (await desk.run(command, useless)).out, "it was not asked for"
+
+        resumed = await desk.run("resume", "--base-url", ca.base_url)
+
+        assert resumed.code == 0, resumed.err
+        assert f"Resuming run {cut_off}, which did not finish." in resumed.err
+        assert len(ca.books.mails_per_order) == 100
+        named = f"Run {useless} was stopped before it had sent anything; 100 orders left"
+        has_simulator = wrong.startswith("{")
+        assert (named in resumed.err) is has_simulator, "nothing listens at the other"
+
+
+async def test_a_bare_resume_takes_the_run_of_its_own_key_before_that_of_another(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        for key, orders in (("one", "12"), ("other", "345")):
+            desk.write(key, f"key-{key}")
+            desk.write(f"{key}.csv", "order_id\n" + "".join(f"70000{n}\n" for n in orders))
+            few = ("send", f"{key}.csv", "--max-orders", "1", "--api-key-file", key)
+            assert (await desk.run(*few, "--report-dir", f"of-{key}")).code == 4
+        other, one = await run_ids(desk)
+
+        resumed = await desk.run("resume", "--api-key-file", "one", "--report-dir", "later")
+
+        assert resumed.code == 0, resumed.err
+        assert read_summary(tmp_path / "later")["run_id"] == one
+        assert f"Run {other} did not finish; 2 orders left" in resumed.err
+        command = resumed.err.partition("To resume that one:\n  batch-resend ")[2].splitlines()[0]
+        assert (await desk.run(*shlex.split(command), "--report-dir", "last")).code == 0
+        assert read_summary(tmp_path / "last")["run_id"] == other
+        assert "no run is unfinished" in (await desk.run("resume", "--api-key-file", "one")).err

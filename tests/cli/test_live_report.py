@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import re
+import shlex
 from pathlib import Path
 
 from batch_resend.report import live
-from tests.cli.conftest import desk_with_ca, ended, read_summary, until
+from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, until
+from tests.cli.counting_server import Call, CountingServer
 from tests.report.test_page import text_of
 
 REPORT = ("--report-dir", "report")
@@ -76,3 +79,39 @@ async def test_a_run_that_was_killed_is_said_to_be_resumed_by_the_page_that_stay
         resumed = await desk.run("resume", *REPORT)
         assert resumed.code == 0, resumed.err
         assert read_summary(tmp_path / "report")["orders"]["sent"] == 150
+
+
+async def test_a_run_taken_up_and_killed_at_once_leaves_no_report_that_seems_complete(
+    tmp_path: Path,
+) -> None:
+    """The report of the earlier stop is marked before the first request leaves."""
+    may_answer = asyncio.Event()
+
+    async def fate(call: Call) -> None:
+        if ca.requests > 5:
+            await may_answer.wait()
+        await call.accept()
+
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        desk.write_list(40)
+        stopped = await desk.run("send", "orders.csv", "--max-orders", "5", *REPORT)
+        assert (stopped.code, read_summary(tmp_path / "report")["state"]) == (4, "stopped")
+        process = await desk.start("send", "orders.csv", "--yes", "--timeout", "2m", *REPORT)
+        over = asyncio.create_task(ended(process))
+        await until(lambda: ca.requests > 5)
+        summary = read_summary(tmp_path / "report")
+        assert (summary["state"], summary["orders"]["sent"]) == ("running", 5)
+        assert "Under way: 5 of 40 orders" in text_of((tmp_path / "report/report.html").read_text())
+        process.kill()
+        await over
+        may_answer.set()
+        watched = await desk.run("watch", *REPORT)
+        advised = watched.out.partition("There is no up-to-date report of it in report.")[2]
+        (command,) = re.findall(r"batch-resend (report .*)", advised)
+        reported = await desk.run(*shlex.split(command), *REPORT)
+        assert reported.code == 0, reported.err
+        assert "To resume:\n" in reported.out
+        assert "if it is under way" not in reported.out, "its process is known to be gone"
+        assert read_summary(tmp_path / "report")["state"] == "interrupted"
+        assert "up-to-date" not in (await desk.run("watch", *REPORT)).out

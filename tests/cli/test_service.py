@@ -1,6 +1,8 @@
 """The service as it was recorded, and what stands before it: byte for byte, counted there."""
 
 import gzip
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +51,11 @@ async def test_a_wrong_key_or_url_costs_one_request_however_long_the_list(
         assert (stopped.code, service.requests) == (4, 1), stopped.err
         assert said in stopped.out
         assert ("--region us|eu" if "key" in said else "Check --base-url") in stopped.out
+        advice = ["First put the API key right: ", "If the URL or the region was wrong: "]
+        shown = [line for line in stopped.out.splitlines() if line.startswith(tuple(advice))]
+        assert [line.partition(": ")[0] for line in shown] == [
+            line.partition(": ")[0] for line in advice[0 if "key" in said else 1 :]
+        ]
         assert_adds_up(desk.summary())
         assert desk.summary()["orders"]["not_attempted"] == len(unsent(desk.report())) == 200
 
@@ -127,6 +134,38 @@ async def test_what_a_key_had_no_permission_for_is_left_for_a_next_run(tmp_path:
         again = await desk.run("send", str(desk.report() / "unsent.csv"), "--report-dir", "again")
         assert again.code == 0, again.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
+async def test_orders_that_the_role_of_a_key_forbade_are_sent_with_the_whole_list_as_advised(
+    tmp_path: Path,
+) -> None:
+    denied = error(403, "access_denied|missing_permission")
+
+    def answer_to(asked: Asked) -> bytes:
+        return denied if order_of(asked.path) in ("700003", "700007") else NO_CONTENT
+
+    async with desk_at(tmp_path, answer_to, 10) as (desk, service):
+        sent = await desk.run("send", "orders.csv")
+        assert (sent.code, len(unsent(desk.report()))) == (3, 0), sent.err
+        assert "unsent.csv leaves them out" in sent.out
+        assert "such as the role of the key, send the whole list again" in sent.out
+        service.answer_to = accept_all
+        again = await desk.run("send", "orders.csv", "--report-dir", "again")
+        assert again.code == 0, again.err
+        assert read_summary(tmp_path / "again")["orders"]["sent"] == 2
+        assert service.requests == 12
+
+
+async def test_what_429_held_up_until_the_end_is_to_be_resumed(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, lambda _: error(429, "too_many"), 3) as (desk, service):
+        stopped = await desk.run("send", "orders.csv", "--patience", "0s")
+        assert stopped.code == 4, stopped.err
+        assert "attempted, not done: 429 too_many" in stopped.out
+        assert "Resume the run, or send what is left" in stopped.out
+        (command,) = re.findall(r"^  batch-resend (resume .*)$", stopped.out, re.M)
+        service.answer_to = accept_all
+        resumed = await desk.run(*shlex.split(command), "--report-dir", "later", "--patience", "1h")
+        assert resumed.code == 0, resumed.err
 
 
 # --- a page is not the CA's word ------------------------------------------------------------------

@@ -279,7 +279,8 @@ async def test_of_a_rehearsal_that_has_ended_it_says_so_at_once_and_what_to_do(
     del desk.environment["BATCH_RESEND_BASE_URL"]
     ended_already = await desk.run(*words, timeout_s=20)
     assert (ended_already.code, ended_already.out) == (1, "")
-    assert f"run {run} was a rehearsal, and its simulator (127.0.0.1:" in ended_already.err
+    assert f"run {run} is for 127.0.0.1:" in ended_already.err
+    assert ("batch-resend verify" in ended_already.err) is (words == ("verify",))
     assert "`batch-resend runs` lists all" in ended_already.err
 
 

@@ -212,7 +212,7 @@ async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
 async def test_runs_are_listed_newest_first_once_sending_was_begun(
     journal: Journal, clock: Clock
 ) -> None:
-    assert await journal.reader.latest_unfinished() is None
+    assert await journal.reader.unfinished() == []
     first = await plan(journal, orders(1))
     await send(journal, clock, first, {"1": "503"})
     second = await plan(journal, orders(2))
@@ -220,9 +220,8 @@ async def test_runs_are_listed_newest_first_once_sending_was_begun(
     await journal.finish(second, RunState.COMPLETED)
     await plan(journal, orders(3))
     assert [run.id for run in await journal.reader.runs()] == [second.id, first.id]
-    unfinished = await journal.reader.latest_unfinished()
-    assert unfinished is not None
-    assert unfinished.id == first.id
+    (unfinished,) = await journal.reader.unfinished()
+    assert unfinished.run.id == first.id
 
 
 async def test_attempts_are_counted_over_all_starts_of_a_run(place: Place, clock: Clock) -> None:

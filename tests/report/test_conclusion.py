@@ -203,8 +203,14 @@ def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_n
 @pytest.mark.parametrize(
     ("reason", "first"),
     [
-        (f"{KEY_REFUSED} (HTTP 403, ...). Check that", "First put the API key right. Then, to "),
-        (f"account shop: {KEY_REFUSED} (HTTP 401)", "First put the API key right. Then, to "),
+        (
+            f"{KEY_REFUSED} (HTTP 403, ...). Check that",
+            "First put the API key right: correct its file, ",
+        ),
+        (
+            f"account shop: {KEY_REFUSED} (HTTP 401)",
+            "First put the API key right: correct its file, ",
+        ),
         (f"{KEY_MAY_NOT} (HTTP 403, ...)", "First give the API key a role that may do this, or "),
         ("--max-orders reached; 2 are left", "To "),
         ("the CA has been down for 1h 00m", "To "),

@@ -371,7 +371,8 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             )
             summary = await write_report(reader, run, folder, presentation)
             update_index(index_folder(pattern, run))
-            steps = next_steps(summary, folder, flags)
+            is_gone = await reader.holder(run) is None
+            steps = next_steps(summary, folder, flags, was_cut_off=is_gone)
             if not options["is_json"]:
                 await show_summary(reader, run, summary, folder, steps)
             return CommandResult(ExitCode.ALL_WELL, summary, folder, next_steps=steps)

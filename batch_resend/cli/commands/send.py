@@ -1,6 +1,8 @@
 """`send` and `resume`: from a list to a report; `watch`: a run that another process sends."""
 
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,15 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
-from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
-from batch_resend.cli.as_settings import reading_of, run_options_of, settings_of
+from batch_resend.channels import best_fitting
+from batch_resend.cli.accounts import (
+    RESUME_NO_REHEARSAL,
+    clock_of_command,
+    ended_simulator,
+    look_for_key,
+    refuse_ended_rehearsal,
+)
+from batch_resend.cli.as_settings import endpoint_of, reading_of, run_options_of, settings_of
 from batch_resend.cli.command import (
     OF_SENDING,
     SHOWN,
@@ -23,7 +32,7 @@ from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import as_it_stands, resume_as_begun
+from batch_resend.cli.next_flags import as_it_stands, resume_as_begun, resume_others
 from batch_resend.cli.options import (
     Style,
     any_product_option,
@@ -107,7 +116,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 
 @command(
     examples={
-        "Resume the newest run that did not finish": "batch-resend resume",
+        "Resume the last run that did not finish": "batch-resend resume",
         "Resume another run, by the beginning of its name": "batch-resend resume 20261123",
         "Resume it, and leave to a person what is in doubt": "batch-resend resume --in-doubt hold",
         "See what is left of it": "batch-resend resume --dry-run",
@@ -120,17 +129,18 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
-    """Resume a run that did not finish (default: the newest), from the journal alone.
+    """Resume a run that did not finish, from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. The run keeps its limits and its
-    --in-doubt, unless you give others.
+    RUN is the name of a run, the beginning of it, or latest. Default: of the unfinished runs for
+    this URL, and if possible this key, the one that was active last; the others are named. The run
+    keeps its limits and its --in-doubt, unless you give others.
     """
 
     async def work(interruption: Interruption) -> CommandResult:
         async with read_journal(options["journal"]) as reader:
-            run = await (reader.run(run_id) if run_id else reader.latest_unfinished())
+            run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is not None:
-                refuse_ended_rehearsal(run, await reader.accounts(run))
+                refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
                 resume_as_begun(context, run, await reader.accounts(run))
         wanted = {**options, "in_doubt": context.params["in_doubt"]}
         settings = settings_of(wanted, run)
@@ -140,6 +150,20 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             return await execute(batch, planning, run_options, interruption)
 
     return run_with_notifier(work, options)
+
+
+async def _to_resume(
+    context: click.Context, reader: JournalReader, options: dict[str, Any]
+) -> Run | None:
+    """Return the unfinished run that fits these options best, and name the others."""
+    all_found = await reader.unfinished()
+    found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
+    if len(found) > 1:
+        key = look_for_key(options["api_key_file"])
+        found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
+    if not options["quiet"]:
+        show_next_steps(await resume_others(context, reader, found[1:]), sys.stderr)
+    return found[0].run if found else None
 
 
 @command(

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -249,6 +250,7 @@ async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) ->
         environment = {
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
+            "PATH": os.pathsep.join([*os.get_exec_path(), _folder_of_program()]),
             **rehearsal_environment(simulator.base_url, simulator.settings.api_key),
         }
         for day in range(days):
@@ -265,6 +267,12 @@ async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) ->
             if code in _NOT_BEGUN or code > SIGNAL_BASE:
                 break  # it would not on another day either, or is not to
     return highest
+
+
+def _folder_of_program() -> str:
+    """Return where this program is: in an environment of its own, it may be on no PATH."""
+    called = Path(sys.argv[0]).absolute()
+    return str(called.parent) if called.name == "batch-resend" else sysconfig.get_path("scripts")
 
 
 async def _run(command: Sequence[str], environment: dict[str, str]) -> int:

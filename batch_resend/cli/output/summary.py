@@ -247,12 +247,12 @@ async def show_summary(
     show_next_steps(steps)
 
 
-def show_next_steps(steps: Iterable[NextStep]) -> None:
+def show_next_steps(steps: Iterable[NextStep], to: TextIO | None = None) -> None:
     """Print what to do after a run."""
     for step in steps:
-        show_lines([(0, step.text)], sys.stdout)
+        show_lines([(0, step.text)], to or sys.stdout)
         if step.command:
-            click.echo(f"  {step.command}")  # never wrapped: it is to be copied
+            click.echo(f"  {step.command}", file=to)  # never wrapped: it is to be copied
 
 
 def show_counts(

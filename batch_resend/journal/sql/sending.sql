@@ -14,10 +14,21 @@ SELECT * FROM runs WHERE {begun}
     AND substr(id, 1, length(CAST(:beginning AS TEXT))) = CAST(:beginning AS TEXT)
 ORDER BY number DESC LIMIT :most
 
--- name: latest_unfinished
-SELECT * FROM runs
-WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
-ORDER BY number DESC LIMIT 1
+-- The last at work first. What was stopped before anything was sent, as by a wrong URL, is last.
+-- name: unfinished_runs
+SELECT *, CASE WHEN state = 'stopped' AND NOT EXISTS (
+    SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent') THEN 1 ELSE 0
+END AS was_useless, coalesce(
+    (SELECT max(began_at) FROM starts WHERE starts.run = runs.number), started_at) AS last_begun_at
+FROM runs WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
+ORDER BY was_useless,
+    coalesce((SELECT max(starts.number) FROM starts WHERE starts.run = runs.number), 0) DESC,
+    number DESC
+LIMIT :most
+
+-- name: budgets_of_run
+SELECT DISTINCT budget FROM budgets JOIN starts ON starts.number = budgets.start
+WHERE starts.run = :run
 
 -- name: add_start
 INSERT INTO starts (run, boot, offset_s, began_at, limits, session)
