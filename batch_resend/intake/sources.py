@@ -86,12 +86,18 @@ class ListSource:
             if head.startswith(OLE):
                 raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
-            yield from self._table(sheet, ListForm(ListKind.EXCEL))
+            form = ListForm(ListKind.EXCEL, marked=self._reading.encoding is not None)
+            yield from self._table(sheet, form)
             return
         text = Text(self.name, file, self._reading.encoding)
         refuse_text(self.name, text.sample)
         begin = text.sample.lstrip()
-        form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
+        form = ListForm(
+            ListKind.JSON,
+            fields=self._fields,
+            encoding=text.encoding,
+            marked=bool(text.mark) or self._reading.encoding is not None,
+        )
         if begin.startswith(("{", "[")):
             # As slow to load: most lists are tables.
             from batch_resend.intake.json_rows import JsonRecords  # noqa: PLC0415

@@ -221,7 +221,7 @@ class Text:
     """The text of one list, read once: by lines, or by chunks."""
 
     def __init__(self, name: str, file: Bytes, encoding: str | None) -> None:
-        mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
+        self.mark = mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
         file.read(len(mark))
         sample = file.peek()
         self._name = name

@@ -83,7 +83,8 @@ async def write_unsent(
     That is their heading row and their rows as they stood, where the inputs share one heading;
     otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
-    UTF-8 where --encoding says that the inputs were not.
+    UTF-8 where --encoding was given, or where an input had one itself (as this file has, should it
+    be the next input: the command for that has --encoding again).
     """
     form = _common_form(inputs, (*REQUEST_FIELDS, *others, *_only_kept(inputs)))
     table = csv.writer(file, delimiter=form.delimiter)
@@ -204,7 +205,7 @@ class _Form:
 def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     forms = [note.form for note in inputs]
     delimiter = _common({form.delimiter for form in forms} - {None}) or ","
-    marked = any(form.encoding for form in forms)
+    marked = any(form.marked for form in forms)
     fields = forms[0].fields if forms else {}
     if heading := _common({form.columns for form in forms}):
         return _Form(delimiter, marked, heading, None)

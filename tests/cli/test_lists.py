@@ -334,3 +334,55 @@ async def test_rejected_and_unsent_rows_of_nested_json_are_read_by_the_same_opti
         assert (named["order.id"], named["domain"], named["to.mail"]) == (
             "100200302", "nope", "admin@a.example",
         )  # fmt: skip
+
+
+ENCODINGS = {  # how a list is written, and the options that read it
+    "UTF-8": ("utf-8", ""),
+    "UTF-8 with a mark": ("utf-8-sig", ""),
+    "UTF-8 with a mark, and an option that it does not need": (
+        "utf-8-sig", "--encoding cp1252",
+    ),
+    "UTF-16 with a mark": ("utf-16", ""),
+    "UTF-16 with a mark, and an option that it does not need": ("utf-16", "--encoding latin-1"),
+    "Windows": ("cp1252", "--encoding cp1252"),
+    "Latin 1": ("latin-1", "--encoding latin-1"),
+    "UTF-16 without a mark": ("utf-16-le", "--encoding utf-16-le"),
+    "a workbook, and an option that it does not need": (None, "--encoding cp1252"),
+}  # fmt: skip
+BESIDE_UMLAUTS = (
+    ("Order #", "Domain", "E-Mail", "Größe"),
+    ("100200301", "müller.example", "admin@müller.example", "Übermaß"),
+    ("1e9", "köln.example", "admin@köln.example", "öffentlich"),
+)
+
+
+@pytest.mark.parametrize(("encoding", "options"), ENCODINGS.values(), ids=ENCODINGS)
+async def test_what_a_run_leaves_is_read_by_the_command_it_shows_in_any_number_of_generations(
+    tmp_path: Path, encoding: str | None, options: str
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, _):
+        if encoding is None:
+            with xlsxwriter.Workbook(str(desk.folder / "list")) as book:
+                sheet = book.add_worksheet()
+                for at, cells in enumerate(BESIDE_UMLAUTS):
+                    sheet.write_row(at, 0, cells)
+        else:
+            text = "".join(";".join(row) + "\n" for row in BESIDE_UMLAUTS)
+            (desk.folder / "list").write_bytes(text.encode(encoding))
+        unsent = rejected = f"send list {options}"
+        how = ("--yes", "--max-attempts", "1", "--max-rejected", "100%", "--report-dir")
+        for generation in range(3):
+            report = desk.folder / f"unsent{generation}"
+            sent = await desk.run(*shlex.split(unsent), *how, report.name)
+            (request,) = map(json.loads, (report / "results.jsonl").read_text().splitlines())
+            assert (request["status"], "xn--mller-kva.example" in json.dumps(request)) == (
+                "failed", True,
+            )  # fmt: skip
+            (unsent,) = re.findall(r"batch-resend (send \S+unsent.csv.*)", sent.out + sent.err)
+            report = desk.folder / f"rejected{generation}"
+            await desk.run(*shlex.split(rejected), *how, report.name)
+            rejected = f"send {report.name}/rejected.csv {options}"
+            with (report / "rejected.csv").open(encoding="utf-8-sig", newline="") as file:
+                _, cells = csv.reader(file, delimiter=";" if encoding else ",")
+            assert tuple(cells[:4]) == BESIDE_UMLAUTS[2]
+            assert "encoding" not in cells[6]
