@@ -364,10 +364,10 @@ async def test_what_a_run_leaves_is_read_by_the_command_it_shows_in_any_number_o
         if encoding is None:
             with xlsxwriter.Workbook(str(desk.folder / "list")) as book:
                 sheet = book.add_worksheet()
-                for at, cells in enumerate(BESIDE_UMLAUTS):
-                    sheet.write_row(at, 0, cells)
+                for at, row in enumerate(BESIDE_UMLAUTS):
+                    sheet.write_row(at, 0, row)
         else:
-            text = "".join(";".join(row) + "\n" for row in BESIDE_UMLAUTS)
+            text = "".join(";".join(cells) + "\n" for cells in BESIDE_UMLAUTS)
             (desk.folder / "list").write_bytes(text.encode(encoding))
         unsent = rejected = f"send list {options}"
         how = ("--yes", "--max-attempts", "1", "--max-rejected", "100%", "--report-dir")
