@@ -32,7 +32,14 @@ from batch_resend.intake.signs import (
     says_whether,
     tells_not_to_send,
 )
-from batch_resend.intake.suggestions import Head, Noun, ignore_flag, map_flag, pair_flags
+from batch_resend.intake.suggestions import (
+    Head,
+    Noun,
+    ignore_flag,
+    map_flag,
+    needs_no_mail,
+    pair_flags,
+)
 
 # A heading of what stands in a row a second time.
 _NUMBERED = re.compile(
@@ -180,14 +187,6 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
     else:
         return ""
     return f"{called} {why} {ignore_flag(name)}"
-
-
-def needs_no_mail(called: str, name: str) -> str:
-    """Return what to ask about what may say that its record needs no mail."""
-    return (
-        f"{called} may say which orders need no mail, and is not read. Remove those that need "
-        f"none, then add {ignore_flag(name)}"
-    )
 
 
 # What headings of shops begin with, or hold, in the form that `plain` gives them.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import needs_no_mail, why_narrower
+from batch_resend.intake.asked_about import why_narrower
 from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
@@ -29,7 +29,7 @@ from batch_resend.intake.signs import (
     said_by,
     says_not_to_send,
 )
-from batch_resend.intake.suggestions import ignore_flag, pair_flags
+from batch_resend.intake.suggestions import ignore_flag, needs_no_mail, pair_flags
 
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 
