@@ -53,7 +53,7 @@ from batch_resend.intake.json_unread import (
 )
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import without_invisible
-from batch_resend.intake.suggestions import Noun
+from batch_resend.intake.suggestions import Head, Noun
 from batch_resend.model import Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
@@ -300,7 +300,7 @@ class _Object:
         if Field.ORDER_ID in keys.places and Field.ALL_DOMAINS not in keys.places:
             names = ["" if key in ignored else key for key in self._value]
             read = [at for at, key in enumerate(self._value) if key in keys.read]
-            refuse_other_trade(names, read, _WHERE, Noun.KEY)
+            refuse_other_trade(Head(names, _WHERE, noun=Noun.KEY), read)
 
     def _checked(self) -> _Record:
         """Return the record with each value of its type. Raises ValidationError, ValueError."""
