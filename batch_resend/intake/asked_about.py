@@ -228,8 +228,8 @@ def refuse_other_trade(head: Head, read: Collection[int]) -> None:
     if of_shop := next((n for n in others.values() if _OF_SHOPS.search(plain(n))), None):
         raise InputError(
             f"{head.where}: {of_shop!r} is a {noun.word} that lists of shops have, and the list "
-            "has no address: are these orders of the CA? If they are, --all-domains has it mail every "
-            f"pending domain of each{_or_ignored([*others.values()])}"
+            "has no address: are these orders of the CA? If they are, --all-domains has it mail "
+            f"every pending domain of each{_or_ignored([*others.values()])}"
         )
 
 

@@ -130,16 +130,17 @@ class ListSource:
         """
         reading = self._reading
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
-        with_addresses = False
+        with_addresses = has_records = False
         for record in records:
             self._note_keys(record.raw)
             if isinstance(record, RawRecord):
+                has_records = True
                 with_addresses = with_addresses or record.may_say_whom
                 missing -= record.names.keys()
             yield record
         if with_addresses and not reading.all_domains:
             self.form = replace(self.form, with_addresses=True)
-        for which in missing:
+        for which in missing if has_records else ():
             raise InputError(
                 f"{self.name}: --map {which}={reading.mapping[which]!r} names a key that no record "
                 f"has; the keys of the first one are {listed(self.columns)}"
