@@ -20,6 +20,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Se
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from inspect import isawaitable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -275,11 +276,9 @@ class Batch:
 
         Made before sending begins. Raises JournalError.
         """
-        reader = self.journal.reader
-        keys = self.channels.keys_of(await reader.count_by_account(plan.run))
-        ages_s = [age_s for key in keys for age_s in await self.channels.ages_s(key)]
         how = presentation or Presentation()
-        live = await live_report(reader, plan, folder, how, self._clock)
+        live = await live_report(self.journal.reader, plan, folder, how, self._clock)
+        ages_s = chain.from_iterable(ages for *_, ages in await self.channels.left(plan.run))
         return replace(live, schedule=Schedule(parse_windows(plan.limits), ages_s))
 
     @property
@@ -295,16 +294,7 @@ class Batch:
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
         """Return the plan of a run as the journal has it now."""
-        reader = self.reader
-        counts = await reader.count_by_account(run)
-        parts = [
-            (
-                sum(counts.get(name, 0) for name in key.names),
-                key.windows,
-                await self.channels.ages_s(key),
-            )
-            for key in self.channels.keys_of(counts)
-        ]
+        reader, parts = self.reader, await self.channels.left(run)
         duration_s = max(dictated_time(*part) for part in parts)
         alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
         return Plan(

@@ -27,7 +27,7 @@ from batch_resend.sending import (
 )
 from batch_resend.sending.limiter import FORGOTTEN
 from batch_resend.settings import InDoubt, Key, Settings, proxy_of_environment
-from batch_resend.windows import Limiter, SharedLimiters, joint
+from batch_resend.windows import Limiter, SharedLimiters, Window, joint
 
 if TYPE_CHECKING:
     from batch_resend.order_reader import OrderReader
@@ -181,6 +181,14 @@ class Channels:
             shares=[(now - at, share) for at, share in shares],
         )  # fmt: skip
 
+    async def left(self, run: Run) -> list[tuple[int, Sequence[Window], list[float]]]:
+        """Return, of each key of a run, how many requests are left, its windows, and `ages_s`."""
+        counts = await self.journal.reader.count_by_account(run)
+        return [
+            (sum(counts.get(n, 0) for n in key.names), key.windows, await self.ages_s(key))
+            for key in self.keys_of(counts)
+        ]
+
     async def ages_s(self, key: Key) -> list[float]:
         """Return how many seconds ago those requests by a key ended that its limits still count.
 
@@ -188,12 +196,12 @@ class Channels:
         """
         if not key.windows:
             return []
-        account, now = key.account, self.clock()
-        since = now - max(window.period_s for window in key.windows)
+        account, since = key.account, self.clock() - max(one.period_s for one in key.windows)
         # A request that was given up is taken to arrive within its own timeout again, or never.
         ends = await self.journal.reader.recent_ends(
             account.base_url, since, self.clock, self.settings.timeout_s, account.budget
         )
+        now = self.clock()
         return [now - end for end in ends]
 
 

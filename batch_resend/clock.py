@@ -113,11 +113,12 @@ class SystemClock:
         return steady_time() + self.offset_s
 
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def steady_time() -> float:
     """Return the seconds since the machine started, time suspended included where it can tell."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.clock_gettime(_STEADY)
 
 
 def running_time() -> float:

@@ -3,30 +3,20 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from json import JSONEncoder
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from pydantic import SecretStr
-from yarl import URL
 
 from batch_resend.calls import body_of, path_of
 from batch_resend.certcentral.judge import judge, remedy
-from batch_resend.certcentral.wire import (
-    MAX_HEAD_BYTES,
-    MAX_HEADERS,
-    Exchange,
-    SilentConnector,
-    at_once,
-    classify,
-    media_type,
-    never_send_twice,
-)
+from batch_resend.certcentral.wire import Connections, Exchange, at_once, classify
 from batch_resend.model import Fault, Reply, Request, Verdict
 from batch_resend.version import __version__
 
@@ -138,9 +128,9 @@ DIRECT = Route()
 
 @dataclass(frozen=True, slots=True)
 class CertCentral:
-    """The CA, reached through one session. Made by `open_certcentral`."""
+    """The CA, as one key reaches it. Made by `open_certcentral`."""
 
-    session: aiohttp.ClientSession
+    connections: Connections
     base_url: str
     api_key: SecretStr
     timeout_s: float
@@ -154,51 +144,39 @@ class CertCentral:
         """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
         return remedy(verdict, self.base_url)
 
-    async def resend(self, order: Request, leave: Callable[[], None] = at_once) -> Reply | Fault:
+    def resend(
+        self, order: Request, leave: Callable[[], None] = at_once
+    ) -> Coroutine[Any, Any, Reply | Fault]:
         """Ask the CA to mail an order again: one request, whatever happens to it.
 
         `leave` is called once there is a connection, directly before the request leaves: if it
-        raises TimeoutError, the request does not.
+        raises, the request does not.
         """
         body = request_body(order)
-        return await self._call("PUT", path_of(order), body, MAX_BODY_BYTES, leave)
+        return self._call("PUT", path_of(order), body, MAX_BODY_BYTES, leave)
 
-    async def get(self, path: str, leave: Callable[[], None] = at_once) -> Reply | Fault:
+    def get(
+        self, path: str, leave: Callable[[], None] = at_once
+    ) -> Coroutine[Any, Any, Reply | Fault]:
         """Read something of the CA's. `path` is below the base URL, quoted, with its query."""
-        return await self._call("GET", path, None, MAX_READ_BYTES, leave)
+        return self._call("GET", path, None, MAX_READ_BYTES, leave)
 
     async def _call(
         self, method: str, path: str, body: bytes | None, max_body: int, leave: Callable[[], None]
     ) -> Reply | Fault:
         """Make one request, and read its answer to a bound."""
-        exchange = Exchange.begin(leave)
-        head: Reply | None = None
-        content = bytearray()
-        # Here and not the session's own, which aiohttp tells a proxy as well.
-        headers = {"X-DC-DEVKEY": self.api_key.get_secret_value()}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        exchange = Exchange(leave)
         try:
             with Deadline(exchange, self.timeout_s):
-                async with self.session.request(
-                    method,
-                    URL(self.base_url + path, encoded=True),
-                    data=body,
-                    headers=headers,
-                    allow_redirects=False,
-                ) as response:
-                    head = _head_of(response, self.clock())
-                    await _read_body(response, content, max_body)
+                return await self.connections.carry_out(exchange, method, path, body, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             exchange.broke_off()
             # What is wrong behind a status line takes nothing away from the status. But what was to
             # be read is then not there.
-            reply = replace(head, body=_without_mark(content)) if head else None
-            reply = reply or exchange.answer(self.clock())
+            reply = exchange.answer(self.clock())
             if reply is None or (method == "GET" and _has_what_is_read(reply.status)):
                 return classify(error, connected=exchange.connected)
             return reply
-        return replace(head, body=_without_mark(content)) if content else head
 
 
 def request_body(order: Request) -> bytes:
@@ -206,37 +184,9 @@ def request_body(order: Request) -> bytes:
     return _to_json(body_of(order)).encode()
 
 
-def _without_mark(content: bytearray) -> bytes:
-    """Return a body without the byte order mark that some servers put before JSON."""
-    return bytes(content).removeprefix(b"\xef\xbb\xbf")
-
-
-def _head_of(response: aiohttp.ClientResponse, received_at: float) -> Reply:
-    headers = response.headers
-    return Reply(
-        status=response.status,
-        body=b"",
-        received_at=received_at,
-        retry_after=headers.get("Retry-After"),
-        location=headers.get("Location"),
-        content_type=media_type(headers.get("Content-Type")),
-        server_date=headers.get("Date"),
-    )
-
-
 def _has_what_is_read(status: int) -> bool:
     """Whether the body of an answer to a GET is what was asked for; a 204 has none."""
     return 200 <= status < 300 and status != 204
-
-
-async def _read_body(response: aiohttp.ClientResponse, into: bytearray, most: int) -> None:
-    """Read an answer's body to its bound; a connection with more to say is not used again."""
-    while len(into) < most:
-        part = await response.content.read(most - len(into))
-        if not part:
-            return
-        into += part
-    response.close()
 
 
 @asynccontextmanager
@@ -247,20 +197,14 @@ async def open_certcentral(
     clock: Callable[[], float] = time.time,
     route: Route = DIRECT,
 ) -> AsyncIterator[CertCentral]:
-    """Open a session with the CA. Certificates are verified, redirects are not followed.
+    """Open a way to the CA. Certificates are verified, redirects are not followed.
 
-    How many requests are in flight is the caller's to bound; the session has no bound of its own.
+    How many requests are in flight is the caller's to bound.
     """
     trusted = ssl.create_default_context(cafile=route.ca_file) if route.ca_file else True
-    async with aiohttp.ClientSession(
-        connector=SilentConnector(trusted),
-        proxy=route.proxy,
-        timeout=aiohttp.ClientTimeout(total=None),  # each call has a deadline around all of it
-        headers={"User-Agent": USER_AGENT},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        middlewares=(never_send_twice,),
-        max_line_size=MAX_HEAD_BYTES,
-        max_field_size=MAX_HEAD_BYTES,
-        max_headers=MAX_HEADERS,
-    ) as session:
-        yield CertCentral(session, base_url, api_key, timeout_s, clock)
+    headers = {"User-Agent": USER_AGENT, "X-DC-DEVKEY": api_key.get_secret_value()}
+    connections = Connections(base_url, headers, clock, trusted, route.proxy)
+    try:
+        yield CertCentral(connections, base_url, api_key, timeout_s, clock)
+    finally:
+        await connections.close()

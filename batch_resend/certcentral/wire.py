@@ -1,5 +1,9 @@
 """The door to aiohttp: connections to the CA, and what an exchange over one came to.
 
+aiohttp makes the connections, keeps them, and reads the answers. Its session, which adds what is
+not wanted here (redirects, cookies, sending again by itself), took a fifth of a run's processor
+time: a request is written here, in one piece, and nothing below sends it a second time.
+
 **Once a status line has come, the status stands.** aiohttp takes an answer only as a whole: one
 header too long or too many, a name that no standard allows, bytes behind a 204, an encoding that it
 cannot read, and it says nothing of the status either, which was there. So the first bytes of every
@@ -17,18 +21,17 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from math import inf
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
-import anyio.lowlevel
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from yarl import URL
 
 from batch_resend.model import Fault, FaultKind, Reply
 
@@ -60,36 +63,31 @@ _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"(?:\A|\r\n)[0-9A-Fa-f]+[^\r\n]*\r\n")
 
 
-class _Broken(aiohttp.ClientError):
-    """A connection broke. Not one of the errors on which aiohttp sends a PUT once more."""
-
-
 def at_once() -> None:
     """Let a request leave."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """How far the call that a task makes has come.
+    """How far a call has come."""
 
-    aiohttp's own tracing would tell as well, and cost a tenth of a request.
-    """
-
-    connector: "SilentConnector | None" = None  # that gave the call its connection
-    arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
-    received: int = 0  # bytes, in all
     leave: Callable[[], None] = at_once  # asked once there is a connection; see `client`
     leaves_by: float = inf  # by the loop's time: later, nobody waits for an answer any more
+    connections: "Connections | None" = None  # that gave the call its connection
+    arrived: bytearray = field(default_factory=bytearray)  # the first bytes of the answer
+    received: int = 0  # bytes, in all
+    head: Reply | None = None  # the answer, as far as aiohttp has read it
+    body: bytearray = field(default_factory=bytearray)
 
     @property
     def connected(self) -> bool:
         """Whether there was a connection: without one nothing was sent."""
-        return self.connector is not None
+        return self.connections is not None
 
     def broke_off(self) -> None:
         """Note that the call had no whole answer: connections of that age are not used again."""
-        if self.connector is not None:
-            self.connector.retire_all()
+        if self.connections is not None:
+            self.connections.retire_all()
 
     def keep(self, data: bytes) -> None:
         """Keep what has come, to a bound."""
@@ -102,36 +100,15 @@ class Exchange:
 
     def answer(self, received_at: float) -> Reply | None:
         """Return the answer as far as its bytes can be read; None: no status line came whole."""
-        return read_answer(bytes(self.arrived), received_at)
+        if self.head is None:
+            return read_answer(bytes(self.arrived), received_at)
+        return self.with_body(self.head)
 
-    @classmethod
-    def begin(cls, leave: Callable[[], None] = at_once) -> "Exchange":
-        """Return a new one, which follows this task's call from now on."""
-        exchange = cls(leave=leave)
-        _EXCHANGE.set(exchange)
-        return exchange
-
-
-_EXCHANGE: ContextVar[Exchange] = ContextVar("exchange")
-
-
-async def never_send_twice(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Stop aiohttp from re-sending by itself.
-
-    It sends an idempotent request again when a connection breaks under it, and has no public
-    switch for that. Errors of connecting pass: those requests never left.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except aiohttp.ServerDisconnectedError as error:
-        # Its own text is the inside of a half-read answer.
-        raise _Broken("the server closed it") from error
-    except (aiohttp.ClientOSError, aiohttp.ClientConnectionResetError) as error:
-        raise _Broken(error.strerror or type(error).__name__) from error
+    def with_body(self, head: Reply) -> Reply:
+        """Return an answer with as much of its body as has come."""
+        # Some servers put a byte order mark before JSON.
+        body = bytes(self.body).removeprefix(b"\xef\xbb\xbf")
+        return replace(head, body=body) if body else head
 
 
 class _Recorded(ResponseHandler):
@@ -149,48 +126,116 @@ class _Recorded(ResponseHandler):
         super().data_received(data)
 
 
-class SilentConnector(aiohttp.TCPConnector):
-    """Uses no connection again that is older than the last loss, or on which something has come.
+_NO_LIMITS = aiohttp.ClientTimeout(total=None)  # each call has a deadline around all of it
 
-    What nobody asked for, aiohttp would take for the answer to the next request. Where no file
-    descriptor is left, a call waits for one, as long as it may take: that is no fault of the CA's,
-    and says nothing of an order.
+
+class Connections:
+    """All connections to the CA. How many there are, who calls bounds.
+
+    None is used again that is older than the last loss, or on which something has come: what nobody
+    asked for, aiohttp would take for the answer to the next request. Where no file descriptor is
+    left, a call waits for one, as long as it may take: that is no fault of the CA's, and says
+    nothing of an order.
     """
 
-    def __init__(self, trusted: ssl.SSLContext | bool) -> None:
-        """Bound nothing, so that no request waits, its time running, for a connection."""
-        super().__init__(limit=0, ssl=trusted)
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        clock: Callable[[], float],
+        trusted: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+    ) -> None:
+        """Prepare what all requests have in common. `headers` are for the CA alone."""
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._generation = 0  # of connections: a loss ends one
         self._has_logged = False  # that no file descriptor is left
+        self._connector = aiohttp.TCPConnector(limit=0, ssl=trusted)
         # aiohttp has no public way to say by which class it reads.
-        self._factory = cast("partial[ResponseHandler]", partial(_Recorded, loop=self._loop))
+        self._connector._factory = cast(
+            "partial[ResponseHandler]", partial(_Recorded, loop=self._loop)
+        )
+        # What a connection is for; it never leaves itself.
+        self._to_ca = aiohttp.ClientRequest(
+            "GET", URL(base_url, encoded=True), loop=self._loop, proxy=URL(proxy) if proxy else None
+        )
+        self._headers = headers
+        is_forwarded = proxy is not None and not self._to_ca.is_ssl()
+        self._root = base_url if is_forwarded else self._to_ca.url.raw_path.rstrip("/")
 
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - it overrides aiohttp's
-    ) -> Connection:
+    async def close(self) -> None:
+        """Close all."""
+        await self._connector.close()
+
+    async def carry_out(
+        self, exchange: Exchange, method: str, path: str, body: bytes | None, max_body: int
+    ) -> Reply:
+        """Make one request, and return its answer: of the body, to a bound.
+
+        Raises aiohttp's errors, OSError, TimeoutError: it is too late to leave; what
+        `exchange.leave` raises.
+        """
+        connection = await self._connect(exchange)
+        try:
+            protocol: Any = connection.protocol
+            protocol.set_response_params(
+                read_until_eof=True,
+                max_line_size=MAX_HEAD_BYTES,
+                max_field_size=MAX_HEAD_BYTES,
+                max_headers=MAX_HEADERS,
+            )
+            protocol.transport.write(self._in_bytes(method, path, body))
+            message, content = await protocol.read()
+            while message.code < 200 and message.code != 101:  # an interim answer
+                message, content = await protocol.read()
+            head = exchange.head = _head_of(message, self._clock())
+            while len(exchange.body) < max_body and not content.at_eof():
+                exchange.body += await content.read(max_body - len(exchange.body))
+        except HttpProcessingError as error:
+            connection.close()
+            raise aiohttp.ClientResponseError(
+                self._to_ca.request_info, (), status=error.code, message=error.message
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()  # one with more to say is closed
+        return exchange.with_body(head)
+
+    def _in_bytes(self, method: str, path: str, body: bytes | None) -> bytes:
+        """Return a request as it goes over the wire."""
+        first = f"{method} {self._root}{path} HTTP/1.1\r\n{self._headers_of_all}"
+        if body is None:
+            return f"{first}\r\n".encode()
+        length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        return f"{first}{length}".encode() + body
+
+    @cached_property
+    def _headers_of_all(self) -> str:
+        """The headers of every request. Once there was a connection: a proxy may want one, too."""
+        headers = {**self._to_ca.headers, **self._headers}
+        return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+    async def _connect(self, exchange: Exchange) -> Connection:
         """Return a connection that is new, or as good as new: the request leaves now.
 
         Raises TimeoutError: it is too late for that.
         """
+        if self._connector.closed:
+            raise RuntimeError("the connections to the CA are closed")
         while True:
             try:
-                connection = await super().connect(req, traces, timeout)
+                connection = await self._connector.connect(self._to_ca, [], _NO_LIMITS)
             except OSError as error:
-                if not (error.errno in _NONE_LEFT or _is_none_left()):
-                    raise
-                await self._wait_for_descriptors()
+                await self._wait_for_descriptors(error)
                 continue
             if self._may_be_used(connection.protocol):
                 break
             connection.close()
-        exchange, protocol = _EXCHANGE.get(), connection.protocol
-        if isinstance(protocol, _Recorded):
-            protocol.generation = self._generation  # also where nothing leaves on it for now
+        protocol: Any = connection.protocol
+        protocol.generation = self._generation  # also where nothing leaves on it for now
         try:
-            await anyio.lowlevel.checkpoint_if_cancelled()
             exchange.leave()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
@@ -199,12 +244,14 @@ class SilentConnector(aiohttp.TCPConnector):
         except BaseException:
             connection.release()
             raise
-        exchange.connector = self
-        if isinstance(protocol, _Recorded):
-            protocol.exchange = exchange
+        exchange.connections = self
+        protocol.exchange = exchange
         return connection
 
-    async def _wait_for_descriptors(self) -> None:
+    async def _wait_for_descriptors(self, error: OSError) -> None:
+        """Wait where none is left; raise the error where it says something else."""
+        if not (error.errno in _NONE_LEFT or _is_none_left()):
+            raise error
         if not self._has_logged:
             self._has_logged = True
             log.warning(
@@ -253,6 +300,20 @@ def read_answer(arrived: bytes, received_at: float) -> Reply | None:
     return None
 
 
+def _head_of(message: RawResponseMessage, received_at: float) -> Reply:
+    """Return an answer without its body."""
+    headers = message.headers
+    return Reply(
+        status=message.code,
+        body=b"",
+        received_at=received_at,
+        retry_after=headers.get("Retry-After"),
+        location=headers.get("Location"),
+        content_type=media_type(headers.get("Content-Type")),
+        server_date=headers.get("Date"),
+    )
+
+
 def media_type(header: str | None) -> str | None:
     """Return a Content-Type without its parameters, in lower case; None: it names none."""
     return (header or "").partition(";")[0].strip().lower() or None
@@ -271,9 +332,7 @@ def classify(error: Exception, *, connected: bool) -> Fault:
     detail = _describe(error)
     if connected:
         return _broken_off(error, detail)
-    if isinstance(
-        error, aiohttp.ClientProxyConnectionError | aiohttp.ClientResponseError | _Broken
-    ):
+    if _is_of_a_proxy(error):
         return Fault(FaultKind.PROXY_REFUSED, _describe_proxy_error(error, detail))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         unknown = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
@@ -282,6 +341,15 @@ def classify(error: Exception, *, connected: bool) -> Fault:
         return Fault(FaultKind.TLS_REFUSED, detail)
     timed_out = isinstance(error, TimeoutError)
     return Fault(FaultKind.NOT_CONNECTED, "no connection in time" if timed_out else detail)
+
+
+def _is_of_a_proxy(error: Exception) -> bool:
+    """Whether an error that came before there was a connection to the CA is a proxy's doing."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return isinstance(error, aiohttp.ClientProxyConnectionError)
+    return isinstance(
+        error, aiohttp.ClientResponseError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+    )
 
 
 def _describe_proxy_error(error: Exception, detail: str) -> str:
@@ -302,6 +370,10 @@ def _describe(error: Exception) -> str:
         is_wordy = isinstance(error, aiohttp.ClientSSLError)  # it says what is wrong with TLS
         if not is_wordy or error.strerror is None:
             return f"no connection to {error.host}:{error.port}: {why_not_connected(error)}"
+    elif isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed it"  # its own text is the inside of a half-read answer
+    elif isinstance(error, aiohttp.ClientOSError) and error.strerror:
+        return error.strerror
     return str(error) or type(error).__name__
 
 

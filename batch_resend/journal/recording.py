@@ -74,20 +74,19 @@ class Writer:
             with journal_errors(self._place):
                 return await self._connection.transaction(work)
 
-    async def write(self, *changes: Change, of_the_past: bool = False) -> None:
-        """Carry out `changes` in one transaction; they are durable on return.
+    def write(self, *changes: Change, of_the_past: bool = False) -> asyncio.Future[None]:
+        """Carry out `changes` in one transaction; they are durable once that is awaited.
 
         `of_the_past`: they say what has happened already, and are written though the journal's file
         is lost. Raises JournalError; from the first failure on nothing more is written, since what
         the journal does not know of may not happen.
         """
-        self._check()
         if self._closed:
             raise RuntimeError("the journal is closed")
         ticket = _Ticket(changes, asyncio.get_running_loop().create_future(), of_the_past)
         self._waiting.append(ticket)
         self._news.set()
-        await ticket.done
+        return ticket.done
 
     def _loss(self) -> JournalError | None:
         """Return what has become of the file, if it is lost. A look costs some microseconds."""

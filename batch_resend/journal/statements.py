@@ -33,6 +33,12 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "tables": "SELECT name FROM sqlite_master WHERE type = 'table'",
         "living": "()",
         "trunc": "",
+        "index_by_place": "",
+        "requests_by_place": "rows CROSS JOIN requests ON requests.run = rows.run "
+        "AND requests.number = rows.request AND requests.position = rows.seq",
+        "place": "rows.seq",
+        "run_there": "rows.run",
+        "request_there": "rows.request",
         "each_entry": "json_each(nullif(requests.entries, '')) AS entry",
         "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
         "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
@@ -46,6 +52,11 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "tables": "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema",
         "living": "(SELECT number FROM living)",
         "trunc": "trunc",
+        "index_by_place": "CREATE INDEX requests_in_list_order ON requests (run, position)",
+        "requests_by_place": "requests",
+        "place": "requests.position",
+        "run_there": "requests.run",
+        "request_there": "requests.number",
         "each_entry": "json_array_elements(CAST(nullif(requests.entries, '') AS json)) AS entry",
         "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
         'COLLATE "C"',

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from batch_resend.clock import running_time
 from batch_resend.errors import BatchResendError
@@ -59,15 +60,16 @@ _PAUSES = frozenset((Change.BEGINS, Change.PROLONGS))
 # Called when a request has a connection, directly before it leaves: nothing stops it from then on.
 # Raises TimeoutError or KeyStopped where it is not to leave any more.
 Leave = Callable[[], None]
+Places = AbstractAsyncContextManager[object]  # each of one request in flight
 
 
 class CA(Protocol):
     """The CA of a key."""
 
-    async def resend(self, order: Request, leave: Leave, /) -> Reply | Fault:
+    def resend(self, order: Request, leave: Leave, /) -> Awaitable[Reply | Fault]:
         """Ask for an order's mails: one request, whatever happens to it."""
 
-    async def get(self, path: str, leave: Leave, /) -> Reply | Fault:
+    def get(self, path: str, leave: Leave, /) -> Awaitable[Reply | Fault]:
         """Read what there is at a path below the base URL."""
 
     def judge(self, result: Reply | Fault, /) -> Verdict:
@@ -104,6 +106,7 @@ class Attempts(ABC):
     made: int = 0  # over all starts of the run
     counted: int = 0  # of this start, against its budget
     began: float | None = None  # when the first of this start was made, by the flowing time
+    scope: anyio.CancelScope | None = None  # once it is cancelled, none is to leave
     is_optional: bool = False  # there is another way: that it is refused tells nothing of others
 
     @abstractmethod
@@ -201,6 +204,7 @@ class Read(Attempts):
 
     async def request(self, ca: CA, leave: Leave) -> Reply | Fault:
         """Make it, and keep the reply."""
+        await anyio.lowlevel.checkpoint_if_cancelled()  # it may have been, while it was shielded
         began = running_time()
         result = await ca.get(self.path, leave)
         if isinstance(result, Reply):
@@ -236,13 +240,12 @@ class Channel:
     ages_s: Sequence[float] = ()  # how long ago earlier requests ended, when it was opened
     _canary: Read | None = None
 
-    async def exchange(
-        self, attempts: Attempts, places: AbstractAsyncContextManager[object]
-    ) -> Step:
+    async def exchange(self, attempts: Attempts, places: Places, shield: anyio.CancelScope) -> Step:
         """Make one attempt, as soon as one may leave. Raises KeyStopped, JournalError.
 
         `places` bounds what is in flight. What waits at the breaker holds neither a place nor a
-        slot; a pause that begins while it waits for these sends it back to the line.
+        slot; a pause that begins while it waits for these sends it back to the line. `shield`: a
+        scope that the calling task is in, which shields it while nothing may stop the attempt.
         """
         while True:
             has_failed = attempts.history.has_failed
@@ -255,11 +258,12 @@ class Channel:
                             continue
                         if attempts.began is None:
                             attempts.began = self.breaker.flowing_time
-                        with anyio.CancelScope(shield=True) as shield:
-                            if not permit.is_canary:
-                                return await self._attempt(attempts, permit, slot, shield)
-                            await self._ask_canary(attempts, permit, slot, shield)
+                        shield.shield = True
+                        if not permit.is_canary:
+                            return await self._attempt(attempts, permit, slot, shield)
+                        await self._ask_canary(attempts, permit, slot, shield)
             finally:
+                shield.shield = False
                 self.breaker.give_back(permit)
 
     def elapsed_s(self, attempts: Attempts) -> float:
@@ -318,10 +322,7 @@ class Channel:
 
         def leave() -> None:
             nonlocal has_left
-            if self.breaker.stopped is not None:
-                self.breaker.raise_stopped()
-            if self.clock() - now >= LEAVES_WITHIN_S:
-                raise TimeoutError
+            self._look(attempts, now)
             shield.shield = has_left = True
 
         try:
@@ -352,6 +353,15 @@ class Channel:
         if verdict.ruling not in SETTLING:
             progress.unsettled[verdict.http_status or 0] += 1
         return verdict
+
+    def _look(self, attempts: Attempts, written_at: float) -> None:
+        """Look for the last time whether an attempt may leave. Raises KeyStopped, TimeoutError."""
+        if self.breaker.stopped is not None:
+            self.breaker.raise_stopped()
+        if attempts.scope is not None and attempts.scope.cancel_called:
+            raise KeyStopped("stopped")
+        if self.clock() - written_at >= LEAVES_WITHIN_S:
+            raise TimeoutError
 
     def _heed(self, action: Action) -> Action:
         """Leave a part of the windows to others who use the key, and have them pause too."""

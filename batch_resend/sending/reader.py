@@ -97,7 +97,8 @@ class Reader:
 
     async def _attempt(self, read: Read) -> Step:
         try:
-            step = await self.channel.exchange(read, self._places)
+            with anyio.CancelScope() as shield:
+                step = await self.channel.exchange(read, self._places, shield)
             self._note(read, step.verdict)
             if step.advice is Advice.STOP or step.verdict.ruling not in SETTLING:
                 self.channel.breaker.raise_stopped()

@@ -12,7 +12,6 @@ from functools import partial
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from batch_resend.errors import JournalError
@@ -46,17 +45,16 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._turn = asyncio.Lock()
-        # Fast: neither gives way to other tasks where there is nothing to wait for. anyio's, which
-        # also end a worker that is not to send any more.
-        self._places = anyio.Semaphore(self.concurrency, fast_acquire=True)
-        self._backing_off = anyio.Semaphore(MAX_BACKING_OFF, fast_acquire=True)
-        self._scope = anyio.CancelScope()
+        # Neither gives way to other tasks where there is nothing to wait for.
+        self._places = asyncio.Semaphore(self.concurrency)
+        self._backing_off = asyncio.Semaphore(MAX_BACKING_OFF)
+        self._tasks = anyio.create_task_group()
 
     def stop(self, state: RunState, reason: str) -> None:
         """Let nothing more leave. What is in flight is waited for. The first call counts."""
         if self.stop_reason is None and not self.finished:
             self.state, self.stop_reason = state, reason
-            self._scope.cancel()
+            self._tasks.cancel_scope.cancel()
 
     async def run(
         self, pending: AsyncIterator[PlannedRequest], delivered: MemoryObjectSendStream[Outcome]
@@ -66,11 +64,11 @@ class Sender:
         Closes `delivered` at the end. How the run ended stands in `state` and `stop_reason`.
         """
         self._delivered = delivered
-        with delivered, self._scope:
+        with delivered:
             try:
-                async with anyio.create_task_group() as tasks:
+                async with self._tasks:
                     for _ in range(self.concurrency):
-                        tasks.start_soon(self._work, pending, tasks)
+                        self._tasks.start_soon(self._work, pending)
             except* JournalError as errors:
                 # What cannot be written down must not be sent: the run ends here.
                 self.journal_error = JournalError(str(errors.exceptions[0]))
@@ -79,43 +77,43 @@ class Sender:
                 self.stop(RunState.STOPPED, str(errors.exceptions[0]))
             self.finished = True
 
-    async def _work(self, pending: AsyncIterator[PlannedRequest], tasks: TaskGroup) -> None:
-        while (planned := await self._next(pending)) is not None:
-            mail = Mail(
-                history=History(planned.number),
-                progress=self.progress,
-                made=planned.attempts,
-                doubts=planned.doubts,
-                planned=planned,
-                recorder=self.recorder,
-                retry_in_doubt=self.policy.retry_in_doubt,
-            )
-            step = await self.channel.exchange(mail, self._places)
-            await self._take_in(mail, step)
-            if self.policy.goes_on(step):
-                # The worker resumes the next order: one in trouble keeps nobody from it.
-                await self._backing_off.acquire()
-                tasks.start_soon(self._carry_on, mail, step)
-                await anyio.lowlevel.checkpoint()  # it comes before the next order
+    async def _work(self, pending: AsyncIterator[PlannedRequest]) -> None:
+        with anyio.CancelScope() as shield:
+            while (planned := await self._next(pending)) is not None:
+                mail = Mail(
+                    history=History(planned.number),
+                    progress=self.progress,
+                    made=planned.attempts,
+                    doubts=planned.doubts,
+                    planned=planned,
+                    recorder=self.recorder,
+                    retry_in_doubt=self.policy.retry_in_doubt,
+                    scope=self._tasks.cancel_scope,
+                )
+                step = await self._attempt(mail, shield)
+                if self.policy.goes_on(step):
+                    # The worker resumes the next order: one in trouble keeps nobody from it.
+                    await self._backing_off.acquire()
+                    self._tasks.start_soon(self._carry_on, mail, step)
+                    await anyio.lowlevel.checkpoint()  # it comes before the next order
 
     async def _next(self, pending: AsyncIterator[PlannedRequest]) -> PlannedRequest | None:
         """Return the next order for a worker, or None: there is no more."""
         async with self._turn:
             return await anext(pending, None)
 
-    async def _attempt(self, mail: Mail) -> Step:
-        step = await self.channel.exchange(mail, self._places)
-        await self._take_in(mail, step)
-        return step
-
-    async def _take_in(self, mail: Mail, step: Step) -> None:
-        """Take in what an attempt has brought."""
+    async def _attempt(self, mail: Mail, shield: anyio.CancelScope) -> Step:
+        """Make an attempt, and take in what it has brought."""
+        if self._tasks.cancel_scope.cancel_called:
+            await anyio.lowlevel.checkpoint()  # no further
+        step = await self.channel.exchange(mail, self._places, shield)
         if log.isEnabledFor(logging.DEBUG):
             _log(f"attempt {step.verdict.ruling.value.replace('_', ' ')}", mail, step.verdict)
         if step.advice is Advice.STOP:
             self.stop(RunState.STOPPED, str(self.channel.breaker.stopped))
         if step.outcome is not None:
             await self.deliver(step.outcome)
+        return step
 
     async def _carry_on(self, mail: Mail, first: Step) -> None:
         """Try an order again, beside the workers, until it has its outcome."""
@@ -125,9 +123,10 @@ class Sender:
                 _log("to be tried again", mail, step.verdict, wait_s=round(wait_s, 3))
 
         try:
-            last = await self.policy.carry_on(
-                partial(self._attempt, mail), partial(self.channel.elapsed_s, mail), first, announce
-            )
+            with anyio.CancelScope() as shield:
+                attempt = partial(self._attempt, mail, shield)
+                elapsed_s = partial(self.channel.elapsed_s, mail)
+                last = await self.policy.carry_on(attempt, elapsed_s, first, announce)
         finally:
             self._backing_off.release()
         if self.policy.wants_another(last):
@@ -141,12 +140,13 @@ class Sender:
         """Count an outcome that is on disk, and hand it to the listener, stopped or not."""
         self.progress.done += 1
         self.progress.outcomes[outcome.status] += 1
-        with suppress(anyio.BrokenResourceError):  # nobody listens any more; the journal has it
-            try:
-                self._delivered.send_nowait(outcome)
-            except anyio.WouldBlock:
-                with anyio.CancelScope(shield=True):
-                    await self._delivered.send(outcome)
+        try:
+            self._delivered.send_nowait(outcome)
+        except anyio.BrokenResourceError:
+            pass  # nobody listens any more; the journal has it
+        except anyio.WouldBlock:
+            with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
+                await self._delivered.send(outcome)
 
 
 def _log(text: str, mail: Mail, verdict: Verdict, **more: object) -> None:

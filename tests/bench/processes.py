@@ -1,4 +1,4 @@
-"""Whole processes, measured: wall time and peak memory, client and server kept apart."""
+"""Whole processes, measured: time, processor time, peak memory; client and server kept apart."""
 
 import os
 import random
@@ -29,7 +29,9 @@ quiet = [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]
 pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
 _, status, usage = os.wait4(pid, 0)
 took_s = time.monotonic() - began_at
-print(began_at, took_s, usage.ru_maxrss, os.waitstatus_to_exitcode(status), file=sys.stderr)
+worked_s = usage.ru_utime + usage.ru_stime
+code = os.waitstatus_to_exitcode(status)
+print(began_at, took_s, worked_s, usage.ru_maxrss, code, file=sys.stderr)
 """
 _NGINX = """
 daemon off;
@@ -55,6 +57,7 @@ class Ended:
     """What a process needed."""
 
     took_s: float
+    worked_s: float  # of its processor's time: on a busy machine the one to compare
     peak_mb: float
     began_at: float  # by the clock that never is set
 
@@ -64,17 +67,24 @@ class Figures:
     """What a program needed, round by round."""
 
     seconds: list[float] = field(default_factory=list)
+    worked: list[float] = field(default_factory=list)  # seconds of the processor's time
     peaks_mb: list[float] = field(default_factory=list)
 
     def add(self, ended: Ended) -> None:
         """Take in one more round."""
         self.seconds.append(ended.took_s)
+        self.worked.append(ended.worked_s)
         self.peaks_mb.append(ended.peak_mb)
 
     @property
     def median_s(self) -> float:
         """The median of its wall times."""
         return statistics.median(self.seconds)
+
+    @property
+    def median_worked_s(self) -> float:
+        """The median of its processor times."""
+        return statistics.median(self.worked)
 
 
 def pinned(command: Sequence[str], processor: int) -> list[str]:
@@ -102,10 +112,10 @@ def run(
             check=True,
             text=True,
         )
-    began_at, took_s, peak_kb, code = map(float, launched.stderr.split())
+    began_at, took_s, worked_s, peak_kb, code = map(float, launched.stderr.split())
     if code not in codes:
         raise SystemExit(f"{' '.join(command)} ended with {code:g}")
-    return Ended(took_s, peak_kb / 1024, began_at)
+    return Ended(took_s, worked_s, peak_kb / 1024, began_at)
 
 
 @contextmanager

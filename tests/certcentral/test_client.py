@@ -280,7 +280,7 @@ async def test_the_key_is_in_no_log_and_in_no_repr(caplog: pytest.LogCaptureFixt
     )
     async with FaultServer(step) as server, ca_at(server.base_url) as ca:
         results = [await ca.resend(ORDER) for _ in range(4)]
-        texts = [repr(ca), str(ca), repr(ca.session), repr(results), caplog.text]
+        texts = [repr(ca), str(ca), repr(ca.connections), repr(results), caplog.text]
     assert server.requests == 4
     assert all(KEY.encode() in head for head in server.heads)
     assert [text for text in texts if KEY in text] == []

@@ -7,16 +7,14 @@ import pytest
 
 from batch_resend.certcentral import client as deadline
 from batch_resend.certcentral.client import Deadline
-from batch_resend.certcentral.wire import Exchange, SilentConnector
+from batch_resend.certcentral.wire import Connections, Exchange
 
 pytestmark = pytest.mark.asyncio
 
 
 def begun(*, connected: bool = True) -> Exchange:
     """Return the exchange of a call."""
-    exchange = Exchange.begin()
-    exchange.connector = cast("SilentConnector", object()) if connected else None
-    return exchange
+    return Exchange(connections=cast("Connections", object()) if connected else None)
 
 
 @pytest.mark.looptime

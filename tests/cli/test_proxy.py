@@ -270,6 +270,6 @@ async def test_a_file_that_holds_no_certificates_is_named_in_one_line_and_nothin
     flags = ("--base-url", ca.base_url, "--ca-file", name)
     refused = await at_desk.run("send", "orders.csv", *flags)
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == f"batch-resend: ca_file: {name}: {reason}\n"
+    assert refused.err == f"batch-resend: --ca-file: {name}: {reason}\n"
     assert ca.connections == 0
     assert not (at_desk.folder / "reports").exists()

@@ -185,6 +185,7 @@ WORKER = "batch-resend worker "
 LISTS = {
     "hopeless.csv": "order_id\n100200302\n",
     "config.toml": 'limit = ["1000/3m", "100/5s"]\n',
+    "export.json": '[{"order": {"id": 1}, "domain": "a.example", "email": "admin@a.example"}]',
     "export.csv": "Vorgang,Domain,E-Mail\n1,a.example.com,admin@a.example.com\n",
 }
 # What a reader puts in: a list, an order, a command.

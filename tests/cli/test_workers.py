@@ -199,8 +199,9 @@ async def test_a_worker_that_is_told_to_end_leaves_the_rest_to_others_with_nothi
             assert await running[0].wait() == 128 + signal.SIGTERM
             assert (await emptied).code == 0
         summary = read_summary(tmp_path / "r")
-        assert (summary["orders"]["sent"], summary["requests"]["attempts"]) == (300, 300)
-        assert set(ca.books.requests_per_order) == set(numbers)
+        assert (summary["orders"]["sent"], summary["requests"]["possible_duplicates"]) == (300, 0)
+        # On a busy machine there may be attempts that had no connection yet, and never left.
+        assert ca.books.requests_per_order == dict.fromkeys(numbers, 1)
 
 
 async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(

@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import aiohttp
 import anyio
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from aioresponses import aioresponses
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_resend import notify as posting
@@ -126,6 +130,37 @@ async def test_one_listener_that_hangs_keeps_no_other_from_being_told(
             with anyio.fail_after(0.4):
                 while not quick.posts:  # noqa: ASYNC110 - what comes over a socket is no event
                     await anyio.sleep(0.01)
+
+
+HOOK = f"https://hooks.example/{SECRET}"
+_AT_HOOK = ConnectionKey("hooks.example", 443, True, True, None, None, None)
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "no answer within "),
+        (aiohttp.ClientConnectorError(_AT_HOOK, OSError(111, "refused")), "Connection refused"),
+        (aiohttp.ServerDisconnectedError(), "the connection was closed"),
+        (aiohttp.ClientPayloadError(f"not whole: {HOOK}"), "ClientPayloadError"),
+        (aiohttp.TooManyRedirects(Mock(real_url=HOOK), ()), "TooManyRedirects"),
+        (aiohttp.InvalidURL(HOOK), "InvalidURL"),
+        (ConnectionResetError(104, HOOK), "ConnectionResetError"),
+        (UnicodeError(HOOK), "UnicodeError"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_whatever_aiohttp_raises_is_a_line_of_the_log_without_the_url(
+    error: Exception, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with aioresponses() as answers:
+        answers.post(HOOK, exception=error, repeat=True)
+        await Notifier(notify_url=HOOK).ended(WELL)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("--notify-url: hooks.example: ")
+    assert words in record.getMessage()
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import anyio.to_thread
 from filelock import FileLock
 
 from batch_resend.certcentral.client import Deadline
-from batch_resend.certcentral.wire import SilentConnector
+from batch_resend.certcentral.wire import Connections
 from batch_resend.journal import journal_file, sqlite
 from tests.worlds.ca import Client, ModelCA
 from tests.worlds.disk import IOERR_WRITE, SQLITE_FULL, SQLITE_OK, Disk
@@ -88,8 +88,11 @@ class Host:
         self.cancelled_at: float | None = None
         loop.network = Network(loop, self.ca, self.ca)
         loop.left_late = self.left_late
-        loop.on_turn = lambda turn: self._count(On.TURN, turn)
-        loop.on_look = lambda look: self._count(On.LOOK, look)
+        awaited = {strike.on for strike in self.strikes}  # of these moments there are many
+        if On.TURN in awaited:
+            loop.on_turn = lambda turn: self._count(On.TURN, turn)
+        if On.LOOK in awaited:
+            loop.on_look = lambda look: self._count(On.LOOK, look)
         loop.on_work = self._worked
         client = self.client
         client.is_alive = lambda: not (loop.network.is_gone or loop.kill)
@@ -230,7 +233,7 @@ def in_the_world(seed: str, outside: Outside) -> Iterator[None]:
         (anyio_tasks, "set", _InOrder),
         (aiohttp.connector, "set", _InOrder),
         (Deadline, "__init__", _noting_deadlines(Deadline.__init__)),
-        (SilentConnector, "connect", _noting_departures(SilentConnector.connect)),
+        (Connections, "_connect", _noting_departures(Connections._connect)),
         (journal_file, "_MOUNTS", _NO_FILE),
         (journal_file, "_held", set()),  # each process has its own
         (sqlite, "FileLock", _at_once),

@@ -35,8 +35,10 @@ def _slot_freed_at_the_grant() -> Fault:
 
 
 def _each_host_by_itself() -> Fault:
-    async def limiter(real: Any, own: Any, key: Any, _shared: Any, sessions: Any) -> Any:
-        return await real(own, key, None, sessions)
+    async def limiter(
+        real: Any, own: Any, key: Any, ages_s: Any, _shared: Any, sessions: Any
+    ) -> Any:
+        return await real(own, key, ages_s, None, sessions)
 
     return Fault().function(channels.Channels, "_limiter", limiter)
 

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import inf
 
+from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Outcome, Request, RequestStatus, RunState, SkipReason
 from tests.worlds.ca import Asked, Visit, key_of_account
 from tests.worlds.departures import (
@@ -35,6 +36,7 @@ def check(history: History) -> list[str]:
         *common(history),
         *over_the_limit(history),
         *_unwritten(history),
+        *_left_open(history),
         *share_forgotten(history),
         *_swept_too_soon(history),
         *lost(history),
@@ -119,9 +121,29 @@ def _unwritten(history: History) -> Iterator[str]:
     for order_id, times in left.items():
         if times > written[order_id]:
             yield f"5 unwritten: order {order_id} left {times} times, of {written[order_id]} begun"
-    for order_id, began_at, ended_at in history.attempts:
+    for order_id, began_at, ended_at, _ in history.attempts:
         if ended_at is not None and ended_at < began_at:
             yield f"3 ages: order {order_id} ended at {ended_at:.3f}, and began at {began_at:.3f}"
+
+
+def _left_open(history: History) -> Iterator[str]:
+    """Check that a process that ends by itself has ended, and counted, all that it began."""
+    for process in history.processes:
+        if (progress := process.progress) is None or process.crashed or process.error:
+            continue
+        heard = Counter(outcome.status for _, outcome in process.heard)
+        if (
+            progress.in_flight
+            or Counter(progress.outcomes) != heard
+            or progress.done != heard.total()
+        ):
+            yield f"2 counts: {progress.in_flight} in flight at the end, {progress.outcomes}"
+    cut_off = sum(error == CUT_OFF for *_, error in history.attempts)
+    if cut_off and not any(
+        p.crashed or p.error or p.cancelled_at or any("disk" in blow for blow in p.struck)
+        for p in history.processes
+    ):
+        yield f"6 cut off: {cut_off} attempts, and no process was"
 
 
 def _mailed_twice(history: History) -> Iterator[str]:

@@ -17,6 +17,7 @@ from batch_resend.intake import ListSource, Reading, Source
 from batch_resend.journal import Purpose
 from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
 from batch_resend.results import RequestResult
+from batch_resend.sending import Progress
 from batch_resend.settings import Settings, make_account, make_settings
 from batch_resend.sweep import Rules, sweep
 from tests.worlds.ca import FIRST_ORDER, Asked, Client, ModelCA, key_of_account
@@ -68,6 +69,7 @@ class Process:
     is_second: bool = False  # began while another one stood still
     shares: tuple[float, float] | None = None  # of the own key's windows, as it began and ended
     shares_at: float = 0.0  # when it had sent
+    progress: Progress | None = None  # as it had counted by then
 
 
 @dataclass(eq=False)
@@ -80,8 +82,8 @@ class History:
     results: dict[str, list[RequestResult]] = field(default_factory=dict)  # by run
     ended: bool = False  # healthy: every order has what it can have
     asked_for: set[Asked] = field(default_factory=set)  # by lists as they were written
-    # As the journal has them at the end: the order, when it began, and ended.
-    attempts: list[tuple[str, float, float | None]] = field(default_factory=list)
+    # As the journal has them at the end: the order, when it began, and ended, and with what error.
+    attempts: list[tuple[str, float, float | None, str | None]] = field(default_factory=list)
 
     def processes_of(self, run: str) -> set[int]:
         """Return the numbers of the processes that have sent of a run; none: nobody can say."""
@@ -212,6 +214,7 @@ class WorldRun:
                 ended = _share_of(sending)
                 process.shares = None if began is None or ended is None else (began, ended)
                 process.shares_at = self.outside.now
+                process.progress = sending.progress
             process.state, process.stop_reason = sending.state, sending.stop_reason
             if self.world.verify and process.state is RunState.COMPLETED:
                 with suppress(CallError):  # the CA may be in trouble, too
@@ -331,7 +334,7 @@ class WorldRun:
         return all(one.result.status in good or one.order.subject in sick for one in results)
 
 
-def _attempts_in(journal: Path) -> list[tuple[str, float, float | None]]:
+def _attempts_in(journal: Path) -> list[tuple[str, float, float | None, str | None]]:
     """Return the attempts that a journal has, read as a file; of none that can be read, none."""
     with closing(sqlite3.connect(journal)) as connection, suppress(sqlite3.OperationalError):
         return connection.execute(_ATTEMPTS).fetchall()
@@ -339,7 +342,8 @@ def _attempts_in(journal: Path) -> list[tuple[str, float, float | None]]:
 
 
 _ATTEMPTS = """
-    SELECT requests.order_id, attempts.begun_at, attempts.ended_at FROM attempts
+    SELECT requests.order_id, attempts.begun_at, attempts.ended_at, attempts.error_message
+    FROM attempts
     JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
 """
 

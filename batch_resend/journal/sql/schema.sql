@@ -77,7 +77,7 @@ CREATE TABLE requests (
     account {text},  -- NULL: the command's own
     PRIMARY KEY (run, number)
 ) {without_rowid};
-CREATE INDEX requests_in_list_order ON requests (run, position);
+{index_by_place};
 -- Each key pages through its own: of many in one list, each would else pass over all others'.
 CREATE INDEX requests_of_account ON requests (run, account, position) WHERE account IS NOT NULL;
 -- A process that began to send a run, or resumed it; or to read (run 0).

@@ -86,25 +86,33 @@ DELETE FROM answers WHERE asked_at < :before OR asked_at > :now
 
 -- --- what is left to send ----------------------------------------------------------------------
 
--- part: pending_page
+-- part: pending_columns
 SELECT requests.*,
     (SELECT count(*) FROM attempts
         WHERE attempts.run = requests.run AND attempts.request = requests.number) AS attempts,
     (SELECT count(*) FROM attempts
         WHERE attempts.run = requests.run AND attempts.request = requests.number
             AND attempts.ruling = 'in_doubt') AS doubts
-FROM requests
-WHERE requests.run = :run AND requests.position > :after AND requests.position <= :last
-    AND NOT {has_outcome}
+
+-- SQLite pages through the rows: an index of requests by their first rows would have every commit
+-- of a long plan write all over it. PostgreSQL, which would join them all, has that index.
+-- part: pending_page
+{pending_columns} FROM {requests_by_place}
+WHERE {run_there} = :run AND {place} > :after AND {place} <= :last
+    AND (SELECT outcomes.request FROM outcomes
+        WHERE outcomes.run = {run_there} AND outcomes.request = {request_there}) IS NULL
 
 -- name: pending
-{pending_page} ORDER BY requests.position LIMIT 1000
+{pending_page} ORDER BY {place} LIMIT 1000
 
 -- name: pending_without_account
-{pending_page} AND requests.account IS NULL ORDER BY requests.position LIMIT 1000
+{pending_page} AND requests.account IS NULL ORDER BY {place} LIMIT 1000
 
 -- name: pending_of_account
-{pending_page} AND requests.account = :account ORDER BY requests.position LIMIT 1000
+{pending_columns} FROM requests
+WHERE requests.run = :run AND requests.account = :account AND requests.position > :after
+    AND requests.position <= :last AND NOT {has_outcome}
+ORDER BY requests.position LIMIT 1000
 
 -- name: count_second_mails
 SELECT count(*) FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_have_arrived}
