@@ -8,9 +8,10 @@ from pydantic import TypeAdapter
 from batch_resend.calls import CALLS
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
-from batch_resend.journal.results import ResultReader, StatisticsReader, row_result
+from batch_resend.journal.results import ResultReader, row_result
 from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record, decode_call, request_of, run_of
+from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import (
     UNKNOWN_WORDS,
