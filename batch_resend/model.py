@@ -164,6 +164,7 @@ class ListForm:
     fields: Mapping[str, str] = field(default_factory=dict)  # field -> column, as the user said
     delimiter: str | None = None  # of a CSV list
     encoding: str | None = None  # where it is not UTF-8
+    marked: bool = False  # what goes back in its form needs a byte order mark to be read as UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often

@@ -97,7 +97,7 @@ class Notifier:
     async def started(self) -> None:
         """Tell that a command has begun."""
         if self.ping_url:
-            await self._post("--ping-url", _below(self.ping_url, "start"), "")
+            await self._post("--ping-url, at the start", _below(self.ping_url, "start"), "")
 
     async def ended(self, result: CommandResult) -> None:
         """Tell how a command ended."""
@@ -110,11 +110,11 @@ class Notifier:
         async with anyio.create_task_group() as tasks:
             if self.ping_url:
                 url = self.ping_url if result.code == 0 else _below(self.ping_url, "fail")
-                tasks.start_soon(self._post, "--ping-url", url, note)
+                tasks.start_soon(self._post, "--ping-url, at the end", url, note)
             if self.notify_url:
                 tasks.start_soon(self._post, "--notify-url", self.notify_url, note)
 
-    async def _post(self, option: str, url: str, body: str) -> None:
+    async def _post(self, what: str, url: str, body: str) -> None:
         """Send it, in a few tries; log why it was not taken, without the URL."""
         if not is_url(url):
             return  # that is why the command ends: it is posted to the other URL
@@ -125,7 +125,7 @@ class Notifier:
                 problem = await self._try(url.strip(), body)
                 if problem is None:
                     return
-        log.error("%s: %s: %s", option, urlsplit(url).hostname, problem)
+        log.error("%s: %s: %s", what, urlsplit(url).hostname, problem)
 
     async def _try(self, url: str, body: str) -> str | None:
         import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing

@@ -11,6 +11,7 @@ Nothing in it is passed over: a key, a table or a type that is not known is an e
 `variables`.
 """
 
+import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,6 +109,24 @@ def _options(command: click.Command) -> _Options:
     }
 
 
+_NO_VALUE = re.compile(r"(?:Invalid value|Expected newline).*\(at line (\d+), column \d+\)")
+_BARE = re.compile(r"\s*([\w.-]+)\s*=\s*([^\s\"'\[{#][^#]*?)\s*(?:#.*)?")
+
+
+def _if_bare(text: str, error: str) -> str:
+    """Return what to do about a text without quotes, of what tomllib says; empty: it is none.
+
+    What the text is, is not shown: it may be a key.
+    """
+    at = _NO_VALUE.match(error)
+    bare = at and _BARE.fullmatch(text.split("\n")[int(at[1]) - 1])
+    if not bare:
+        return ""
+    if bare[2].lower() in ("true", "false"):
+        return f": write {bare[1]} = {bare[2].lower()}"
+    return f': put text in quotes, {bare[1]} = "..."'
+
+
 class _TomlFile:
     """The values of a file, and where in it they are: an error names the line."""
 
@@ -130,7 +149,8 @@ class _TomlFile:
         except UnicodeDecodeError:
             raise SettingsError(f"--config {path}: not a text file (UTF-8)") from None
         except ValueError as error:  # no TOML, or a number of thousands of digits
-            raise SettingsError(f"--config {path}: {error}") from None
+            hint = _if_bare(self._text, str(error))
+            raise SettingsError(f"--config {path}: {error}{hint}") from None
 
     def error(self, keys: Sequence[str], why: str) -> SettingsError:
         """Return an error about a key, which is named with the tables that it is in."""

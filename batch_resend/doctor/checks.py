@@ -237,6 +237,17 @@ def check_permission(user: Any, keys: Any) -> Finding:
     return found(Result.OK, f"role: {names}{unsaid}")
 
 
+def check_permission_unsaid(user: Failed, lists: Sequence[Any]) -> Finding:
+    """Return whether a key that may not ask whose it is may have mails sent.
+
+    One that may read the lists of orders probably may; of one that may read nothing, nobody knows.
+    """
+    if all(isinstance(content, Failed) for content in lists):
+        detail = "cannot tell whether this key may send: it may read nothing"
+        return Finding(Check.PERMISSION, Result.PROBLEM, detail, user.remedy)
+    return Finding(Check.PERMISSION, Result.NOT_CHECKED, "the CA does not say")
+
+
 def _restrictions(keys: Any) -> list[int]:
     """Return the roles that a user's active keys are restricted to; 0: to none."""
     active = [k for k in _objects(_part(keys, "api_keys")) if k.get("status") in (None, "active")]

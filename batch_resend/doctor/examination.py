@@ -26,6 +26,7 @@ from batch_resend.doctor.checks import (
     check_network,
     check_orders,
     check_permission,
+    check_permission_unsaid,
     example_of,
     user_id,
 )
@@ -252,14 +253,15 @@ class Reads:
         await self.content(path)
         return self._read[path][0]
 
-    async def content(self, path: str) -> Any:
+    async def content(self, path: str, *, of_order: bool = False) -> Any:
         """Return what the CA has at a path, as JSON, NOTHING or Failed.
 
+        `of_order`: it is that of one order, which the CA may not have.
         Raises Ended where nothing more is to be asked, JournalError.
         """
         if path not in self._read:
             answer = await self._get(path)
-            content = content_of(answer, self.account.base_url)
+            content = content_of(answer, self.account.base_url, of_order=of_order)
             self._read[path] = answer, content
         content = self._read[path][1]
         # Of the first read the check says it.
@@ -309,6 +311,9 @@ async def _clock(reads: Reads) -> Finding:
 
 async def _permission(reads: Reads) -> Finding:
     user = await reads.content(_USER_PATH)
+    if isinstance(user, Failed):
+        lists = await _lists(reads)
+        return check_permission_unsaid(user, [*lists.values()])
     number = user_id(user)  # what keys it has an administrator's key may ask
     keys = None if number is None else await reads.content(f"/key?user_id={number}")
     return check_permission(user, keys)
@@ -339,7 +344,8 @@ def _of_example(check: Check, path_of: Callable[[str], str], fields: tuple[Field
         number = example_of([*(await _lists(reads)).values()])
         if number is None:
             return Finding(check, Result.NOT_CHECKED, "because no order waits")
-        return check_shape(check, await reads.content(path_of(number)), fields, reads.key)
+        content = await reads.content(path_of(number), of_order=True)
+        return check_shape(check, content, fields, reads.key)
 
     return look
 

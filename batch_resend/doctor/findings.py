@@ -165,6 +165,7 @@ _WORDS = {
 _REMEDIES = {  # where it is not that of the CA's code
     Trouble.TOO_MANY: "Others use this key, or its limit is lower than --limit: wait a few "
     "minutes.",
+    Trouble.WRONG_URL: "Check --base-url (it ends in /services/v2) or --region. Then your proxy.",
     Trouble.UNAVAILABLE: "Run this again later; a run would wait for --patience.",
 }
 _LOOK_BETWEEN = (
@@ -173,13 +174,16 @@ _LOOK_BETWEEN = (
 )
 
 
-def content_of(answer: Answer, base_url: str) -> Any:
-    """Return what an answer has, as JSON; NOTHING where it is empty; or Failed."""
+def content_of(answer: Answer, base_url: str, *, of_order: bool = True) -> Any:
+    """Return what an answer has, as JSON; NOTHING where it is empty; or Failed.
+
+    `of_order`: one order was asked about, which the CA may not have.
+    """
     reply, verdict = answer.result, answer.verdict
     if isinstance(reply, Fault):
         remedy = "Run this again; if that does not help, look at the network, and raise --timeout."
         return Failed(Trouble.NO_ANSWER, f"no answer: {verdict.error_message}", remedy)
-    if trouble := _trouble(verdict):
+    if trouble := _trouble(verdict, of_order=of_order):
         return Failed(trouble, *_in_words(trouble, verdict, base_url))
     if not reply.body.strip():
         return NOTHING
@@ -193,13 +197,15 @@ def content_of(answer: Answer, base_url: str) -> Any:
     return content
 
 
-def _trouble(verdict: Verdict) -> Trouble | None:
+def _trouble(verdict: Verdict, *, of_order: bool) -> Trouble | None:
     """Return what is wrong with an answer, by its verdict."""
     match verdict.ruling:
         case Ruling.BLOCKED if verdict.error_code == REDIRECT:
             return Trouble.REDIRECT
         case Ruling.REFUSED if verdict.http_status in (403, 404):
-            return Trouble.FORBIDDEN if verdict.http_status == 403 else Trouble.NOT_FOUND
+            is_forbidden = verdict.http_status == 403
+            missing = Trouble.NOT_FOUND if of_order else Trouble.WRONG_URL
+            return Trouble.FORBIDDEN if is_forbidden else missing
         case Ruling.REFUSED if (verdict.http_status or 0) < 300:
             return Trouble.UNREADABLE
     return _OF_RULING.get(verdict.ruling)

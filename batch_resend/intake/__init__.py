@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
-    from batch_resend.intake.cells import Malformed, domain_name, order_number
+    from batch_resend.intake.cells import Malformed, domain_name, email_address, order_number
     from batch_resend.intake.exports import is_dv, skip_cause
     from batch_resend.intake.fields import REQUEST_FIELDS, Field
     from batch_resend.intake.passed_over import OWN_COLUMNS
@@ -38,6 +38,7 @@ __all__ = [
     "batches",
     "checked_or_none",
     "domain_name",
+    "email_address",
     "is_dv",
     "listed",
     "map_flag",
@@ -49,7 +50,7 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
-        "cells": ("Malformed", "domain_name", "order_number"),
+        "cells": ("Malformed", "domain_name", "email_address", "order_number"),
         "exports": ("is_dv", "skip_cause"),
         "fields": ("REQUEST_FIELDS", "Field"),
         "passed_over": ("OWN_COLUMNS",),

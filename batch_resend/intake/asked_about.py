@@ -6,7 +6,7 @@ shops have, or it is asked about.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from batch_resend.errors import InputError
 from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
@@ -32,7 +32,13 @@ from batch_resend.intake.signs import (
     says_whether,
     tells_not_to_send,
 )
-from batch_resend.intake.suggestions import Head, Noun, ignore_flag, map_flag, pair_flags
+from batch_resend.intake.suggestions import (
+    Head,
+    ignore_flag,
+    map_flag,
+    needs_no_mail,
+    pair_flags,
+)
 
 # A heading of what stands in a row a second time.
 _NUMBERED = re.compile(
@@ -182,14 +188,6 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
     return f"{called} {why} {ignore_flag(name)}"
 
 
-def needs_no_mail(called: str, name: str) -> str:
-    """Return what to ask about what may say that its record needs no mail."""
-    return (
-        f"{called} may say which orders need no mail, and is not read. Remove those that need "
-        f"none, then add {ignore_flag(name)}"
-    )
-
-
 # What headings of shops begin with, or hold, in the form that `plain` gives them.
 _OF_SHOPS = re.compile(
     r"^ship(?!.*cert)|shipp|shipment|freight|quantit|^qty|qty$|price|amount|discount|^(?:sub|grand)?total"
@@ -208,31 +206,48 @@ _OF_SHOPS = re.compile(
 )
 
 
-def refuse_other_trade(
-    names: Sequence[str], read: Iterable[int], where: str, noun: Noun = Noun.COLUMN
-) -> None:
+def refuse_other_trade(head: Head, read: Collection[int]) -> None:
     """Raise InputError where a list that names nobody may be no list of the CA's orders.
 
-    `names`: of its columns, or keys; `read`: which are known.
+    `read`: which of its columns, or keys, are known.
     """
-    known = set(read)
-    others = [
-        name
+    names, noun = head.names, head.noun
+    others = {
+        at: name
         for at, name in enumerate(names)
-        if name and at not in known and not is_own_heading(name)
-    ]
-    near = {at: field for at, name in enumerate(others) if (field := misspelled(name)) in ADDRESSES}
-    for at, field in (second_fields(others) | near).items():
+        if name and at not in read and not is_own_heading(name)
+    }
+    if near := _near_addresses(head, others):
+        what = " and ".join(f"{names[at]!r} may be the {field}" for field, at in near.items())
+        are = "they are" if len(near) > 1 else "it is"
+        flags = " ".join(map_flag(field, names[at], noun) for field, at in near.items())
         raise InputError(
-            f"{where}: {others[at]!r} may be the {field}, and the list has no address. If it is: "
-            f"{map_flag(field, others[at], noun)}; if not: {ignore_flag(others[at])}"
+            f"{head.where}: {what}, and no {noun.word} is known to hold an address. If {are}: "
+            f"{flags}; if not: {' '.join(ignore_flag(names[at]) for at in near.values())}"
         )
-    if of_shop := next((name for name in others if _OF_SHOPS.search(plain(name))), None):
+    if of_shop := next((n for n in others.values() if _OF_SHOPS.search(plain(n))), None):
         raise InputError(
-            f"{where}: {of_shop!r} is a {noun.word} that lists of shops have, and the list has no "
-            "address: are these orders of the CA? If they are, --all-domains has it mail every "
-            f"pending domain of each{_or_ignored(others)}"
+            f"{head.where}: {of_shop!r} is a {noun.word} that lists of shops have, and the list "
+            "has no address: are these orders of the CA? If they are, --all-domains has it mail "
+            f"every pending domain of each{_or_ignored([*others.values()])}"
         )
+
+
+def _near_addresses(head: Head, others: Mapping[int, str]) -> dict[Field, int]:
+    """Return which of the columns that are not read may hold which part of a pair.
+
+    By a name that is misspelled or of many meanings; then, by what it holds, the other part, too.
+    """
+    second = second_fields(head.names)
+    near: dict[Field, int] = {}
+    for at, name in others.items():
+        field = second.get(at) or misspelled(name)
+        if field in ADDRESSES:
+            near.setdefault(field, at)
+    if near:
+        found = looked_for(head.sample, head.names, near, others)
+        near |= {field: at for field, at in found.items() if field in ADDRESSES}
+    return near
 
 
 def _or_ignored(names: Sequence[str]) -> str:

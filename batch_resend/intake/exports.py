@@ -18,7 +18,13 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import is_nothing, shown, trimmed
 from batch_resend.intake.fields import Field, known_field, plain
-from batch_resend.intake.suggestions import Noun, ignore_flag, map_flag, own_name
+from batch_resend.intake.suggestions import (
+    Noun,
+    ignore_flag,
+    map_flag,
+    needs_no_mail,
+    own_name,
+)
 from batch_resend.listed import REPORT_COLUMNS, STATUSES, WAITING
 from batch_resend.model import Call
 
@@ -160,11 +166,17 @@ class WordsSeen:
         known, total = column.cells[True], column.cells.total()
         only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
         name, noun = own_name(column.heading), Noun.of(column.heading)
-        return (
-            f"{shown(column.first)} is not a {_NAMES[which]} of the CA's, and {only} one "
-            f"({column.heading}). If the {noun.word} is about something else: {ignore_flag(name)}; "
-            f"if it is the CA's: {map_flag(which, name, noun)}"
+        why = f"{shown(column.first)} is not a {_NAMES[which]} of the CA's, and {only} one"
+        is_status = which is Field.STATUS  # of orders, in other words, or of anything
+        does = (
+            needs_no_mail("It", name)
+            if is_status
+            else (f"If the {noun.word} is about something else: {ignore_flag(name)}")
         )
+        # With other words alone, all orders would be skipped by it.
+        if known:
+            does += f"; if it is the CA's: {map_flag(which, name, noun)}"
+        return f"{why} ({column.heading}). {does}"
 
 
 def skip_cause(

@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import chain, islice
@@ -37,6 +37,7 @@ from batch_resend.intake.headings import (
 from batch_resend.intake.json_shapes import (
     NESTED,
     lifted,
+    paths_in,
     refuse_compound,
     refuse_numbers,
     refuse_record_beneath,
@@ -53,7 +54,7 @@ from batch_resend.intake.json_unread import (
 )
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import without_invisible
-from batch_resend.intake.suggestions import Noun
+from batch_resend.intake.suggestions import Head, Noun
 from batch_resend.model import Problem, RejectedRow
 
 _PRODUCT_KEYS = ("name", "name_id", "type")
@@ -151,6 +152,8 @@ class JsonRecords:
         self.reading = reading
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
         self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
+        # Objects of which something is read.
+        self._opened = {name.split(".")[0] for name in reading.mapping.values()} - reading.ignored
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
@@ -197,10 +200,19 @@ class JsonRecords:
             passed.update(filter(is_own_heading, keys))
         unread = tuple(key for key in keys if key not in passed)
         kept = self._kept(keys, unread, found.places)
-        others = (key for key in unread if key not in chain.from_iterable(kept.values()))
-        named = islice(others, max(0, _MOST_UNREAD - len(self.unread)))
-        self.unread |= unread_of(named, found.places, self.reading.ignored)
+        aside = self._opened.union(*kept.values())
+        self._note_unread((key for key in unread if key not in aside), found.places)
         return replace(found, unread=unread, kept=kept)
+
+    def note_below(self, value: Mapping[str, object], keys: _Keys) -> None:
+        """Take note of what is not read in objects of a record of which something is."""
+        opened = {key: value[key] for key in keys.unread if key in self._opened}
+        below = (name for name, _ in paths_in(opened) if name not in self.unread)
+        self._note_unread(below, keys.places)
+
+    def _note_unread(self, names: Iterable[str], read: Container[Field]) -> None:
+        most = max(0, _MOST_UNREAD - len(self.unread))
+        self.unread |= unread_of(islice(names, most), read, self.reading.ignored)
 
     def _kept(
         self, keys: Sequence[str], unread: Sequence[str], mapped: Mapping[Field, Sequence[str]]
@@ -245,6 +257,7 @@ class _Object:
             places = {which: at for which, (at, *_) in keys.places.items()}
             raise InputError(why_no_subject(value, places, reading, _WHERE))
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
+        self._of.note_below(value, keys)
         unread = {key: value[key] for key in keys.unread}
         if not reading.all_domains:
             self._refuse_to_widen(unread)
@@ -300,7 +313,7 @@ class _Object:
         if Field.ORDER_ID in keys.places and Field.ALL_DOMAINS not in keys.places:
             names = ["" if key in ignored else key for key in self._value]
             read = [at for at, key in enumerate(self._value) if key in keys.read]
-            refuse_other_trade(names, read, _WHERE, Noun.KEY)
+            refuse_other_trade(Head(names, _WHERE, noun=Noun.KEY), read)
 
     def _checked(self) -> _Record:
         """Return the record with each value of its type. Raises ValidationError, ValueError."""

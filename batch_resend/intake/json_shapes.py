@@ -267,7 +267,7 @@ class Wrapper:
             for path, one in lists_in(value)
             if one and isinstance(one[0], dict)
         ]
-        return _without_orders(value, lists) if lists else None
+        return self._without_orders(value, lists) if lists else None
 
     def takes(self, path: Path, first: dict[str, object]) -> bool:
         """Return whether a list holds orders, by its first object.
@@ -296,10 +296,23 @@ class Wrapper:
         """Return why the object that ends here was no use; None: a list in it was taken."""
         is_taken, self._is_taken_here = self._is_taken_here, False
         lists, self._passed_over = self._passed_over, []
-        return None if is_taken else _without_orders(keys, lists)
+        return None if is_taken else self._without_orders(keys, lists)
 
     def _are_orders(self, first: dict[str, object]) -> bool:
         return is_record(self._record(first), self.reading)
+
+    def _without_orders(self, keys: Iterable[str], lists: list[str]) -> str:
+        objects = " and ".join(lists[:5])
+        if wanted := self.reading.mapping.get(Field.ORDER_ID):
+            return (
+                f"{map_flag(Field.ORDER_ID, wanted)} names a key that is not there. Keys are "
+                f"counted from the record, not from what is around it; there are objects {objects}"
+            )
+        return (
+            "no key holds the order number, neither of the object, with the keys "
+            f"{listed(list(keys))}, "
+            f'nor of the objects {objects}. Name it: --map order_id="KEY"'
+        )
 
     def _described(self, path: Path, first: dict[str, object]) -> str:
         keys = [name for name, _ in paths_in(self._record(first))]
@@ -307,14 +320,6 @@ class Wrapper:
 
     def _record(self, value: dict[str, object]) -> dict[str, object]:
         return inner_record(value, self.reading)
-
-
-def _without_orders(keys: Iterable[str], lists: list[str]) -> str:
-    return (
-        "no key holds the order number, neither of the object, with the keys "
-        f"{listed(list(keys))}, "
-        f'nor of the objects {" and ".join(lists[:5])}. Name it: --map order_id="KEY"'
-    )
 
 
 def _shown(path: Path) -> str:

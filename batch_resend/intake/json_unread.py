@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from batch_resend.intake.asked_about import needs_no_mail, one_more_of, why_narrower
+from batch_resend.intake.asked_about import one_more_of, why_narrower
 from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
 from batch_resend.intake.json_shapes import NESTED, in_one_text, paths_in
@@ -20,7 +20,7 @@ from batch_resend.intake.signs import (
     says_state,
     says_whether,
 )
-from batch_resend.intake.suggestions import Noun, ignore_flag, pair_flags
+from batch_resend.intake.suggestions import Noun, ignore_flag, needs_no_mail, pair_flags
 from batch_resend.model import Call
 
 # Keys of what a program tells of its pages.

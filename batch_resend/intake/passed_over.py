@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import needs_no_mail, why_narrower
+from batch_resend.intake.asked_about import why_narrower
 from batch_resend.intake.cells import shown, trimmed
+from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
 from batch_resend.intake.headings import Columns
@@ -29,7 +30,7 @@ from batch_resend.intake.signs import (
     said_by,
     says_not_to_send,
 )
-from batch_resend.intake.suggestions import ignore_flag, pair_flags
+from batch_resend.intake.suggestions import ignore_flag, needs_no_mail, pair_flags
 
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 
@@ -264,15 +265,30 @@ class FedBack:
 
     def _is_same(self, cells: Sequence[str], at: int) -> bool:
         """Whether a row says what stood there; `at`: where the own columns begin."""
-        stood = list(map(_plain, _texts("".join(cells[at + 3 : at + 4]))))
+        text = "".join(cells[at + 3 : at + 4])
+        rows = ((list(_texts(text, delimiter)), delimiter) for delimiter in DELIMITERS)
         if self.by_fields or not self.headed:
-            now = [_plain(cells[place]) for place in self.read if place < at]
-            return set(filter(None, now)) <= set(stood)
-        now = list(map(_plain, (*cells[:at], *cells[at + len(OWN_COLUMNS) :])))
-        return _without_end(now) == _without_end(stood)
+            now = {_plain(cells[place]) for place in self.read if place < at} - {""}
+            return any(now <= set(map(_plain, stood)) for stood, _ in rows)
+        as_now = _without_end(map(_plain, (*cells[:at], *cells[at + len(OWN_COLUMNS) :])))
+        return any(
+            as_now == _without_end(map(_plain, folded(stood, at, delimiter)))
+            for stood, delimiter in rows
+        )
 
 
-def _without_end(texts: list[str]) -> list[str]:
+def folded(cells: Sequence[str], width: int, delimiter: str) -> list[str]:
+    """Return a row in so many cells; what it has beyond stands in the last, as one text."""
+    whole = _without_end(cells)
+    if len(whole) <= width:
+        return whole
+    last = max(width - 1, 0)
+    return [*whole[:last], delimiter.join(whole[last:])]
+
+
+def _without_end(cells: Iterable[str]) -> list[str]:
+    """Return a row without the empty cells at its end."""
+    texts = list(cells)
     while texts and not texts[-1]:
         texts.pop()
     return texts
@@ -289,14 +305,14 @@ def own_place(cells: Sequence[str], read: Collection[int]) -> int | None:
     return at
 
 
-def _texts(row: str) -> Iterator[str]:
+def _texts(row: str, delimiter: str) -> Iterator[str]:
     """Yield the texts of a row: its cells, or what is in its JSON."""
     text = row.removeprefix("'")  # so that no spreadsheet runs it
     if text.lstrip().startswith(("{", "[")):
         with suppress(ValueError, RecursionError):
             yield from _texts_within(json.loads(text))
     try:
-        for cells in csv.reader([text]):
+        for cells in csv.reader([text], delimiter=delimiter):
             yield from cells
     except csv.Error:
         yield text

@@ -86,12 +86,18 @@ class ListSource:
             if head.startswith(OLE):
                 raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
             sheet = workbook.Sheet(self.name, file, self._reading.sheet)
-            yield from self._table(sheet, ListForm(ListKind.EXCEL))
+            form = ListForm(ListKind.EXCEL, marked=self._reading.encoding is not None)
+            yield from self._table(sheet, form)
             return
         text = Text(self.name, file, self._reading.encoding)
         refuse_text(self.name, text.sample)
         begin = text.sample.lstrip()
-        form = ListForm(ListKind.JSON, fields=self._fields, encoding=text.encoding)
+        form = ListForm(
+            ListKind.JSON,
+            fields=self._fields,
+            encoding=text.encoding,
+            marked=bool(text.mark) or self._reading.encoding is not None,
+        )
         if begin.startswith(("{", "[")):
             # As slow to load: most lists are tables.
             from batch_resend.intake.json_rows import JsonRecords  # noqa: PLC0415
@@ -124,16 +130,17 @@ class ListSource:
         """
         reading = self._reading
         missing = {f for f in reading.mapping if f in ADDRESSES} if reading.headed else set()
-        with_addresses = False
+        with_addresses = has_records = False
         for record in records:
             self._note_keys(record.raw)
             if isinstance(record, RawRecord):
+                has_records = True
                 with_addresses = with_addresses or record.may_say_whom
                 missing -= record.names.keys()
             yield record
         if with_addresses and not reading.all_domains:
             self.form = replace(self.form, with_addresses=True)
-        for which in missing:
+        for which in missing if has_records else ():
             raise InputError(
                 f"{self.name}: --map {which}={reading.mapping[which]!r} names a key that no record "
                 f"has; the keys of the first one are {listed(self.columns)}"

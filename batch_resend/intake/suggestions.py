@@ -51,6 +51,14 @@ def ignore_flag(column: str) -> str:
     return f"--ignore {quoted(column)}"
 
 
+def needs_no_mail(called: str, name: str) -> str:
+    """Return what to ask about what may say that its record needs no mail."""
+    return (
+        f"{called} may say which orders need no mail, and is not read. Remove those that need "
+        f"none, then add {ignore_flag(name)}"
+    )
+
+
 def pair_flags(domain: str | None, email: str | None, noun: Noun = Noun.COLUMN) -> str:
     """Return the options for the columns of domains and addresses, as far as they are known."""
     return f"{map_flag(Field.DOMAIN, domain, noun)} {map_flag(Field.EMAIL, email, noun)}"

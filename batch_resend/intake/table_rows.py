@@ -44,7 +44,7 @@ from batch_resend.intake.passed_over import FedBack, PassedOver, own_columns
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
-from batch_resend.intake.suggestions import map_flag
+from batch_resend.intake.suggestions import Head, map_flag
 from batch_resend.model import RejectedRow, Remark
 
 _SAMPLE_ROWS = 50
@@ -149,7 +149,7 @@ class TableRows:
         by_order = Field.ORDER_ID in columns.places
         if by_order and not (by_word or columns.orders_only or columns.has_addresses):
             read = columns.read | self._about_rejected
-            refuse_other_trade(list(map(in_one_line, seen)), read, where)
+            refuse_other_trade(Head(list(map(in_one_line, seen)), where, sample), read)
         if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
             ask_for_language(seen, columns.read, sample, where)
         return columns

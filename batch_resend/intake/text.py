@@ -9,6 +9,7 @@ import lzma
 import os
 import re
 import sys
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -197,7 +198,16 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 _USUAL = "cp1252"
+# In which lists are found: those that browsers know (WHATWG, Encoding), and those of DOS.
+_COMMON = frozenset(
+    ("cp437", "cp850", "cp852", "cp866", "cp874", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254",
+     "cp1255", "cp1256", "cp1257", "cp1258", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-8",
+     "mac-roman", "mac-cyrillic", "koi8-r", "koi8-u", "shift-jis", "cp932", "euc-jp", "iso2022-jp",
+     "big5", "gbk", "gb18030", "euc-kr", "cp949", "utf-16-le", "utf-16-be")
+)  # fmt: skip
 _WORDS = re.compile(r"[\s;,|\"]+")
+_AROUND = re.compile(r"^\W+|\W+$")  # quotation marks and the like
+_A_TO_Z = re.compile(r"[A-Za-z]")
 _LINE_END = re.compile("\r\n|\r|\n")
 _CR_ALONE = re.compile("\r(?!\n)")
 _CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|$)")
@@ -221,7 +231,7 @@ class Text:
     """The text of one list, read once: by lines, or by chunks."""
 
     def __init__(self, name: str, file: Bytes, encoding: str | None) -> None:
-        mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
+        self.mark = mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
         file.read(len(mark))
         sample = file.peek()
         self._name = name
@@ -230,7 +240,7 @@ class Text:
         if self.encoding is None and sample.count(0) > _LOOKS_LIKE_UTF_16 * len(sample):
             order = "le" if sample[1:2] == b"\0" else "be"
             raise InputError(
-                f"{name}: holds NUL bytes; if it is UTF-16, say --encoding utf-16-{order}"
+                f"{name}: holds NUL bytes; if it is UTF-16, {self._to_say(f'utf-16-{order}')}"
             )
         try:
             self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
@@ -281,6 +291,15 @@ class Text:
         except UnicodeError as error:
             raise self._not_text(error) from None
 
+    def _to_say(self, codec: str) -> str:
+        """Return how to have the list read in another encoding: a mark decides before an option."""
+        count = len(self.mark)
+        mark = (
+            f"remove its byte order mark (the first {count} bytes: tail -c +{count + 1}), because "
+            "of which --encoding is not used; then "
+        )
+        return f"{mark if count else ''}say --encoding {codec}"
+
     def _not_text(self, error: UnicodeError) -> InputError:
         """Say where the text breaks off, and which encoding would fit."""
         called = "UTF-8" if self.encoding is None else self.encoding
@@ -290,10 +309,20 @@ class Text:
         before = error.object[: error.start].decode(self._codec, "replace")
         line = self._lines_read + 1 + len(_LINE_END.findall(before))
         byte = error.object[error.start]
-        return InputError(
-            f"{self._name}, line {line}: byte 0x{byte:02x} is not {called}; "
-            + _advice(error.object, error.start)
-        )
+        data, at = error.object, error.start
+        if _is_utf_8(data[:at]):
+            advice = (
+                "the text before it is UTF-8: correct that place, or was it cut off there? "
+                "(--encoding is for lists that are all of one other encoding)"
+            )
+        elif readings := _readings(data, at):
+            shown = " or ".join(f"{codec} ({word!r})" for word, codec in readings[:2])
+            advice = f"the word there may be {shown}: {self._to_say(readings[0][1])}"
+        else:
+            advice = (
+                f"save the list as UTF-8; or, if it is of another encoding, {self._to_say('NAME')}"
+            )
+        return InputError(f"{self._name}, line {line}: byte 0x{byte:02x} is not {called}; {advice}")
 
 
 def _end_with_lf(sample: str) -> bool:
@@ -305,29 +334,27 @@ def _end_with_lf(sample: str) -> bool:
     return line_feeds > 0 and line_feeds >= len(_CR_ALONE.findall(sample))
 
 
-def _advice(data: bytes, at: int) -> str:
-    """Return what to do about a byte that is none of the encoding's, at a place."""
-    if _is_utf_8(data[:at]):
-        return (
-            "the text before it is UTF-8: correct that place, or was it cut off there? (--encoding "
-            "is for lists that are all of one other encoding)"
-        )
+def _readings(data: bytes, at: int) -> list[tuple[str, str]]:
+    """Return what the word at a bad place may be, each with the encoding, likely ones first."""
     from charset_normalizer import from_bytes  # noqa: PLC0415 - slow to load, and seldom needed
 
     # What spreadsheets in the west write comes first; the rest is a guess, and shown as one.
-    codecs_in_question = [_USUAL, *(match.encoding.replace("_", "-") for match in from_bytes(data))]
-    readings: dict[str, str] = {}  # word at the bad place -> encoding
-    for codec in codecs_in_question:
+    guesses = (match.encoding.replace("_", "-") for match in from_bytes(data))
+    readings: dict[str, str] = {}
+    for codec in (_USUAL, *filter(_COMMON.__contains__, guesses)):
         with suppress(UnicodeError):
             around = data[max(at - 20, 0) : at + 20].decode(codec, "replace")
             words = [word for word in _WORDS.split(around) if not word.isascii()]
-            if words and "\ufffd" not in words[0]:
+            if words and "\ufffd" not in words[0] and _is_of_one_script(words[0]):
                 readings.setdefault(words[0], codec)
-    if not readings:
-        return "save the list as UTF-8, or name its encoding with --encoding"
-    shown = " or ".join(f"{codec} ({word!r})" for word, codec in list(readings.items())[:2])
-    first = next(iter(readings.values()))
-    return f"the word there may be {shown}: say which with --encoding, such as --encoding {first}"
+    return list(readings.items())
+
+
+def _is_of_one_script(word: str) -> bool:
+    """Whether the other letters of a word that has some of A to Z are Latin, too."""
+    others = [letter for letter in _AROUND.sub("", word) if not letter.isascii()]
+    is_latin = all(unicodedata.name(letter, "").startswith("LATIN ") for letter in others)
+    return is_latin or not _A_TO_Z.search(word)
 
 
 def _is_utf_8(data: bytes) -> bool:

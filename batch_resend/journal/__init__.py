@@ -20,17 +20,17 @@ from batch_resend.journal.reading import (
     WaitingNames,
 )
 from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
-from batch_resend.journal.results import (
+from batch_resend.journal.results import Event, mention_of
+from batch_resend.journal.runs import Pruned, Terms
+from batch_resend.journal.statistics import (
     RATE_OVER_S,
     ActivePeriod,
     AnswerTimes,
-    Event,
     LiveStatus,
     MadeInStep,
     PauseNote,
     Reason,
 )
-from batch_resend.journal.runs import Pruned, Terms
 
 __all__ = [
     "LATEST",
@@ -59,6 +59,7 @@ __all__ = [
     "Terms",
     "Unapproved",
     "WaitingNames",
+    "mention_of",
     "open_journal",
     "prune_journal",
     "read_journal",

@@ -8,9 +8,10 @@ from pydantic import TypeAdapter
 from batch_resend.calls import CALLS
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
-from batch_resend.journal.results import ResultReader, StatisticsReader, row_result
+from batch_resend.journal.results import ResultReader, row_result
 from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record, decode_call, request_of, run_of
+from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import (
     UNKNOWN_WORDS,
@@ -28,7 +29,7 @@ LATEST = "latest"  # the name of the newest run
 _LAST = 2**62  # behind every position
 _MOST_UNFINISHED = 20  # runs that are looked at
 _MOST_NAMED = 5  # of the runs that a name may mean
-SEVERAL = 2  # mails, from which on it is worth a look why they had no effect
+SEVERAL = 2  # runs that mailed an order, from which on it is worth a look why they had no effect
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
 SWEEP_COUNTS = TypeAdapter(SweepCounts)
@@ -95,11 +96,11 @@ class Mailed:
 
 @dataclass(frozen=True, slots=True)
 class Unapproved:
-    """An order that was mailed several times, and waits."""
+    """An order that several runs have mailed, and that waits."""
 
     order_id: str
     account: str | None
-    mails: int  # that went out, or may have
+    runs: int  # by which mails went out, or may have
     since_at: float | None  # of the first that is known; it may have been mailed before
 
 
@@ -369,7 +370,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return {record.order_id for record in await self.fetch("sent_by_run", run=run.number)}
 
     async def unapproved(self, run: Run, most: int) -> tuple[int, list[Unapproved]]:
-        """Return how many orders were mailed several times and wait, and those with the most mails.
+        """Return how many orders were mailed by several runs and wait, and those by the most.
 
         Only of what the CA was asked about since (`verify`, `sweep`); else there are none.
         """
@@ -386,10 +387,10 @@ class JournalReader(ResultReader, StatisticsReader):
             of_those = await self.fetch("accounts_of", run=run.number, orders=numbers)
             owners: dict[str, str] = dict(of_those)
             found += [
-                Unapproved(order_id, owners.get(order_id), mails, since_at)
-                for order_id, mails, since_at in records
+                Unapproved(order_id, owners.get(order_id), runs, since_at)
+                for order_id, runs, since_at in records
             ]
-        found.sort(key=lambda one: (-one.mails, one.since_at or 0.0, one.order_id))
+        found.sort(key=lambda one: (-one.runs, one.since_at or 0.0, one.order_id))
         return count, found[:most]
 
 

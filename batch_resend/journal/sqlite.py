@@ -167,8 +167,11 @@ class SqliteBackend:
         """Do nothing: each statement has its index, or goes through all there is."""
 
     def size(self) -> int | None:
-        """Return how many bytes the journal takes; None: there is none."""
-        return self.path.stat().st_size if self.path.is_file() else None
+        """Return how many bytes the journal takes, with its log; None: there is none."""
+        if not self.path.is_file():
+            return None
+        wal = Path(f"{self.path}-wal")
+        return self.path.stat().st_size + (wal.stat().st_size if wal.is_file() else 0)
 
     def compact(self) -> None:
         """Give the room that a journal no longer needs back to the disk, where that pays.

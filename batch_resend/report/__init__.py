@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         headline,
         in_words,
         make_summary,
+        sweep_in_words,
         time_taken,
         verdict_in_words,
     )
@@ -69,6 +70,7 @@ __all__ = [
     "prepare_report",
     "remove_reports",
     "set_aside",
+    "sweep_in_words",
     "time_taken",
     "update_index",
     "url_of",
@@ -112,6 +114,7 @@ __getattr__ = imported_on_demand(
             "headline",
             "in_words",
             "make_summary",
+            "sweep_in_words",
             "time_taken",
             "verdict_in_words",
         ),

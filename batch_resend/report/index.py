@@ -100,7 +100,7 @@ def _nights(folder: Path) -> Iterator[Night]:
                 summary,
                 Banner(found["verdict"]),
                 percentage_sent(summary),
-                orders.total - orders.sent - orders.skipped,
+                orders.to_send - orders.sent,
                 at,
                 date.fromisoformat(at[:10]) if at else None,
                 path.stat().st_mtime,

@@ -20,6 +20,7 @@ from typing import TextIO, TypeVar, cast
 
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
+from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.fields import (
     COLUMNS,
     Role,
@@ -32,6 +33,7 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.json_rows import decode
 from batch_resend.intake.json_shapes import NESTED, lifted
+from batch_resend.intake.passed_over import folded
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
@@ -83,7 +85,8 @@ async def write_unsent(
     That is their heading row and their rows as they stood, where the inputs share one heading;
     otherwise a line an entry, under the fields' own names, or the columns `--map` gave them. The
     same options read it: their delimiter stands here too, and a byte order mark tells that it is
-    UTF-8 where --encoding says that the inputs were not.
+    UTF-8 where --encoding was given, or where an input had one itself (as this file has, should it
+    be the next input: the command for that has --encoding again).
     """
     form = _common_form(inputs, (*REQUEST_FIELDS, *others, *_only_kept(inputs)))
     table = csv.writer(file, delimiter=form.delimiter)
@@ -127,23 +130,25 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     _begin(file, form, (*heading, *OWN_COLUMNS) if heading else ())
     async for row in rows:
         if form.as_it_stood:
-            lines = _as_it_stood(row, inputs, width, own)
+            lines = _as_it_stood(row, inputs, width, own, form.delimiter)
         else:
             lines = _field_by_field(row, inputs, form)
         table.writerows(map(defused_row, lines))
 
 
 def _as_it_stood(
-    row: RowResult, inputs: Sequence[InputNote], width: int, own: int
+    row: RowResult, inputs: Sequence[InputNote], width: int, own: int, delimiter: str
 ) -> Iterator[list[object]]:
-    """Yield a row in so many columns, what is said about it, and cells beyond those.
+    """Yield a row in so many columns, and what is said about it, as it stood among that.
 
     `own`: how many of its columns said that before.
     """
     cells: list[str] = json.loads(row.raw)
-    first, more = cells[:width], cells[width + own :]
-    padding = [""] * (width - len(first))
-    yield [*first, *padding, *_about(row, inputs), _as_line([*first, *more]), *more]
+    del cells[width : width + own]
+    delimiter = _of_text(delimiter)
+    inside = folded(cells, width, delimiter)
+    padding = [""] * (width - len(inside))
+    yield [*inside, *padding, *_about(row, inputs), _as_line(cells, delimiter)]
 
 
 def _field_by_field(
@@ -165,13 +170,18 @@ def _harmless(heading: str, named: set[str]) -> str:
 
 def as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
     """Return a row as one text: a CSV row as a line of CSV."""
-    is_table = inputs[row.input_ordinal].form.is_table
-    return _as_line(json.loads(row.raw)) if is_table else row.raw
+    form = inputs[row.input_ordinal].form
+    return _as_line(json.loads(row.raw), _of_text(form.delimiter)) if form.is_table else row.raw
 
 
-def _as_line(cells: Sequence[str]) -> str:
+def _of_text(delimiter: str | None) -> str:
+    """Return what separates the cells of a row as one text: it is read again without options."""
+    return delimiter if delimiter in DELIMITERS else ","
+
+
+def _as_line(cells: Sequence[str], delimiter: str) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
+    csv.writer(line, delimiter=delimiter, lineterminator="").writerow(cells)
     return line.getvalue()
 
 
@@ -204,7 +214,7 @@ class _Form:
 def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     forms = [note.form for note in inputs]
     delimiter = _common({form.delimiter for form in forms} - {None}) or ","
-    marked = any(form.encoding for form in forms)
+    marked = any(form.marked for form in forms)
     fields = forms[0].fields if forms else {}
     if heading := _common({form.columns for form in forms}):
         return _Form(delimiter, marked, heading, None)

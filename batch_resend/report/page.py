@@ -35,6 +35,7 @@ from batch_resend.report.summary import (
     headline,
     in_words,
     percentage_sent,
+    sweep_in_words,
     verdict_in_words,
 )
 from batch_resend.results import InputNote
@@ -152,6 +153,7 @@ def _of_summary(
         "banner": summary.verdict,
         "percentage": percentage_sent(summary),
         "headline": headline(summary),
+        "sweep": summary.sweep and sweep_in_words(summary.sweep),
         "next_steps": next_steps(summary, folder, presentation.flags),
         "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,

@@ -59,6 +59,11 @@ class OrderCounts(BaseModel):
     skipped: int
     in_flight: int = 0  # a living process waits for their answers; afterwards there are none
 
+    @property
+    def to_send(self) -> int:
+        """Those that were not skipped: what "so many of so many sent" and percentages are of."""
+        return self.total - self.skipped
+
 
 class SkipCounts(BaseModel):
     """Why orders were skipped: the sum is `orders.skipped`."""
@@ -229,8 +234,8 @@ def percentage_sent(summary: Summary) -> int | None:
 
     None: there was nothing to send.
     """
-    to_send = summary.orders.total - summary.orders.skipped
-    return summary.orders.sent * 100 // to_send if to_send else None
+    orders = summary.orders
+    return orders.sent * 100 // orders.to_send if orders.to_send else None
 
 
 _STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
@@ -297,7 +302,7 @@ _HOW: dict[EndState, str] = {
 
 def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
-    if orders.skipped == orders.total:
+    if not orders.to_send:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
@@ -306,10 +311,31 @@ def _how_many_were_sent(summary: Summary) -> str:
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
-    return f"{how}{orders.sent:,} of {orders.total:,} orders sent{took}"
+    return f"{how}{orders.sent:,} of {orders.to_send:,} orders sent{took}"
 
 
 def time_taken(active_s: float, between_starts_s: float) -> str:
     """Return how long a run was at work, and how long it was not until it was resumed."""
     gap = f", interrupted for {format_duration(between_starts_s)}"
     return f"{format_duration(active_s)}{gap if round(between_starts_s) else ''}"
+
+
+def sweep_in_words(counts: SweepCounts) -> str:
+    """Return what a sweep has found, in one sentence without its full stop."""
+    most = counted(counts.max_mails, "mail")
+    kinds = (
+        (counts.due, "due"),
+        (counts.too_young, "too young"),
+        (counts.mailed_lately, "mailed within the cooldown"),
+        (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
+        (counts.excluded, "excluded (--exclude)"),
+        (
+            counts.nothing_to_mail,
+            "with nothing to mail (not by e-mail, approved, or not DV without --any-product)",
+        ),
+        (counts.left_for_later, "left for the next sweep (--max-orders)"),
+        (counts.unusable, "more in the CA's list without an order number (the log names them)"),
+    )
+    parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
+    waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
+    return f"{waits}{f': {parts}' if parts else ''}"

@@ -14,6 +14,7 @@ from typing import TypeVar
 import anyio
 
 from batch_resend.errors import CallError, CallRefused, KeyRefused
+from batch_resend.explanations import explain
 from batch_resend.journal import ReadRecorder
 from batch_resend.model import SETTLING, Reply, Ruling, Verdict
 from batch_resend.sending.breaker_state import Advice
@@ -77,7 +78,13 @@ class Reader:
         place = path.partition("?")[0]
         if verdict.ruling is Ruling.REFUSED:
             status, code = verdict.http_status, verdict.error_code
-            raise CallRefused(f"the CA refuses {place}: {_describe(verdict)}", status, code)
+            # What to do is for a person whose command ends with this: where there is another way,
+            # it does not.
+            known = None if optional or status != 403 else explain(status, code)
+            what_to_do = f". {known.remedy}" if known else ""
+            raise CallRefused(
+                f"the CA refuses {place}: {_describe(verdict)}{what_to_do}", status, code
+            )
         raise CallError(f"{place} cannot be read: {_describe(verdict)}")
 
     def kept(self, subject: str) -> str | None:

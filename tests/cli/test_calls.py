@@ -90,12 +90,13 @@ async def test_a_domain_is_found_by_its_name_however_it_was_named(tmp_path: Path
         assert sent.code == 0, sent.err
         told = await desk.run("history", "Ab.example", "--json")
         assert [(e["order_id"], e["outcome"]) for e in json.loads(told.out)] == [
-            ("100200301", "sent"), ("17 ab.example", "sent"), ("ab.example", "sent"),
+            ("100200301", "sent"), ("100200303", "sent"), ("17 ab.example", "sent"),
+            ("ab.example", "sent"),
         ]  # fmt: skip
         table = (await desk.run("history", "ab.example")).out.splitlines()
         assert table[0].split()[:2] == ["order", "run"]
         assert table[1].split()[0] == "100200301"
-        assert table[3].endswith("the CA's contacts for it")
+        assert table[4].endswith("the CA's contacts for it")
         assert "knows nothing of b.example" in (await desk.run("history", "b.example")).out
 
 

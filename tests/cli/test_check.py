@@ -75,7 +75,7 @@ async def test_the_plan_has_counts_reasons_warnings_and_the_first_bodies(offline
         "mails to a.example 2, c.example 2, g.example 2 1 request has no address",
         "time a few seconds at best, within 1000/3m and 100/5s",
         "`send` would send nothing: 4 of 12 rows were rejected, more than --max-rejected 20%. Is",
-        "send the other rows with --max-rejected 100%.",
+        "send the other rows with `send --max-rejected 100%`.",
         "2 rows: no valid order number mixed.csv, line 8: the order number is 'x105'",
         "1 row: no valid domain mixed.csv, line 7: the domain 'nope' is not a full domain name",
         "line 10: a domain without an e-mail address",

@@ -92,7 +92,18 @@ async def test_what_it_does_not_know_is_refused_with_its_line_and_nothing_is_sen
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a = ", "line 1"), ("a = 1\na = 2", "line 2"), ("[send]\n[send]", "line 2")],
+    [
+        ("a = ", "(at line 1, column 5)\n"),
+        ("a = 1\na = 2", "(at line 2, column 6)\n"),
+        ("[send]\n[send]", "(at line 2, column 6)\n"),
+        (
+            "[sweep]\nfail-on = stuck # so",
+            'line 2, column 11): put text in quotes, fail-on = "..."',
+        ),
+        ("cooldown = 20h", 'line 1, column 14): put text in quotes, cooldown = "..."'),
+        ("x = 1\r\nlimit = 1000/3m\r\n", '): put text in quotes, limit = "..."'),
+        ("strict = True", "(at line 1, column 10): write strict = true"),
+    ],
 )
 async def test_what_is_no_toml_is_refused_with_its_line(desk: Desk, text: str, said: str) -> None:
     assert said in await config_words(desk, text)

@@ -37,6 +37,7 @@ from tests.doctor.answers import (
     VALIDATION_BODY,
     assert_only_read,
     ca,
+    error,
     of_check,
     page,
     page_of,
@@ -246,6 +247,30 @@ async def test_after_a_key_that_was_revoked_meanwhile_or_a_429_nothing_more_is_a
         assert assert_only_read(server) == [USER, KEYS, PENDING]
     assert (ended_with, of_check(found, "orders")["result"]) == (code, result)
     assert of_check(found, "changes")["result"] == "not checked"
+
+
+async def test_a_key_that_may_read_nothing_is_not_said_to_be_ready(desk: Desk) -> None:
+    denied = error(403, "access_denied|missing_permission")
+    nothing = dict.fromkeys(("user", "pending", "reissues", "changes"), denied)
+    async with FaultServer(ca(**nothing)) as server:
+        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        problem = of_check(found, "permission")
+        assert (code, problem["result"]) == (4, "problem")
+        assert "cannot tell whether this key may send" in problem["detail"]
+        assert "Look at the key's roles" in problem["remedy"]
+    async with FaultServer(ca(user=denied)) as server:
+        code, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
+        assert (code, of_check(found, "permission")["result"]) == (0, "not checked")
+
+
+@pytest.mark.parametrize("read", ["user", "pending", "changes"])
+async def test_what_is_about_no_order_is_not_explained_by_one(desk: Desk, read: str) -> None:
+    missing = error(404, "not_found|order")
+    async with FaultServer(ca(**{read: missing})) as server:
+        _, found = await diagnosed(desk, BATCH_RESEND_BASE_URL=server.base_url)
+    remedies = [one["remedy"] for group in found["groups"] for one in group["findings"]]
+    assert not [remedy for remedy in remedies if remedy and "order number" in remedy]
+    assert [remedy for remedy in remedies if remedy and "Check --base-url" in remedy]
 
 
 # --- this machine -------------------------------------------------------------------------------

@@ -87,6 +87,20 @@ async def test_options_choose_by_product_age_container_and_filters(tmp_path: Pat
         assert (await desk.run("export", "--filter", "nothing")).code == 2
 
 
+@pytest.mark.parametrize("words", [("sweep", "--yes"), ("export",)])
+async def test_a_key_that_may_not_read_is_said_to_lack_a_role(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"403": 1.0}) as (desk, _):
+        refused = await desk.run(*words)
+        assert refused.code == 1
+        said = " ".join(refused.err.split())
+        assert "refuses /order/certificate: HTTP 403, access_denied|missing_permission" in said
+        assert (
+            "Look at the key's roles (in CertCentral, or by GET /user/me). Give it a role" in said
+        )
+
+
 async def test_pages_are_read_to_the_end_and_count_in_the_windows(tmp_path: Path) -> None:
     windows = (Window(4, 2.0),)
     async with desk_with_ca(tmp_path, windows=windows) as (desk, ca):

@@ -22,7 +22,7 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "doctor": [()],
     "export": [("--out", "waiting.csv"), ("--out", "waiting.jsonl", "--format", "jsonl")],
     "help": [(), ("mail",)],
-    "history": [("700000",), ("d0.o700001.example.com",), ("1",)],
+    "history": [("700000",), ("d0.o700001.example.com",), ("5",), ("1",)],
     "prune": [(), ("--journal", "none.db"), ("--dry-run",)],
     "report": [()],
     "resume": [("--dry-run",), ()],
@@ -57,6 +57,8 @@ async def test_a_command_prints_one_document_as_its_schema_has_it_and_nothing_el
         desk.write("other.csv", "order_id\n100200301\n")
         desk.write("damaged.csv", "order_id,domain,email\n5,a.example,nobody\n")
         assert (await desk.run("send", "orders.csv")).code == 3
+        if name == "history":
+            assert (await desk.run("send", "orders.csv", "damaged.csv")).code == 3
         if name == "resume":
             await begin_and_stop(desk, ca)
         for words in COMMANDS[name]:

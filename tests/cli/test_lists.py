@@ -291,13 +291,13 @@ async def test_check_names_the_keys_of_json_that_are_not_read(tmp_path: Path) ->
     desk.write("orders.jsonl", f"{json.dumps(record)}\n{json.dumps(more)}\n")
     checked = await desk.run("check", "--map", "order_id=order.id", "orders.jsonl")
     assert (
-        "JSON, keys 'acount', 'order', 'foo', 'bar' not read "
+        "JSON, keys 'acount', 'foo', 'order.ref', 'bar' not read "
         "(if 'acount' is account: --map account=\"acount\"), 2 rows" in checked.out
     )
     ignored = await desk.run(
         "check", "--map", "order_id=order.id", "--ignore", "acount", "orders.jsonl"
     )
-    assert "JSON, keys 'order', 'acount', 'foo', 'bar' not read, 2 rows" in ignored.out
+    assert "JSON, keys 'acount', 'foo', 'order.ref', 'bar' not read, 2 rows" in ignored.out
     desk.write(
         "orders.csv",
         "order_id,domain,email,acount,note\n100200301,a.example.com,admin@a.example.com,x,\n",
@@ -307,6 +307,47 @@ async def test_check_names_the_keys_of_json_that_are_not_read(tmp_path: Path) ->
     desk.write("orders.json", json.dumps([{"id": 1002003, "certificate": {"dns_names": []}}]))
     checked = await desk.run("check", "orders.json")
     assert "orders.json: JSON, 1 row" in checked.out
+
+
+def in_german(number: int) -> dict[str, Any]:
+    return {
+        "vorgang": {"nr": number, "angelegt": "2026-11-01"},
+        "zertifikat": {"fqdn": "a.example", "kontakt": {"mail": "x@a.example", "tel": 1}},
+    }
+
+
+IN_GERMAN = ("--map", "domain=zertifikat.fqdn", "--map", "email=zertifikat.kontakt.mail")
+
+
+async def test_check_names_the_keys_within_that_are_not_read_where_others_beside_them_are(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.write("a.json", json.dumps([in_german(100200301), in_german(100200302)]))
+    checked = await desk.run("check", "--map", "order_id=vorgang.nr", *IN_GERMAN, "a.json")
+    assert "keys 'vorgang.angelegt', 'zertifikat.kontakt.tel' not read, 2 rows" in checked.out
+    checked = await desk.run(
+        "check", "--map", "order_id=vorgang.nr", "--ignore", "zertifikat", "a.json"
+    )
+    assert "keys 'zertifikat', 'vorgang.angelegt' not read" in checked.out + checked.err
+
+
+@pytest.mark.parametrize("others", [(), IN_GERMAN], ids=["alone", "beside others"])
+async def test_a_key_that_is_counted_from_what_is_around_the_record_is_not_there(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    desk = Desk(tmp_path)
+    desk.write("a.json", json.dumps({"result": {"bestellungen": [in_german(100200301)]}}))
+    name = "result.bestellungen.vorgang.nr"
+    checked = await desk.run("check", "--map", f"order_id={name}", *others, "a.json")
+    assert checked.code == 3
+    assert (
+        f'--map order_id="{name}" names a key that is not there. Keys are counted from the record, '
+        "not from what is around it; there are objects under 'result.bestellungen', with the keys "
+        "'vorgang.nr', 'vorgang.angelegt', 'zertifikat.fqdn', "
+    ) in checked.out
+    assert "1 of 1 rows were rejected" in checked.out
+    assert "send the other rows" not in checked.out, "there are none"
 
 
 async def test_rejected_and_unsent_rows_of_nested_json_are_read_by_the_same_options(
@@ -334,3 +375,55 @@ async def test_rejected_and_unsent_rows_of_nested_json_are_read_by_the_same_opti
         assert (named["order.id"], named["domain"], named["to.mail"]) == (
             "100200302", "nope", "admin@a.example",
         )  # fmt: skip
+
+
+ENCODINGS = {  # how a list is written, and the options that read it
+    "UTF-8": ("utf-8", ""),
+    "UTF-8 with a mark": ("utf-8-sig", ""),
+    "UTF-8 with a mark, and an option that it does not need": (
+        "utf-8-sig", "--encoding cp1252",
+    ),
+    "UTF-16 with a mark": ("utf-16", ""),
+    "UTF-16 with a mark, and an option that it does not need": ("utf-16", "--encoding latin-1"),
+    "Windows": ("cp1252", "--encoding cp1252"),
+    "Latin 1": ("latin-1", "--encoding latin-1"),
+    "UTF-16 without a mark": ("utf-16-le", "--encoding utf-16-le"),
+    "a workbook, and an option that it does not need": (None, "--encoding cp1252"),
+}  # fmt: skip
+BESIDE_UMLAUTS = (
+    ("Order #", "Domain", "E-Mail", "Größe"),
+    ("100200301", "müller.example", "admin@müller.example", "Übermaß"),
+    ("1e9", "köln.example", "admin@köln.example", "öffentlich"),
+)
+
+
+@pytest.mark.parametrize(("encoding", "options"), ENCODINGS.values(), ids=ENCODINGS)
+async def test_what_a_run_leaves_is_read_by_the_command_it_shows_in_any_number_of_generations(
+    tmp_path: Path, encoding: str | None, options: str
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, _):
+        if encoding is None:
+            with xlsxwriter.Workbook(str(desk.folder / "list")) as book:
+                sheet = book.add_worksheet()
+                for at, row in enumerate(BESIDE_UMLAUTS):
+                    sheet.write_row(at, 0, row)
+        else:
+            text = "".join(";".join(cells) + "\n" for cells in BESIDE_UMLAUTS)
+            (desk.folder / "list").write_bytes(text.encode(encoding))
+        unsent = rejected = f"send list {options}"
+        how = ("--yes", "--max-attempts", "1", "--max-rejected", "100%", "--report-dir")
+        for generation in range(3):
+            report = desk.folder / f"unsent{generation}"
+            sent = await desk.run(*shlex.split(unsent), *how, report.name)
+            (request,) = map(json.loads, (report / "results.jsonl").read_text().splitlines())
+            assert (request["status"], "xn--mller-kva.example" in json.dumps(request)) == (
+                "failed", True,
+            )  # fmt: skip
+            (unsent,) = re.findall(r"batch-resend (send \S+unsent.csv.*)", sent.out + sent.err)
+            report = desk.folder / f"rejected{generation}"
+            await desk.run(*shlex.split(rejected), *how, report.name)
+            rejected = f"send {report.name}/rejected.csv {options}"
+            with (report / "rejected.csv").open(encoding="utf-8-sig", newline="") as file:
+                _, cells = csv.reader(file, delimiter=";" if encoding else ",")
+            assert tuple(cells[:4]) == BESIDE_UMLAUTS[2]
+            assert "encoding" not in cells[6]

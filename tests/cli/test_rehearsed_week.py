@@ -1,6 +1,7 @@
 """A week of nights against the simulator, in one command: each a day after the one before."""
 
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -63,6 +64,9 @@ async def test_each_day_has_its_turn_unless_none_could_go_otherwise(
 ) -> None:
     ran = await rehearsed(desk, "--days", "3", command=["sh", "-c", f"echo >> times; {script}"])
     assert ran.code == code
+    codes = re.findall(r"^--- day (\d) of 3: exit code (\d+)$", ran.err, re.MULTILINE)
+    assert [day for day, _ in codes] == [str(day + 1) for day in range(times)]
+    assert max(int(one) for _, one in codes) == code
     assert len((desk.folder / "times").read_text().splitlines()) == times
 
 

@@ -57,6 +57,7 @@ async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_i
 ) -> None:
     program, *words = shlex.split(service()["ExecStart"])
     assert program.endswith("/bin/batch-resend")
+    assert understood(words).params["fail_on"] == "stuck"
     (tmp_path / "credentials").mkdir()
     (tmp_path / "state").mkdir()
     name, _, _path = service()["LoadCredential"].partition(":")
@@ -104,6 +105,7 @@ def test_the_crontab_line_is_understood() -> None:
     program, *words = shlex.split(line.split(maxsplit=5)[5])
     assert program.endswith("/bin/batch-resend")
     assert understood(words).params["yes"]
+    assert understood(words).params["fail_on"] == "stuck"
     assert "%" not in line, "cron takes it for the end of the line"
 
 
@@ -117,7 +119,8 @@ def test_the_cron_job_is_what_kubernetes_documents_and_starts_what_is_understood
     assert job["spec"]["concurrencyPolicy"] == "Forbid"
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert understood(container["args"]).params["api_key_file"] == Path("/secrets/key")
+    words = understood(container["args"]).params
+    assert (words["api_key_file"], words["fail_on"]) == (Path("/secrets/key"), "stuck")
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     named = {volume["name"] for volume in pod["volumes"]}

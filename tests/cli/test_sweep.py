@@ -37,8 +37,25 @@ async def test_what_is_due_is_mailed_the_oldest_first(tmp_path: Path) -> None:
         assert desk.summary()["orders"]["sent"] == 3
         assert desk.summary()["inputs"][0]["path"] == "orders that wait at the CA"
         assert swept.err.startswith("Asking the CA which orders wait\n")
-        found = "3 due, 1 too young, 1 with nothing to mail (not DV, not by e-mail, or approved)"
+        why = "not by e-mail, approved, or not DV without --any-product"
+        found = f"3 due, 1 too young, 1 with nothing to mail ({why})"
         assert f"\n5 orders wait: {found}\n" in swept.err
+
+
+async def test_what_a_quiet_sweep_found_is_in_summary_log_page_and_index(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 2, 0.5, 0.5)
+        swept = await desk.run(
+            "sweep", "-q", "--log-file", "night.log", "--report-dir", "nights/{run}"
+        )
+        assert swept.code == 0, swept.err
+        shown = await desk.run("show")
+    found = "3 orders wait: 1 due, 2 too young"
+    (report,) = (tmp_path / "nights").glob("*/report.html")
+    for text in (swept.out, shown.out, (tmp_path / "night.log").read_text(), report.read_text()):
+        assert text.count(found) == 1
+    assert "1 of 1 orders sent" in report.read_text()
+    assert 'data-is="Waiting">3<' in (tmp_path / "nights" / "index.html").read_text()
 
 
 async def test_the_report_of_a_sweep_says_of_which_product_an_order_is(tmp_path: Path) -> None:

@@ -115,6 +115,34 @@ async def test_an_order_is_found_as_a_list_would_write_it_and_none_is_said_to_be
     assert "ORDER_ID: " in refused.err
 
 
+async def test_the_history_says_whom_of_a_domain_and_what_of_a_list_was_not_sent(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write(
+            "orders.csv",
+            "order_id,domain,email\n"
+            "100200301,shop.kunde.example,postmaster@kunde.example\n"
+            "100200301,www.other.example,admin@other.example\n"
+            "100200302,kunde.example,nobody\n",
+        )
+        assert (await desk.run("send", "orders.csv")).code == 3
+        run = desk.summary()["run_id"]
+        for sought in ("kunde.example", "Postmaster@kunde.example"):
+            head, mailed, *rejected = (await desk.run("history", sought)).out.splitlines()
+            assert head.split()[0] == "order"
+            assert mailed.startswith(f"100200301  {run}")
+            assert mailed.endswith("shop.kunde.example: postmaster@kunde.example, and 1 other")
+            assert len(rejected) == (sought == "kunde.example")
+        (row,) = (await desk.run("history", "100200302")).out.splitlines()[1:]
+        assert row.startswith(run)
+        assert "orders.csv, line 4: the e-mail address 'nobody' has no @" in row
+        assert "rejected" in row
+        (line,) = await as_csv(desk, "history", "100200302")
+        assert (line["outcome"], line["input"], line["line"]) == ("rejected", "orders.csv", "4")
+        assert "ORDER_ID|DOMAIN|E-MAIL" in (await desk.run("history", "@")).err
+
+
 async def test_on_a_terminal_a_table_keeps_within_its_width(twice: Twice) -> None:
     desk, (first, _) = twice
     for words in (("runs",), ("show", first["run_id"]), ("history", "1")):

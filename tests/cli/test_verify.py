@@ -125,15 +125,15 @@ async def test_verify_names_those_mailed_often_and_what_to_look_at(tmp_path: Pat
         ca.world.orders[5].status = "reissue_pending"
         verified = await desk.run("verify", run)
         assert verified.code == 0, verified.err
-        told = verified.out.partition("2 orders of these were mailed two or more times")[2]
+        told = verified.out.partition("2 orders of these were mailed by two or more runs")[2]
         lines = told.splitlines()
-        assert lines[1].startswith("  order 1: 3 mails since 20")
-        assert lines[2].startswith("  order 3: 2 mails since 20")
+        assert lines[1].startswith("  order 1: 3 runs since 20")
+        assert lines[2].startswith("  order 3: 2 runs since 20")
         assert lines[3] == ADVICE
         assert [line.removeprefix("  - ") for line in lines[4:]] == list(mail_advice())
         several = json.loads((await desk.run("verify", run, "--json")).out)["mailed_several_times"]
         assert several["count"] == 2
-        assert [(one["order_id"], one["mails"]) for one in several["first"]] == [
+        assert [(one["order_id"], one["runs"]) for one in several["first"]] == [
             ("1", 3), ("3", 2),
         ]  # fmt: skip
 
@@ -148,7 +148,7 @@ async def test_the_page_of_the_run_has_them_too_once_the_ca_was_asked(tmp_path: 
         await desk.run("report", run, "--report-dir", "after")
         page = (tmp_path / "after" / "report.html").read_text()
         section = page.partition('<h2 id="unapproved">')[2].partition("</section>")[0]
-        assert "1 order of this run was mailed two or more times" in section
+        assert "1 order of this run was mailed by two or more runs" in section
         assert '<tr><td class="code">1</td><td class="n">2</td><td>20' in section
         assert "<tr><td>2</td>" not in section
         assert section.count("<li>") == len(mail_advice())
@@ -172,7 +172,7 @@ async def test_of_very_many_the_first_are_shown_and_the_rest_counted(tmp_path: P
         assert "  and 210 more: --json, or the run's report, names them\n" in verified.out
         await desk.run("report", run, "--report-dir", "after")
         page = (tmp_path / "after" / "report.html").read_text()
-        assert "The 200 with the most mails" in page
+        assert "The 200 mailed by the most runs" in page
 
 
 # --- in as few requests as serve ----------------------------------------------------------------

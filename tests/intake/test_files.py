@@ -1,5 +1,6 @@
 """A file or standard input, whatever it turns out to be."""
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
-from batch_resend.intake import ListSource
+from batch_resend.intake import ListSource, Reading
 from batch_resend.intake.text import MAX_LINE_CHARS
 from batch_resend.model import RejectedRow, Row
 from tests.intake.conftest import EndlessList, read, refusal, standard_input, unhurried
@@ -126,6 +127,11 @@ def test_a_dash_in_a_folders_name_is_no_standard_input(tmp_path: Path) -> None:
         pytest.param(
             "order_id\n100200301\n".encode("utf-16-be"), "--encoding utf-16-be", id="no BOM, BE"
         ),
+        pytest.param(
+            codecs.BOM_UTF8 + "order_id\n100200301\n".encode("utf-16-le"),
+            "remove its byte order mark (the first 3 bytes: tail -c +4)",
+            id="the mark of UTF-8",
+        ),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 9, "save it as .xlsx", id="xls"),
         pytest.param(b"\x7fELF\x02\x01\x01\0\0", "holds NUL bytes", id="a program"),
     ],
@@ -171,6 +177,32 @@ def test_what_is_not_utf_8_is_refused_by_line_and_byte(
     content: bytes, line: int, byte: str
 ) -> None:
     assert refusal(content).startswith(f"standard input, line {line}: byte {byte} is not UTF-8")
+
+
+ENCODED = {  # what stands in a list, what it may be, and the encoding to name
+    "Windows": ("köln".encode("cp1252"), "cp1252 ('köln'): ", "cp1252"),
+    "a quotation": ("„köln“".encode("cp1252"), "cp1252 ('„köln“')", "cp1252"),
+    "Czech": ("Plzeň příliš žluťoučký".encode("cp1250"), "or cp1250 ('Plzeň'): ", "cp1252"),
+    "no word of any": (b"k\x81\x94ln", "if it is of another encoding, ", "NAME"),
+}
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8], ids=["plain", "with a mark"])
+@pytest.mark.parametrize(("word", "said", "name"), ENCODED.values(), ids=ENCODED)
+def test_an_encoding_is_named_in_which_the_word_is_one_and_a_mark_that_has_to_go_first(
+    tmp_path: Path, word: bytes, said: str, name: str, mark: bytes
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(mark + b"order_id,note\n100200301," + word + b"\n")
+    message = file_refusal(path)
+    assert said in message
+    assert message.endswith(f"say --encoding {name}")
+    how = "remove its byte order mark (the first 3 bytes: tail -c +4), because of which --encoding"
+    assert (how in message) == bool(mark)
+    if mark:
+        with pytest.raises(InputError) as by_option:
+            list(ListSource(str(path), Reading(encoding="cp1252")))
+        assert str(by_option.value) == message
 
 
 def test_a_nul_rejects_its_row() -> None:
@@ -255,7 +287,7 @@ def test_the_sha256_is_that_of_the_file(tmp_path: Path, content: bytes) -> None:
 
 
 @unhurried
-@given(st.text(st.characters(codec="utf-8", exclude_characters='\0\r"')))
+@given(st.text("7- \u00e4\u4e00\U0001f600,;\t"))  # no word that has a list refused, as SENT would
 def test_the_sha256_is_that_of_every_byte_of_standard_input(text: str) -> None:
     content = f"order_id\n100200301\n{text}".encode()
     source = ListSource("-")

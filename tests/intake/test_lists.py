@@ -23,7 +23,7 @@ from batch_resend.model import Entry, RejectedRow, Row
 LISTS = Path(__file__).parent / "lists"
 YIELDS = ".yields"
 # Which encoding comes second is a library's guess, and another one with its next version.
-_SECOND_GUESS = re.compile(r"(?<=\)) or \S+ \('[^']+'\)(?=: say which)")
+_SECOND_GUESS = re.compile(r"(?<=\)) or \S+ \('[^']+'\)(?=: say --encoding)")
 NAMES = sorted(path.name for path in LISTS.iterdir() if path.suffix not in (YIELDS, ".py", ".md"))
 
 

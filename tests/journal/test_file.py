@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.errors import JournalBusy, JournalError
-from batch_resend.journal import open_journal, read_journal
+from batch_resend.journal import open_journal, read_journal, size_of_journal
 from batch_resend.journal.database import SCHEMA_VERSION
 from tests.journal.conftest import (
     Clock,
@@ -231,3 +231,13 @@ async def test_a_stray_folder_where_the_holders_note_goes_is_a_journal_error(pat
     with pytest.raises(JournalError):
         async with open_journal(path):
             pass
+
+
+async def test_the_size_of_a_journal_is_that_of_its_log_too(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "journal.db"
+    assert size_of_journal(path) is None
+    async with opened(path, clock) as journal:
+        await plan(journal, orders(*range(500)))
+        files = [path, tmp_path / "journal.db-wal"]
+        assert size_of_journal(path) == sum(file.stat().st_size for file in files)
+        assert files[1].stat().st_size > 0

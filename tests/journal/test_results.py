@@ -6,7 +6,7 @@ import pytest
 
 from batch_resend.folders import Place
 from batch_resend.journal import Endpoint, Event, Journal, Pause, Terms, connection
-from batch_resend.model import RequestStatus, Ruling, RunState
+from batch_resend.model import Problem, RejectedRow, RequestStatus, Ruling, RunState
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -212,7 +212,7 @@ async def test_a_stream_of_ten_times_the_rows_takes_little_more_memory(
 
 
 async def events(journal: Journal, order_id: str) -> list[Event]:
-    return [event async for event in journal.reader.history(order_id)]
+    return await journal.reader.history(order_id)
 
 
 async def test_every_attempt_of_every_run_is_there_the_oldest_first(
@@ -260,6 +260,66 @@ async def test_both_languages_of_an_order_are_its_history(journal: Journal, cloc
         ("de", ["admin@b.example"]),
         ("en", ["admin@a.example"]),
     ]
+
+
+# Whom orders mail, and which of these orders a domain or an address finds.
+MAILED = {
+    "101": "shop.kunde.example postmaster@kunde.example",
+    "102": "kunde.example Admin@kunde.example",
+    "103": "notkunde.example admin@not-kunde.example",
+    "104": "kunde.example.com admin@kunde.example.com",
+    "105": "a-b.kunde.example.com x.admin@other.example",
+    "106": "*.other.example web%master@other.example",
+}
+NAMED = {
+    "kunde.example": ["101", "102"],
+    "shop.kunde.example": ["101"],
+    "other.example": ["105", "106"],
+    "*.other.example": ["106"],
+    "postmaster@kunde.example": ["101"],
+    "admin@kunde.example": ["102"],
+    "admin@other.example": [],
+    "web%master@other.example": ["106"],
+    "w%@other.example": [],
+    "web_master@other.example": [],
+    "k%.example": [],
+    "hop.kunde.example": [],
+}
+
+
+async def test_a_domain_is_found_by_what_is_below_it_and_the_addresses_at_it(
+    journal: Journal, clock: Clock
+) -> None:
+    rows = [row(line, number, pair) for line, (number, pair) in enumerate(MAILED.items(), start=2)]
+    await send(journal, clock, await plan(journal, rows), dict.fromkeys(MAILED, "204"))
+    found = {name: [one.order_id for one in await events(journal, name)] for name in NAMED}
+    assert found == NAMED
+
+
+async def test_a_rejected_row_and_a_duplicate_are_in_the_history_of_what_they_name(
+    journal: Journal, clock: Clock
+) -> None:
+    broken = [
+        RejectedRow(4, Problem.EMAIL, "no @", '["7","b.example","nobody"]', "7"),
+        RejectedRow(5, Problem.ORDER_ID, "no number", '["No. 8","B.example"]'),
+    ]
+    good = row(2, "1", "a.example admin@a.example")
+    run = await plan(journal, [good, good._replace(line=3), *broken])
+    await send(journal, clock, run, {"1": "204"})
+    found = {
+        sought: [(one.outcome.value, one.line) for one in await events(journal, sought)]
+        for sought in ("1", "7", "8", "a.example", "b.example", "4")
+    }
+    assert found == {
+        "1": [("sent", None), ("duplicate", 3)],
+        "7": [("rejected", 4)],
+        "8": [("rejected", 5)],
+        "a.example": [("sent", None), ("duplicate", 3)],
+        "b.example": [("rejected", 4), ("rejected", 5)],
+        "4": [],
+    }
+    (rejected,) = await events(journal, "7")
+    assert (rejected.run_id, rejected.input, rejected.message) == (run.id, "a.csv", "no @")
 
 
 async def test_an_attempt_says_by_which_account_and_at_which_ca_it_was_made(

@@ -114,7 +114,7 @@ async def test_trouble_with_a_listener_is_a_warning_that_does_not_repeat_the_url
         assert not [path for path, _ in listener.posts if "elsewhere" in path]
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert len(warnings) == 1
-    assert warnings[0].startswith("--ping-url: ")
+    assert warnings[0].startswith("--ping-url, at the end: ")
     assert "S3CR3T" not in caplog.text
 
 

@@ -58,6 +58,10 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             summary(sent=9941, refused=42, in_doubt=17),
             "9,941 of 10,000 orders sent in 31m 02s; 42 refused, 17 in doubt",
         ),
+        (
+            summary(sent=365, refused=11, skipped=14),
+            "365 of 376 orders sent in 31m 02s; 11 refused, 14 skipped",
+        ),
         (summary(sent=3, elapsed_s=None), "3 of 3 orders sent"),
         (
             summary(sent=3, between_starts_s=1800.0),

@@ -15,7 +15,7 @@ import xlsxwriter
 
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.journal import Journal
-from batch_resend.model import RejectedRow, Request
+from batch_resend.model import RejectedRow, Request, Row
 from batch_resend.report import write_report
 from tests.journal.conftest import Clock, pending
 from tests.report.carried import carried, plan_lists
@@ -279,15 +279,47 @@ async def test_once_more_rejected_it_has_its_own_columns_once(tmp_path: Path) ->
             heading = first
 
 
-async def test_cells_beyond_the_heading_are_kept_and_reject_it_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", ":"])
+async def test_a_row_with_cells_beyond_the_heading_is_corrected_before_the_column_file(
+    tmp_path: Path, delimiter: str
+) -> None:
+    """Unquoted, one delimiter in its last cell but one shifts what is behind it."""
+    reading = Reading(delimiter=":" if delimiter == ":" else None)
+    between = delimiter.replace(":", ",")  # as it is shown, and known again whatever is used then
+    row = ["100200301", "a.example", "x@a.example", "a", " b", "end", "", ""]
     path = tmp_path / "list.csv"
-    path.write_text("order_id,domain,email\n100200301,a.example,x@a.example,more,still\n")
-    async with carried(tmp_path, [ListSource(str(path))], {}, clock=Clock()) as (journal, run):
-        await write_report(journal.reader, run, tmp_path / "report")
-    rejected = tmp_path / "report" / "rejected.csv"
-    assert rejected.read_text().splitlines()[1].endswith(",more,still")
-    (row,) = ListSource(str(rejected))
-    assert isinstance(row, RejectedRow)
+    path.write_text(
+        "".join(
+            delimiter.join(cells) + "\n"
+            for cells in (
+                ["order_id", "domain", "email", "note", "more"],
+                ["100200302", "b.example", "x@b.example", "", ""],
+                row,
+            )
+        )
+    )
+    for generation in range(3):
+        folder = tmp_path / str(generation)
+        folder.mkdir()
+        source = ListSource(str(path), reading)
+        async with carried(folder, [source], {}, clock=Clock()) as (journal, run):
+            await write_report(journal.reader, run, folder / "report")
+        path = folder / "report" / "rejected.csv"
+        with path.open(newline="") as file:
+            heading, cells = csv.reader(file, delimiter=delimiter)
+        assert cells[:5] == [*row[:4], f" b{between}end"]
+        assert len(cells) == len(heading) == 9
+        assert generation or cells[-1] == between.join(row), "as it was"
+        (again,) = ListSource(str(path), reading)
+        assert isinstance(again, RejectedRow)
+        assert "correct it first" in again.reason
+    corrected = [*cells[:3], f"a{between} b", "end", *cells[5:]]
+    for now in {delimiter, ";"}:  # a spreadsheet may choose another
+        for line, kind in ((cells, RejectedRow), (corrected, Row)):
+            with path.open("w", newline="") as file:
+                csv.writer(file, delimiter=now).writerows((heading, line))
+            (found,) = ListSource(str(path), Reading(delimiter=now))
+            assert isinstance(found, kind)
 
 
 async def test_exports_of_the_ca_are_still_read_as_order_numbers(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_an_order_that_was_attempted_is_not_called_not_attempted(tmp_path:
 async def test_a_page_says_who_sent_it_where_and_how_much_of_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db", Clock()) as journal:
         page = await page_of(journal, await interrupted(journal, Clock()))
-    assert "33 % sent" in text_of(page)
+    assert "33 % of 3 sent" in text_of(page)
     assert "sent by night@host-7" in text_of(page)
     assert 'class="banner needs_action"' in page
 
@@ -133,7 +133,7 @@ async def test_where_all_is_well_a_page_has_no_lists_and_its_charts_are_folded_u
     async with carried(tmp_path, [ListSource(name)], script) as (journal, run):
         page = await page_of(journal, run)
     assert 'class="banner complete"' in page
-    assert "100 % sent" in text_of(page)
+    assert "100 % of 2 sent" in text_of(page)
     assert "By language" not in page, "there is nothing to see"
     assert "<details open>" not in page
     assert not re.search(r'href="(unsent|rejected)\.csv"', page), "they are empty"

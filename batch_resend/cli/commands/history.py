@@ -1,10 +1,11 @@
 """`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,12 @@ from batch_resend.cli.output.summary import (
     show_next_steps,
     show_summary,
     show_why_not_sent,
-    sweep_in_words,
 )
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
-from batch_resend.intake import domain_name, order_number
-from batch_resend.journal import Event, read_journal, size_of_journal
+from batch_resend.intake import domain_name, email_address, order_number
+from batch_resend.journal import Event, mention_of, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -149,7 +149,9 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     ),
     "started": lambda run: _local(run["started_at"]),
     "took": lambda run: _took(run["elapsed_s"], run["between_starts_s"]),
-    "sent": lambda run: f"{run[RequestStatus.SENT]:,} of {run['total']:,}",
+    "sent": lambda run: (
+        f"{run[RequestStatus.SENT]:,} of {run['total'] - run[RequestStatus.SKIPPED]:,}"
+    ),
     "not sent": _not_sent,
     "lists": lambda run: ", ".join(run["inputs"]),
 }
@@ -203,8 +205,6 @@ def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
     yield "limits", " and ".join(summary.limits) or "none"
     for note in summary.inputs:
         yield "list", f"{note.path}: {counted(note.rows, 'row')}"
-    if summary.sweep:
-        yield "sweep", sweep_in_words(summary.sweep, any_product=False)
 
 
 def _facts(summary: Summary, state: str) -> list[Record]:
@@ -235,39 +235,44 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 @command(
     examples={
         "Everything that was done for an order": "batch-resend history 100200301",
-        "Whether a domain was mailed": "batch-resend history shop.example.com",
+        "Whether a domain, or one below it, was mailed": "batch-resend history example.com",
+        "Whether an address was mailed": "batch-resend history admin@example.com",
     },
     see_also=("runs",),
 )
-@click.argument("order_id", metavar="ORDER_ID|DOMAIN")
+@click.argument("sought", metavar="ORDER_ID|DOMAIN|E-MAIL")
 @format_option("table", "csv")
 @journal_option
-def history(order_id: str, form: str, journal: Place, is_json: bool) -> int:
-    """Show every attempt ever made for an order or a domain, in all runs.
+def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
+    """Show every attempt ever made for an order, a domain or an e-mail address, in all runs.
 
-    A run that made none has one line, which says why. If an order was sent without addresses, only
-    the CA knows the domains that it mailed: search for the order's number.
+    A run that made none has one line, which says why, and so has each rejected or duplicate row of
+    its lists. A domain is also found by its subdomains and by the addresses at it. If an order was
+    sent without addresses, only the CA knows the domains that it mailed: search for the order's
+    number.
     """
-    is_domain = "." in order_id
+    is_name = "." in sought
+    read = email_address if "@" in sought else domain_name if is_name else order_number
     try:
-        order_id = domain_name(order_id) if is_domain else order_number(order_id)
+        sought = read(sought)
     except ValueError as error:
         raise click.UsageError(f"ORDER_ID: {error}") from None
 
     async def found() -> list[Event]:
         async with read_journal(journal) as reader:
-            history_of = reader.history_of_domain if is_domain else reader.history
-            async with aclosing(history_of(order_id)) as events:
-                return [event async for event in events]
+            return await reader.history(sought)
 
     records = _records(anyio.run(found), _EVENT_FIELDS)
     if is_json:
         show_json(records)
         return ExitCode.ALL_WELL
     if not records and form == "table":
-        click.echo(f"The journal knows nothing of {order_id}.")
+        click.echo(f"The journal knows nothing of {sought}.")
         return ExitCode.ALL_WELL
-    table = {"order": itemgetter("order_id")} | _EVENT_TABLE if is_domain else _EVENT_TABLE
+    table = _EVENT_TABLE
+    if is_name:
+        of_name = {"mails": partial(_mails, mention=mention_of(sought))}
+        table = {"order": lambda event: event["order_id"] or ""} | table | of_name
     show_records(records, [*_EVENT_FIELDS], form, table)
     return ExitCode.ALL_WELL
 
@@ -294,13 +299,28 @@ _EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
     "call": attrgetter("call"),
     "account": attrgetter("account"),
     "order_id": attrgetter("order_id"),
+    "input": attrgetter("input"),
+    "line": attrgetter("line"),
 }
 
 
-def _mails(event: Any) -> str:
+def _mails(event: Any, mention: re.Pattern[str] | None = None) -> str:
+    """Return whom an event mails; of many, those that have the mention."""
+    if event["line"] is not None:
+        return ""
     about_domain = CALLS[event["call"]].is_about_domain
     known = "the CA's contacts for it" if about_domain else "every pending domain"
-    return ", ".join(event["entries"]) or known
+    entries = event["entries"]
+    named = [entry for entry in entries if mention is None or mention.search(entry)] or entries
+    beside = len(entries) - len(named)
+    return ", ".join(named + [f"and {counted(beside, 'other')}"] * bool(beside)) or known
+
+
+def _said(event: Any) -> str:
+    if event["line"] is None:
+        return event["error_message"] or ""
+    why = event["error_message"] or "adds nothing to the other rows of its order"
+    return f"{event['input']}, line {event['line']}: {why}"
 
 
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
@@ -313,7 +333,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
         for word in (in_words(event["answer"] or ""), event["http_status"], event["error_code"])
         if word
     ),
-    "said": lambda event: event["error_message"] or "",
+    "said": _said,
     "outcome": lambda event: in_words(event["outcome"]),
     "mails": _mails,
 }

@@ -262,6 +262,8 @@ async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) ->
             ahead = in_a_rehearsal_after(day * DAY_S)
             code = await _run(command, environment | ahead)
             highest = max(highest, code)
+            if days > 1:
+                say(f"--- day {day + 1} of {days}: exit code {code}")
             if code in _NOT_BEGUN or code > SIGNAL_BASE:
                 break  # it would not on another day either, or is not to
     return highest

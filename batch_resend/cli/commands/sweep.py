@@ -20,7 +20,7 @@ from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import run_log
 from batch_resend.cli.options import SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
-from batch_resend.cli.output.summary import stuck_in_words, sweep_in_words
+from batch_resend.cli.output.summary import stuck_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
@@ -30,6 +30,7 @@ from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.model import RejectedRow, Row
 from batch_resend.notify import CommandResult
+from batch_resend.report import sweep_in_words
 from batch_resend.results import StuckOrder
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
@@ -131,7 +132,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             swept, news = await while_asking(
                 _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
             )
-            found = f"{sweep_in_words(swept.counts, any_product=rules.any_product)}{news}"
+            found = f"{sweep_in_words(swept.counts)}{news}"
             _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
                 _show_found(swept, batch.journal.now())
@@ -232,6 +233,7 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> tuple[SweepResult
 def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
     """Say what a sweep has found: the whole summary of a night with nothing to send."""
     if is_any_due:
+        run_log.info("%s", found)
         if not options.quiet:
             say(f"{found[0].upper()}{found[1:]}")
         return

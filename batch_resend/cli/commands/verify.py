@@ -155,13 +155,13 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
     one = count == 1
     yield (
         0,
-        f"{counted(count, 'order')} of these {'was' if one else 'were'} mailed two or more times "
+        f"{counted(count, 'order')} of these {'was' if one else 'were'} mailed by two or more runs "
         f"and still {'waits' if one else 'wait'}: perhaps the mails do not arrive",
     )
     for order in unapproved[:_SHOWN]:
         of = f" of {order.account}" if order.account else ""
         since = f" since {timestamp(order.since_at)}" if order.since_at else ""
-        yield 2, f"order {order.order_id}{of}: {counted(order.mails, 'mail')}{since}"
+        yield 2, f"order {order.order_id}{of}: {counted(order.runs, 'run')}{since}"
     if count > _SHOWN:
         yield 2, f"and {count - _SHOWN:,} more: --json, or the run's report, names them"
     yield 0, "What to look at before you send again (more: batch-resend help mail)"
@@ -182,7 +182,7 @@ def _as_json(found: Found) -> dict[str, object]:
                 {
                     "order_id": order.order_id,
                     "account": order.account,
-                    "mails": order.mails,
+                    "runs": order.runs,
                     "since": order.since_at and timestamp(order.since_at),
                 }
                 for order in found.first_mailed_often

@@ -23,9 +23,10 @@ from batch_resend.report import (
     counted,
     headline,
     in_words,
+    sweep_in_words,
     verdict_in_words,
 )
-from batch_resend.results import StuckOrder, SweepCounts
+from batch_resend.results import StuckOrder
 from batch_resend.visible import without_quotes
 
 if TYPE_CHECKING:
@@ -259,6 +260,8 @@ def show_counts(
 ) -> None:
     """Print a run in numbers; `before` them, what else there is to say of it."""
     requests, pairs = summary.requests, list(before)
+    if summary.sweep:
+        pairs.append(("sweep", sweep_in_words(summary.sweep)))
     orders = [
         f"{count:,} {in_words(name)}"
         for name, count in summary.orders
@@ -304,25 +307,6 @@ def _why(title: str, reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
             yield 4, f"{known.meaning} {known.remedy}"
     if len(shown) > _REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
-
-
-def sweep_in_words(counts: SweepCounts, *, any_product: bool) -> str:
-    """Return what a sweep has found, in one sentence without its full stop."""
-    most = counted(counts.max_mails, "mail")
-    not_dv = "" if any_product else "not DV, "
-    kinds = (
-        (counts.due, "due"),
-        (counts.too_young, "too young"),
-        (counts.mailed_lately, "mailed within the cooldown"),
-        (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
-        (counts.excluded, "excluded (--exclude)"),
-        (counts.nothing_to_mail, f"with nothing to mail ({not_dv}not by e-mail, or approved)"),
-        (counts.left_for_later, "left for the next sweep (--max-orders)"),
-        (counts.unusable, "more in the CA's list without an order number (the log names them)"),
-    )
-    parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
-    waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
-    return f"{waits}{f': {parts}' if parts else ''}"
 
 
 def stuck_in_words(first: Sequence[StuckOrder], count: int) -> Iterator[tuple[int, str]]:

@@ -183,10 +183,10 @@ SELECT DISTINCT coalesce(requests.account, '') AS account {waiting_requests}
 -- Of the accounts that ask one CA: an order's number may be another order's at another CA. The
 -- attempts are walked through once, and each order looked up among those that wait: joined to these
 -- from the start, SQLite would walk through all attempts for each. Of runs that were forgotten only
--- the last mail's time is kept.
+-- the last mail's time is kept. Counted are runs: a retry says nothing of whether mails arrive.
 -- part: mailed_several_times
-SELECT order_id, CAST(sum(mails) AS BIGINT) AS mails, min(since_at) AS since_at FROM (
-    SELECT requests.order_id, count(*) AS mails, min(attempts.begun_at) AS since_at
+SELECT order_id, CAST(sum(mailed) AS BIGINT) AS mailed, min(since_at) AS since_at FROM (
+    SELECT requests.order_id, count(DISTINCT attempts.run) AS mailed, min(attempts.begun_at) AS since_at
     {attempts_with_run}
     LEFT JOIN budgets ON budgets.start = attempts.start
         AND budgets.account = coalesce(requests.account, '')
@@ -194,16 +194,16 @@ SELECT order_id, CAST(sum(mails) AS BIGINT) AS mails, min(since_at) AS since_at 
         requests.account IS NULL AND runs.base_url = :base_url OR budgets.budget IN {own_budgets})
     GROUP BY requests.order_id
     UNION ALL
-    SELECT order_id, mails, last_at FROM pruned_mails
+    SELECT order_id, 1 AS mailed, last_at FROM pruned_mails
     WHERE order_id IN {waiting_orders} AND (
         budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
-) AS all_mails GROUP BY order_id HAVING CAST(sum(mails) AS BIGINT) >= :several
+) AS all_mails GROUP BY order_id HAVING CAST(sum(mailed) AS BIGINT) >= :several
 
 -- name: count_unapproved
 SELECT count(*) FROM ({mailed_several_times}) AS counted
 
 -- name: unapproved
-{mailed_several_times} ORDER BY mails DESC, since_at, order_id LIMIT :most
+{mailed_several_times} ORDER BY mailed DESC, since_at, order_id LIMIT :most
 
 -- name: accounts_of
 SELECT DISTINCT order_id, account FROM requests

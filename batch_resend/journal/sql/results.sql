@@ -265,7 +265,7 @@ SELECT * FROM pauses WHERE run = :run ORDER BY began_at DESC, number DESC LIMIT 
 
 -- What the CA said to an attempt; where a run made none, what became of the order.
 -- part: history
-SELECT runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
+SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
     requests.entries, requests.call, requests.account, attempts.attempt, attempts.begun_at,
     attempts.ended_at, attempts.ruling,
     CASE WHEN attempts.attempt IS NULL THEN outcomes.http_status ELSE attempts.http_status END
@@ -277,7 +277,8 @@ SELECT runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, reque
     coalesce(outcomes.status, CASE WHEN requests.doubted_before OR EXISTS (
         SELECT 1 FROM attempts
         WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt}
-    ) THEN 'in_doubt' ELSE 'not_attempted' END) AS outcome
+    ) THEN 'in_doubt' ELSE 'not_attempted' END) AS outcome,
+    NULL AS input, NULL AS line, '' AS raw
 FROM requests JOIN runs ON runs.number = requests.run
 LEFT JOIN attempts ON attempts.run = requests.run AND attempts.request = requests.number
 LEFT JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
@@ -287,9 +288,21 @@ WHERE runs.state NOT IN ('planning', 'planned')
 {history} AND requests.order_id = :order_id
 ORDER BY requests.run, requests.number, attempts.attempt
 
--- A call about a domain has it in the place of an order, alone or behind its number; a call about an
--- order has it first in an entry. No index knows it: all requests are looked through.
--- name: history_of_domain
-{history} AND (requests.order_id = :domain OR requests.order_id LIKE :with_number
-    OR requests.entries LIKE :in_entries)
+-- No index knows the domains and addresses: all requests are looked through. What this finds too
+-- much, such as notexample.com with example.com, `mention_of` excludes.
+-- name: history_of_name
+{history} AND lower(requests.order_id || ' ' || requests.entries) LIKE :somewhere
 ORDER BY requests.run, requests.number, attempts.attempt
+
+-- Rows that became no part of a request, as the statements above have attempts.
+-- name: history_of_rows
+SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
+    rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
+    NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
+    rows.status AS outcome, inputs.name AS input, rows.line, rows.raw
+FROM rows JOIN runs ON runs.number = rows.run
+JOIN inputs ON inputs.run = rows.run AND inputs.ordinal = rows.input
+WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate')
+    AND lower(coalesce(rows.order_id, '') || ' ' || coalesce(rows.entries, '') || ' ' || rows.raw)
+        LIKE :somewhere
+ORDER BY rows.run, rows.seq
