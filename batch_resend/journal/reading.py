@@ -148,10 +148,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return await self.count("unanswered", run=run.number)
 
     async def unfinished(self) -> list[Unfinished]:
-        """Return the runs that began to send, did not complete, and are in nobody's hand.
-
-        The last at work first, then those that were stopped before they had sent anything.
-        """
+        """Return the unfinished runs in nobody's hand, the last at work first, the useless last."""
         found = await self.fetch("unfinished_runs", session=self._session, most=_MOST_UNFINISHED)
         return [
             Unfinished(
