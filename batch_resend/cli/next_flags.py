@@ -218,7 +218,7 @@ def _unless_usual(config: Sequence[str]) -> str:
     usual = usual_config()
     found = Path(os.environ.get(CONFIG_VARIABLE) or usual or "")
     is_usual = usual is not None and {usual.resolve()} == {
-        Path(path).resolve() for path in (found, *config[1:])
+        path.resolve() for path in (found, *map(Path, config[1:]))
     }
     return "" if is_usual else _quoted(config)
 
