@@ -144,16 +144,20 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
         show_json(for_programs(preview, first))
     else:
         show_plan(preview, sys.stdout, closeness)
-        strict, most = options.get("strict", False), options.get("max_rejected", MAX_REJECTED)
-        if reason := hold_back_reason(plan, most, strict=strict):
-            other = "`send` without --strict" if strict else "`send --max-rejected 100%`"
-            does = f", or send the other rows with {other}" if plan.to_send else ""
-            why = f"`send` would send nothing: {reason}. Is it the right list? If so, correct it"
-            show_lines([(0, f"{why}{does}.")], sys.stdout)
+        _show_if_held_back(plan, options)
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
     is_all = not (plan.rows[RowStatus.REJECTED] or unsure)
     return ExitCode.ALL_WELL if is_all else ExitCode.NOT_ALL_SENT
+
+
+def _show_if_held_back(plan: Plan, options: dict[str, Any]) -> None:
+    strict, most = options.get("strict", False), options.get("max_rejected", MAX_REJECTED)
+    if reason := hold_back_reason(plan, most, strict=strict):
+        other = "`send` without --strict" if strict else "`send --max-rejected 100%`"
+        does = f", or send the other rows with {other}" if plan.to_send else ""
+        why = f"`send` would send nothing: {reason}. Is it the right list? If so, correct it"
+        show_lines([(0, f"{why}{does}.")], sys.stdout)
 
 
 def hold_back_reason(plan: Plan, most: Share | None, *, strict: bool) -> str | None:
