@@ -206,9 +206,10 @@ class JsonRecords:
 
     def note_below(self, value: Mapping[str, object], keys: _Keys) -> None:
         """Take note of what is not read in objects of a record of which something is."""
-        opened = {key: value[key] for key in keys.unread if key in self._opened}
-        below = (name for name, _ in paths_in(opened) if name not in self.unread)
-        self._note_unread(below, keys.places)
+        if self._opened:
+            opened = {key: value[key] for key in keys.unread if key in self._opened}
+            below = (name for name, _ in paths_in(opened) if name not in self.unread)
+            self._note_unread(below, keys.places)
 
     def _note_unread(self, names: Iterable[str], read: Container[Field]) -> None:
         most = max(0, _MOST_UNREAD - len(self.unread))
@@ -322,7 +323,7 @@ class _Object:
         if Field.EMAIL in fields:
             fields[Field.EMAIL] = _together(fields[Field.EMAIL])
         for which, (key, *_) in self.keys.places.items():
-            if COLUMNS[which].role is not Role.KEPT and which is not Field.PRODUCT:
+            if isinstance(fields[which], (list, dict)) and _is_single(which):
                 refuse_compound(which, key, fields[which])
         if NESTED in value:
             fields[NESTED] = value[NESTED]
@@ -338,6 +339,10 @@ class _Object:
         if entries := record.domain_approval_emails:
             texts[Field.LOCALE] = _common_locale(entries, _text(texts.get(Field.LOCALE)))
         return texts
+
+
+def _is_single(which: Field) -> bool:
+    return COLUMNS[which].role is not Role.KEPT and which is not Field.PRODUCT
 
 
 def _text(value: object) -> str:
