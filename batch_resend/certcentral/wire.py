@@ -239,7 +239,7 @@ class Connections:
             exchange.leave()
             if self._loop.time() >= exchange.leaves_by:
                 # Its call ends in this turn, or the next: it would leave, and be in doubt at once.
-                # Last of all, for whoever decides to let it leave may be stopped doing so.
+                # Last of all: the process may stand still while the other looks are taken.
                 raise TimeoutError
         except BaseException:
             connection.release()

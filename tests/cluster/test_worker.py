@@ -19,7 +19,7 @@ from batch_resend.cluster.queue import Queue, Sweep, SweepAt, chunk_of, open_que
 from batch_resend.cluster.worker import Worker
 from batch_resend.folders import Database
 from batch_resend.intake import RecordSource
-from batch_resend.journal import open_journal
+from batch_resend.journal import JournalReader, open_journal
 from batch_resend.model import Plan, RequestStatus, Run, RunState
 from batch_resend.sending import Sender
 from batch_resend.settings import Settings, make_settings
@@ -77,6 +77,20 @@ async def test_what_a_worker_that_only_seems_dead_has_in_hand_stays_with_it(
     assert found, "others took them for dead"
     assert tally.orders[RequestStatus.SENT] == 400
     assert set(ca.books.requests_per_order.values()) == {1}
+
+
+async def test_no_plan_and_no_channel_looks_through_what_all_hosts_ever_sent(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their limits are kept together, in the database; its statistics may be old."""
+    forget(database)
+    monkeypatch.setattr(JournalReader, "recent_ends", None)
+    async with Simulator(SimulatorSettings(api_key=KEY)) as ca:
+        settings = make_settings(api_key=KEY, base_url=ca.base_url, journal=database)
+        async with open_batch(settings) as batch:
+            plan = await batch.plan([RecordSource([{"order_id": 100_200_300}])])
+            async with batch.send(plan) as sending:
+                assert [outcome.status async for outcome in sending] == [RequestStatus.SENT]
 
 
 async def test_a_key_that_is_refused_costs_one_request_however_late_other_parts_of_the_run_begin(
