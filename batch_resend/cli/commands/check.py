@@ -154,8 +154,8 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
 def _show_if_held_back(plan: Plan, options: dict[str, Any]) -> None:
     strict, most = options.get("strict", False), options.get("max_rejected", MAX_REJECTED)
     if reason := hold_back_reason(plan, most, strict=strict):
-        other = "`send` without --strict" if strict else "`send --max-rejected 100%`"
-        does = f", or send the other rows with {other}" if plan.to_send else ""
+        other = "without --strict" if strict else "with `send --max-rejected 100%`"
+        does = f", or send the other rows {other}" if plan.to_send else ""
         why = f"`send` would send nothing: {reason}. Is it the right list? If so, correct it"
         show_lines([(0, f"{why}{does}.")], sys.stdout)
 
