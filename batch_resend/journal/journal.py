@@ -138,10 +138,10 @@ class Journal:
         """Give their outcome to the orders that are settled before anything is sent.
 
         Their lists say that there is nothing to resend; or another run had them acknowledged
-        within the last `cooldown_s` seconds: those are skipped. With `hold_doubts`, what may have
+        within the last `cooldown_s` seconds, or since this run was planned: those are skipped. With `hold_doubts`, what may have
         reached the CA before is left for a person.
         """
-        since, clock = self._since(cooldown_s), self._clock
+        since, clock = self._since(run, cooldown_s), self._clock
         await self._writer.transaction(
             lambda connection: runs.settle(connection, run, since, clock, hold_doubts=hold_doubts)
         )
@@ -180,7 +180,7 @@ class Journal:
             execute(connection, "skip_what_is_under_way", run=run.number)
             self.clean_up(connection)
         if self._backend.is_shared or self._has_begun:
-            since, hold_doubts = self._since(terms.cooldown_s), terms.hold_doubts
+            since, hold_doubts = self._since(run, terms.cooldown_s), terms.hold_doubts
             runs.settle_what_others_did(
                 connection, run, since, self._clock, hold_doubts=hold_doubts
             )
@@ -271,8 +271,9 @@ class Journal:
 
         await self._writer.transaction(note)
 
-    def _since(self, cooldown_s: float) -> float | None:
-        return self._clock() - cooldown_s if cooldown_s > 0 else None
+    def _since(self, run: Run, cooldown_s: float) -> float | None:
+        # What another run has sent since this one was planned is done, however long ago that was.
+        return min(self._clock() - cooldown_s, run.created_at) if cooldown_s > 0 else None
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {

@@ -73,6 +73,21 @@ async def test_the_newest_acknowledgement_is_the_one_that_is_named(
     assert message == f"sent {timestamp(NOON + HOUR + 2)} by run {newest.id}"
 
 
+async def test_what_another_run_sent_since_a_run_was_planned_is_not_left_to_it_however_long_ago(
+    journal: Journal, clock: Clock
+) -> None:
+    cut_off = await settled(journal, 1, 2, 3)
+    await send(journal, clock, cut_off, {"1": "204"})
+    await journal.finish(cut_off, RunState.INTERRUPTED, "a person said so")
+    clock.now += 1
+    await ended_run(journal, clock, {"2": "204"})
+    clock.now += 3 * DAY_S
+    await journal.settle(cut_off, DAY_S, hold_doubts=False)
+    assert await pending_ids(journal.reader, cut_off) == ["3"]
+    await journal.settle(cut_off, 0.0, hold_doubts=False)
+    assert await pending_ids(journal.reader, cut_off) == ["2", "3"], "without a cooldown it is sent again"
+
+
 # What the order met in another run, how long ago, the cooldown, and whether it is skipped then, is
 # sent, or may have been mailed.
 ELSEWHERE = [
@@ -165,6 +180,7 @@ async def test_own_outcomes_stand_but_for_denials_doubts_and_skips(
 ) -> None:
     """A key that was denied may have been given its permission since."""
     await ended_run(journal, clock, {"6": "204"})
+    clock.now += 1  # before this run was planned
     run = await plan(journal, orders(1, 2, 3, 4, 5, 6))
     script = {"1": "204", "2": "400", "3": "403", "4": "404", "5": "503 failed"}
     await send(journal, clock, run, script, cooldown_s=DAY_S)
