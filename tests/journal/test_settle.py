@@ -85,7 +85,9 @@ async def test_what_another_run_sent_since_a_run_was_planned_is_not_left_to_it_h
     await journal.settle(cut_off, DAY_S, hold_doubts=False)
     assert await pending_ids(journal.reader, cut_off) == ["3"]
     await journal.settle(cut_off, 0.0, hold_doubts=False)
-    assert await pending_ids(journal.reader, cut_off) == ["2", "3"], "without a cooldown it is sent again"
+    assert await pending_ids(journal.reader, cut_off) == ["2", "3"], (
+        "without a cooldown it is sent again"
+    )
 
 
 # What the order met in another run, how long ago, the cooldown, and whether it is skipped then, is
