@@ -138,8 +138,8 @@ class Journal:
         """Give their outcome to the orders that are settled before anything is sent.
 
         Their lists say that there is nothing to resend; or another run had them acknowledged
-        within the last `cooldown_s` seconds, or since this run was planned: those are skipped. With `hold_doubts`, what may have
-        reached the CA before is left for a person.
+        within the last `cooldown_s` seconds, or since this run was planned: those are skipped. With
+        `hold_doubts`, what may have reached the CA before is left for a person.
         """
         since, clock = self._since(run, cooldown_s), self._clock
         await self._writer.transaction(
