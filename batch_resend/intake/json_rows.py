@@ -44,6 +44,7 @@ from batch_resend.intake.json_shapes import (
     request_unwrapped,
     why_no_subject,
 )
+from batch_resend.intake.json_text import decode
 from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
@@ -100,31 +101,6 @@ def _record_type() -> type[_Record]:
         if column.role is not Role.KEPT
     }
     return create_model("Record", __base__=_Record, **types)
-
-
-def decode(text: str) -> object:
-    """Return what a JSON text says. Raises ValueError, RecursionError."""
-    return DECODER.decode(text)
-
-
-def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} appears twice")
-    return fields
-
-
-def whole_number(digits: str) -> int | str:
-    """Return a JSON integer; one that no order number is, and Python would not take, as text."""
-    return int(digits) if len(digits) < 1_000 else digits
-
-
-# Numbers keep their digits as they stand.
-DECODER = json.JSONDecoder(
-    parse_float=str, parse_int=whole_number, object_pairs_hook=_each_key_once
-)
 
 
 def _describe(error: ValueError | RecursionError) -> str:

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import RawRecord
-from batch_resend.intake.json_rows import DECODER, JsonRecords, whole_number
+from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_shapes import Path, Wrapper, inner_record, is_record, may_hold_lists
+from batch_resend.intake.json_text import DECODER, whole_number
 from batch_resend.intake.json_unread import narrows_the_list
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text

@@ -31,8 +31,8 @@ from batch_resend.intake.fields import (
     of_role,
     second_fields,
 )
-from batch_resend.intake.json_rows import decode
 from batch_resend.intake.json_shapes import NESTED, lifted
+from batch_resend.intake.json_text import decode
 from batch_resend.intake.passed_over import folded
 from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
 from batch_resend.report.tables import kept_of

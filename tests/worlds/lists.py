@@ -5,6 +5,7 @@ import io
 import random
 from collections.abc import Iterable
 
+from batch_resend.intake import Reading
 from tests.intake.test_damage import TEXT_DAMAGES
 from tests.worlds.ca import FIRST_ORDER, Asked, account_of, key_of
 from tests.worlds.spec import World
@@ -84,3 +85,9 @@ def requests_of(world: World, rows: Iterable[Row]) -> set[Asked]:
 def orders_alone(world: World, orders: Iterable[str]) -> set[Asked]:
     """Return what orders ask for that stand by themselves: whom to mail is the CA's to know."""
     return {(key_of(world, order), order, ()) for order in orders}
+
+
+def reading_of(world: World) -> Reading:
+    """Return how lists of a world are read."""
+    names = (f"account{number}" for number in range(1, world.accounts + 1))
+    return Reading(accounts=dict.fromkeys(names))

@@ -13,7 +13,7 @@ from batch_resend.batch import Batch, open_batch
 from batch_resend.channels import RunHandle
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
 from batch_resend.folders import Place
-from batch_resend.intake import ListSource, Reading, Source
+from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Purpose
 from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
 from batch_resend.results import RequestResult
@@ -28,6 +28,7 @@ from tests.worlds.lists import (
     damaged,
     first_list,
     orders_alone,
+    reading_of,
     requests_of,
     row_of,
     rows_in,
@@ -395,9 +396,3 @@ def settings_of(world: World, journal: Place) -> Settings:
         max_attempts=world.max_attempts,
         patience_s=world.patience_s,
     )
-
-
-def reading_of(world: World) -> Reading:
-    """Return how lists of a world are read."""
-    names = (f"account{number}" for number in range(1, world.accounts + 1))
-    return Reading(accounts=dict.fromkeys(names))
