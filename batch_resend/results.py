@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from batch_resend.model import Call, Entry, ListForm, Request, RequestStatus, RowStatus, Run
+from batch_resend.list_form import ListForm
+from batch_resend.model import Call, Entry, Request, RequestStatus, RowStatus, Run
 
 
 class Result(NamedTuple):

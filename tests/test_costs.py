@@ -20,12 +20,11 @@ from pydantic import SecretStr
 from batch_resend import RecordSource, Settings, resend
 from batch_resend.intake import ListSource, cells
 from batch_resend.journal.planning import Endpoint, Grouping, StagedRow, _row_values
+from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import (
     Attempt,
     Call,
     Entry,
-    ListForm,
-    ListKind,
     Outcome,
     Reply,
     Request,

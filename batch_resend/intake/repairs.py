@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, is_plain_pair, trimmed
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.intake.languages import KNOWN_LOCALES, code_of
-from batch_resend.model import Remark
+from batch_resend.list_form import Remark
 
 _BULLETS = "\u2022\u2023\u2043\u25aa\u25cf\u25e6\u00b7"
 _BULLET = re.compile(

@@ -24,7 +24,8 @@ from batch_resend.intake.repairs import repaired
 from batch_resend.intake.suggestions import listed
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Bytes, ListFile, Text
-from batch_resend.model import Call, ListForm, ListKind, Problem, RejectedRow, Remark, Row
+from batch_resend.list_form import ListForm, ListKind, Remark
+from batch_resend.model import Call, Problem, RejectedRow, Row
 
 Given = Row | Mapping[str, object]  # of a program
 Record = TypeVar("Record")

@@ -45,7 +45,8 @@ from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
 from batch_resend.intake.suggestions import Head, map_flag
-from batch_resend.model import RejectedRow, Remark
+from batch_resend.list_form import Remark
+from batch_resend.model import RejectedRow
 
 _SAMPLE_ROWS = 50
 _END: Numbered = 0, []  # behind the last row

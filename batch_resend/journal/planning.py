@@ -27,7 +27,8 @@ from batch_resend.journal.statements import (
     encode_form,
     encode_kept,
 )
-from batch_resend.model import Entry, ListForm, Note, Problem, RejectedRow, Request, Row, RowStatus
+from batch_resend.list_form import ListForm
+from batch_resend.model import Entry, Note, Problem, RejectedRow, Request, Row, RowStatus
 
 _MAX_ROWS_OF_ORDER = 100_000  # they are held in memory together; an order has some hundred domains
 _AT_ONCE = 50_000  # rows, that come one after another

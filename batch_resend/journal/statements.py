@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from batch_resend.model import Call, Entry, ListForm, ListKind, Request, Run, RunState
+from batch_resend.list_form import ListForm, ListKind
+from batch_resend.model import Call, Entry, Request, Run, RunState
 
 Dialect = Literal["sqlite", "postgresql"]
 Record = Any  # what a statement finds: a named tuple of its columns

@@ -34,7 +34,8 @@ from batch_resend.intake.fields import (
 from batch_resend.intake.json_shapes import NESTED, lifted
 from batch_resend.intake.json_text import decode
 from batch_resend.intake.passed_over import folded
-from batch_resend.model import Call, Entry, ListForm, RequestStatus, RowStatus
+from batch_resend.list_form import ListForm
+from batch_resend.model import Call, Entry, RequestStatus, RowStatus
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
 from batch_resend.visible import defused, defused_row

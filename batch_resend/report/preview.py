@@ -9,18 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from batch_resend.calls import CALLS
 from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag
 from batch_resend.journal import JournalReader, NotedRequest
-from batch_resend.model import (
-    ListForm,
-    ListKind,
-    Note,
-    Plan,
-    Problem,
-    Remark,
-    Request,
-    RequestStatus,
-    Run,
-    SkipReason,
-)
+from batch_resend.list_form import ListForm, ListKind, Remark
+from batch_resend.model import Note, Plan, Problem, Request, RequestStatus, Run, SkipReason
 from batch_resend.report.summary import RowCounts, counted
 from batch_resend.results import InputNote, RowResult
 

@@ -3,7 +3,8 @@
 import pytest
 
 from batch_resend.intake import ListSource
-from batch_resend.model import RejectedRow, Remark, Row
+from batch_resend.list_form import Remark
+from batch_resend.model import RejectedRow, Row
 from tests.intake.conftest import standard_input, workbook
 
 PAIRS = (

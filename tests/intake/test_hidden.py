@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
-from batch_resend.model import RejectedRow, Remark, Row
+from batch_resend.list_form import Remark
+from batch_resend.model import RejectedRow, Row
 
 HEADING = ("order_id", "domain", "email")
 Sheet = Any  # xlsxwriter has no types

@@ -8,7 +8,8 @@ import pytest
 
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource
-from batch_resend.model import RejectedRow, Remark
+from batch_resend.list_form import Remark
+from batch_resend.model import RejectedRow
 from tests.intake.test_hidden import HEADING, a_book, orders, shop
 
 Sheet = Any  # xlsxwriter has no types

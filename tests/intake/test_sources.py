@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from batch_resend.errors import BatchResendError
 from batch_resend.intake import Field, ListSource, Reading, RecordSource
-from batch_resend.model import Entry, ListForm, ListKind, RejectedRow, Row
+from batch_resend.list_form import ListForm, ListKind
+from batch_resend.model import Entry, RejectedRow, Row
 from tests.intake.conftest import read, refusal, standard_input, unhurried
 
 CSV = "order_id,locale\n100200307,en\n"

@@ -12,11 +12,10 @@ import pytest_asyncio
 
 from batch_resend.folders import Database, Place
 from batch_resend.journal import Endpoint, Journal, JournalReader, Recorder, Terms, open_journal
+from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import (
     Attempt,
     Entry,
-    ListForm,
-    ListKind,
     Outcome,
     PlannedRequest,
     RejectedRow,
