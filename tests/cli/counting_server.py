@@ -46,6 +46,18 @@ class Call:
         await self.say(answer(status, body, *headers))
 
 
+def silent_after(count: int) -> tuple[Fate, asyncio.Event]:
+    """Return a fate that accepts so many requests, and the others once the event is set."""
+    may_answer = asyncio.Event()
+
+    async def fate(call: Call) -> None:
+        if call.server.requests > count:
+            await may_answer.wait()
+        await call.accept()
+
+    return fate, may_answer
+
+
 class CountingServer(FaultServer):
     """Gives every request of an order its fate; a request after the acknowledgement is noted.
 

@@ -45,9 +45,9 @@ async def test_every_command_has_help_of_its_own(desk: Desk, command: str) -> No
 @pytest.mark.parametrize("command", ["", "config", "cluster", "completion"])
 async def test_without_one_of_its_actions_a_group_shows_its_help(desk: Desk, command: str) -> None:
     bare = await desk.run(*command.split())
-    helped = await desk.run(*command.split(), "--help")
+    shown = await desk.run(*command.split(), "--help")
     assert (bare.code, bare.out) == (2, "")
-    assert bare.err == helped.out
+    assert bare.err == shown.out
 
 
 async def test_version_says_which(desk: Desk) -> None:

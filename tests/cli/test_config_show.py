@@ -174,7 +174,7 @@ async def test_commands_that_come_next_name_no_file_that_is_found_without_a_name
             config = f"--config {named} " if named else ""
             assert resume.startswith(f"{config}resume ")
             watched = await desk.run("watch")
-            # For whoever reads of it elsewhere, the run keeps the whole name.
+            # The run keeps the whole name, for those who read of it elsewhere.
             kept = f"--config {Path(tmp_path / named)} " if named else ""
             assert f"batch-resend {kept}resume " in watched.out + watched.err
             resumed = await desk.run(*shlex.split(resume))

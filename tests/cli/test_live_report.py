@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_resend.report import live
 from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, until
-from tests.cli.counting_server import Call, CountingServer
+from tests.cli.counting_server import CountingServer, silent_after
 from tests.report.test_page import text_of
 
 REPORT = ("--report-dir", "report")
@@ -85,13 +85,7 @@ async def test_a_run_taken_up_and_killed_at_once_leaves_no_report_that_seems_com
     tmp_path: Path,
 ) -> None:
     """The report of the earlier stop is marked before the first request leaves."""
-    may_answer = asyncio.Event()
-
-    async def fate(call: Call) -> None:
-        if ca.requests > 5:
-            await may_answer.wait()
-        await call.accept()
-
+    fate, may_answer = silent_after(5)
     async with CountingServer(fate) as ca:
         desk = Desk(tmp_path, ca.base_url)
         desk.write_list(40)

@@ -10,7 +10,7 @@ import pytest
 
 from batch_resend.clock import in_local_time
 from tests.cli.conftest import ORDER_STATES, Desk, desk_with_ca, ended, run_ids, until
-from tests.cli.counting_server import Call, CountingServer
+from tests.cli.counting_server import CountingServer, silent_after
 from tests.cli.screen import on_screen
 
 OF_A_RUN = (("show",), ("report",), ("verify",), ("watch",))
@@ -101,13 +101,7 @@ def test_a_time_is_told_by_this_machines_clock_with_its_age(
 
 
 async def test_what_is_in_flight_is_in_doubt_only_once_its_process_is_gone(tmp_path: Path) -> None:
-    may_answer = asyncio.Event()
-
-    async def fate(call: Call) -> None:
-        if ca.requests > 3:
-            await may_answer.wait()
-        await call.accept()
-
+    fate, may_answer = silent_after(3)
     async with CountingServer(fate) as ca:
         desk = Desk(tmp_path, ca.base_url)
         desk.write_list(8)
@@ -170,13 +164,7 @@ async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_a
 
 
 async def test_watch_and_send_tell_the_same_share_of_a_resumed_run(tmp_path: Path) -> None:
-    may_answer = asyncio.Event()
-
-    async def fate(call: Call) -> None:
-        if ca.requests > 40:
-            await may_answer.wait()
-        await call.accept()
-
+    fate, may_answer = silent_after(40)
     async with CountingServer(fate) as ca:
         desk = Desk(tmp_path, ca.base_url)
         desk.write_list(60)

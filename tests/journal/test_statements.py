@@ -172,7 +172,7 @@ def rows_of(node: Mapping[str, Any]) -> int:
 async def test_what_a_statement_looks_at_grows_with_the_run_though_statistics_are_older(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, to_read: bool
 ) -> None:
-    if to_read:  # whoever reads may not be allowed to refresh them
+    if to_read:  # a reader may not be allowed to refresh them
         monkeypatch.setattr(PostgresBackend, "analyze", lambda *_: None)
     few = await looked_at(database, clock, 150, to_read=to_read)
     many = await looked_at(database, clock, 1_500, to_read=to_read)
