@@ -192,6 +192,7 @@ class FaultKind(StrEnum):
     NOT_CONNECTED = "not_connected"  # refused, unreachable, timed out connecting: never sent
     PROXY_REFUSED = "proxy_refused"  # the proxy opened no way to the CA: never sent
     TLS_REFUSED = "tls_refused"  # no trusted connection could be made: never sent
+    STOPPED = "stopped"  # its run stopped before there was a connection: never sent
     LOST = "lost"  # the connection broke once there was one: may have arrived
     TIMED_OUT = "timed_out"  # no answer within the time allowed: may have arrived
     GARBLED = "garbled"  # the answer was not HTTP: may have arrived
