@@ -137,13 +137,15 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """
 
     async def work(interruption: Interruption) -> CommandResult:
+        names: list[str | None] = []
         async with read_journal(options["journal"]) as reader:
             run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is not None:
-                refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
-                resume_as_begun(context, run, await reader.accounts(run))
+                names = await reader.accounts(run)
+                refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
+                resume_as_begun(context, run, names)
         wanted = {**options, "in_doubt": context.params["in_doubt"]}
-        settings = settings_of(wanted, run)
+        settings = settings_of(wanted, run, names or (None,))
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
             planning = batch.take_up(run.id if run else None)
