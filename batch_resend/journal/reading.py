@@ -111,29 +111,29 @@ class JournalReader(ResultReader, StatisticsReader):
     """
 
     async def run(self, name: str) -> Run:
-        """Return a run by its id, by the beginning of its id, or as `latest`, the newest.
+        """Return a run by its id, by the beginning or end of its id, or as `latest`, the newest.
 
-        Raises UnknownRun; AmbiguousRun where the ids of several begin so.
+        Raises UnknownRun; AmbiguousRun where the ids of several begin or end so.
         """
         if name == LATEST:
             found = await self.fetch("runs", most=1)
         else:
             found = await self.fetch("run", id=name) or await self.fetch(
-                "runs_beginning", beginning=name, most=_MOST_NAMED + 1
+                "runs_by_part", part=name, most=_MOST_NAMED + 1
             )
         if not found:
             if name == LATEST:
                 raise UnknownRun(f"{self.place}: no run yet")
             raise UnknownRun(
-                f"{self.place}: no run {name!r}; `batch-resend runs --journal {self.place}` lists "
-                "all"
+                f"{self.place}: no run {name!r}, and none whose name begins or ends so; "
+                f"`batch-resend runs --journal {self.place}` lists all"
             )
         if len(found) > 1:
             names = [record.id for record in found[:_MOST_NAMED]]
             more = " and others" if len(found) > _MOST_NAMED else ""
             raise AmbiguousRun(
-                f"{name!r} is the beginning of several runs: {', '.join(names)}{more}. Write more "
-                "of the name"
+                f"the names of several runs begin or end with {name!r}: {', '.join(names)}{more}. "
+                "Write more of the name"
             )
         return run_of(found[0])
 

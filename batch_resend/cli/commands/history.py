@@ -160,7 +160,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 @command(
     examples={
         "The newest run in numbers": "batch-resend show",
-        "Another run, by its name or the beginning of its name": "batch-resend show 20261123-2119",
+        "Another run, by the beginning of its name, or its end": "batch-resend show 753e",
         "For a program, as summary.json has it": "batch-resend show --json",
     },
     see_also=("runs", "report"),
@@ -173,7 +173,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 def show(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Show a run (default: the newest): its lists, limits and counts, and what to do next.
 
-    RUN is the name of a run, the beginning of it, or latest. --json prints it as in summary.json.
+    RUN is the name of a run, its beginning or end, or latest. --json prints it as in summary.json.
     """
 
     async def shown() -> None:
@@ -356,7 +356,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Write a run's report again (default: the newest run's), from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. This never replaces the report of a
+    RUN is the name of a run, its beginning or end, or latest. This never replaces the report of a
     newer run: it then writes to a folder of its own beside it.
     """
     pattern: Path = options["report_dir"]

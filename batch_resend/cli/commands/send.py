@@ -131,7 +131,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
     """Resume a run that did not finish, from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. Default: of the unfinished runs for
+    RUN is the name of a run, its beginning or end, or latest. Default: of the unfinished runs for
     this URL, and if possible this key, the one that was active last; the others are named. The run
     keeps its limits and its --in-doubt, unless you give others.
     """
@@ -179,7 +179,7 @@ async def _to_resume(
 def watch(context: click.Context, /, run_id: str | None, journal: Place, **options: Any) -> int:
     """Watch a run that another process sends (default: the one under way), without disturbing it.
 
-    RUN is the name of a run, the beginning of it, or latest. If no run is under way, it shows the
+    RUN is the name of a run, its beginning or end, or latest. If no run is under way, it shows the
     newest, and what to do next. Ctrl-C stops the watching, not the run. It ends with the run and
     with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
     """

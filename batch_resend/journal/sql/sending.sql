@@ -9,9 +9,10 @@ state IN ('running', 'stopped', 'interrupted', 'completed')
 -- name: runs
 SELECT * FROM runs WHERE {begun} ORDER BY number DESC LIMIT :most
 
--- name: runs_beginning
-SELECT * FROM runs WHERE {begun}
-    AND substr(id, 1, length(CAST(:beginning AS TEXT))) = CAST(:beginning AS TEXT)
+-- name: runs_by_part
+SELECT * FROM runs WHERE {begun} AND CAST(:part AS TEXT) IN (
+    substr(id, 1, length(CAST(:part AS TEXT))),
+    substr(id, length(id) - length(CAST(:part AS TEXT)) + 1))
 ORDER BY number DESC LIMIT :most
 
 -- The last at work first. What was stopped before anything was sent, as by a wrong URL, is last.
