@@ -25,7 +25,7 @@ from batch_resend.model import (
 )
 from batch_resend.results import RowResult, StuckOrder, SweepCounts, Unfinished
 
-LATEST = "latest"  # the name of the newest run
+LATEST = "latest"  # the name of the newest run: the one that was active last
 _LAST = 2**62  # behind every position
 _MOST_UNFINISHED = 20  # runs that are looked at
 _MOST_NAMED = 5  # of the runs that a name may mean
@@ -138,7 +138,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return run_of(found[0])
 
     async def runs(self, most: int = _LAST) -> list[Run]:
-        """Return the runs that sending was begun for, newest first, at most so many."""
+        """Return the runs that sending was begun for, the newest first, at most so many."""
         return [run_of(record) for record in await self.fetch("runs", most=most)]
 
     async def count_in_flight(self, run: Run) -> int:

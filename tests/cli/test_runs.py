@@ -131,6 +131,29 @@ async def counted_once(desk: Desk, sent: int) -> dict[str, int]:
                 return states
 
 
+async def test_the_newest_run_is_the_one_active_last_though_another_was_planned_later(
+    tmp_path: Path,
+) -> None:
+    fate, _ = silent_after(4)
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        for name, orders in (("older.csv", "1 2 3 4 5"), ("later.csv", "1 6")):
+            desk.write(name, "\n".join(["order_id", *orders.split()]) + "\n")
+        words = ("--all-domains", "--limit", "none", "--timeout", "2m")
+        assert (await desk.run("send", "older.csv", "--max-orders", "2", *words)).code == 4
+        assert (await desk.run("send", "later.csv", *words)).code == 0
+        later, older = await run_ids(desk)
+        resumed = await desk.start("resume", *words[1:])
+        await until(lambda: ca.requests == 3 + 3)
+        resumed.kill()
+        await ended(resumed)
+        assert await run_ids(desk) == [older, later]
+        for command in ("show", "watch", "report"):
+            assert f"Run {older}: " in (await desk.run(command)).out
+        told = (await desk.run("history", "1")).out.splitlines()[1:]
+        assert [line.split()[0] for line in told] == [later, older]
+
+
 @pytest.mark.parametrize("where", [".", "elsewhere"])
 async def test_the_command_to_resume_a_killed_run_has_all_flags_and_works_from_any_folder(
     tmp_path: Path, where: str

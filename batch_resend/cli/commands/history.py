@@ -74,7 +74,11 @@ _ALL_RUNS = 2**31
 @format_option("table", "csv")
 @journal_option
 def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
-    """List all runs, newest first. Times are local; in CSV and JSON they are UTC."""
+    """List all runs, newest first.
+
+    The newest is the one that was begun, resumed or ended last. Times are local; in CSV and JSON
+    they are UTC.
+    """
 
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
@@ -246,10 +250,10 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     """Show every attempt ever made for an order, a domain or an e-mail address, in all runs.
 
-    A run that made none has one line, which says why, and so has each rejected or duplicate row of
-    its lists. A domain is also found by its subdomains and by the addresses at it. If an order was
-    sent without addresses, only the CA knows the domains that it mailed: search for the order's
-    number.
+    The newest run comes last. A run that made no attempt has one line, which says why, and so has
+    each rejected or duplicate row of its lists. A domain is also found by its subdomains and by
+    the addresses at it. If an order was sent without addresses, only the CA knows the domains that
+    it mailed: search for the order's number.
     """
     is_name = "." in sought
     read = email_address if "@" in sought else domain_name if is_name else order_number

@@ -218,7 +218,7 @@ async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
     runs = await reader.runs()
-    # Not always the newest: an older one may be resumed.
+    # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
     for run in runs:
         if await is_under_way(run, reader):
             return run

@@ -29,6 +29,7 @@ CREATE TABLE runs (
     started_at FLOAT,
     finished_at FLOAT,
     session INTEGER DEFAULT '0' NOT NULL,  -- of the process that has it in hand
+    activity INTEGER NOT NULL,  -- the higher, the later it was planned, begun, resumed or ended
     distributed_by INTEGER,  -- the start that left it to workers; NULL: one process sends it all
     PRIMARY KEY (number),
     UNIQUE (id)
