@@ -142,10 +142,12 @@ class JournalReader(ResultReader, StatisticsReader):
         return [run_of(record) for record in await self.fetch("runs", most=most)]
 
     async def count_in_flight(self, run: Run) -> int:
-        """Return how many requests a living process has in flight for a run."""
-        if run.state is not RunState.RUNNING or await self.holder(run) is None:
-            return 0
+        """Return how many requests of a run under way are in flight."""
         return await self.count("unanswered", run=run.number)
+
+    async def is_under_way(self, run: Run) -> bool:
+        """Whether another process sends a run now, or workers are to."""
+        return run.state is RunState.RUNNING and await self.holder(run) is not None
 
     async def unfinished(self) -> list[Unfinished]:
         """Return the unfinished runs in nobody's hand, the last at work first, the useless last."""
@@ -162,9 +164,11 @@ class JournalReader(ResultReader, StatisticsReader):
         ]
 
     async def holder(self, run: Run) -> str | None:
-        """Return which living process has a run in hand, if one does, as far as is known."""
+        """Return which other living process has a run in hand, if one does, as far as is known."""
         if run.is_with_workers:
             return "workers"
+        if run.session == self._session:
+            return None
         return await self.ask(lambda connection: self._backend.holder(connection, run.session))
 
     async def count_second_mails(self, run: Run) -> int:

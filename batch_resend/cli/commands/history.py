@@ -1,7 +1,6 @@
 """`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -23,12 +22,7 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import (
-    show_counts,
-    show_next_steps,
-    show_summary,
-    show_why_not_sent,
-)
+from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
@@ -142,7 +136,10 @@ def _took(elapsed_s: float | None, between_s: float) -> str:
 
 def _not_sent(record: Record) -> str:
     counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
-    return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
+    words = {"not_attempted": "to go"} if str(record["state"]).startswith("running") else {}
+    return ", ".join(
+        f"{count:,} {words.get(status) or in_words(status)}" for status, count in counts if count
+    )
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
@@ -183,7 +180,8 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     async def shown() -> None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            summary, steps = await as_it_stands(context, reader, run, options["report_dir"])
+            standing = await as_it_stands(context, reader, run)
+            summary = standing.summary
             state = _state(run, await reader.holder(run))
             if options["is_json"]:
                 show_json(summary.model_dump(mode="json"))
@@ -191,10 +189,7 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
             if options["form"] == "csv":
                 show_records(_facts(summary, state), ["fact", "value"], "csv", {})
                 return
-            show_counts(summary, before=_when_and_where(summary, state))
-            if summary.state != "running":
-                await show_why_not_sent(reader, run, sys.stdout)
-            show_next_steps(steps)
+            await show_summary(reader, run, standing, _when_and_where(summary, state))
 
     anyio.run(shown)
     return ExitCode.ALL_WELL
@@ -203,7 +198,8 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
 def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
     yield "state", state
     yield "started", _local(summary.started_at) or "never"
-    yield "finished", _local(summary.finished_at) or "not yet"
+    finished = "not yet" if summary.state == "running" else "never"
+    yield "finished", _local(summary.finished_at) or finished
     for url in summary.urls:
         yield "CA", url
     yield "limits", " and ".join(summary.limits) or "none"
@@ -375,10 +371,9 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             )
             summary = await write_report(reader, run, folder, presentation)
             update_index(index_folder(pattern, run))
-            is_gone = await reader.holder(run) is None
-            steps = next_steps(summary, folder, flags, was_cut_off=is_gone)
+            steps = next_steps(summary, folder, flags)
             if not options["is_json"]:
-                await show_summary(reader, run, summary, folder, steps)
+                await show_summary(reader, run, Standing(summary, folder, steps))
             return CommandResult(ExitCode.ALL_WELL, summary, folder, next_steps=steps)
 
     result = anyio.run(written)

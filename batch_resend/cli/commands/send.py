@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -45,15 +44,14 @@ from batch_resend.cli.options import (
     run_argument,
     send_options,
 )
-from batch_resend.cli.output.progress import follow_others, is_under_way
-from batch_resend.cli.output.summary import show_counts, show_next_steps
+from batch_resend.cli.output.progress import follow_others
+from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run
 from batch_resend.notify import CommandResult
-from batch_resend.report import NextStep, Summary
 
 
 @command(
@@ -185,33 +183,27 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
     """
     set_up_logs()
     try:
-        summary, steps = anyio.run(
-            _watch, context, run_id, journal, options["report_dir"], Style(options["progress"])
-        )
+        return anyio.run(_watch, context, run_id, journal, Style(options["progress"]))
     except KeyboardInterrupt:
         click.echo("No longer watching; the run continues.", err=True)
         return SIGNAL_BASE + 2
-    code = ExitCode.STOPPED
-    if summary.state == "completed":
-        code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-    if options["is_json"]:
-        show_json(CommandResult(code, summary, next_steps=steps).as_json())
-        return code
-    show_counts(summary)
-    if summary.finished_at is None:
-        click.echo("The process that sent it is gone (killed, or the power failed).")
-    show_next_steps(steps)
-    return code
 
 
-async def _watch(
-    context: click.Context, run_id: str | None, journal: Place, report_dir: Path, style: Style
-) -> tuple[Summary, list[NextStep]]:
+async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
     async with read_journal(journal) as reader:
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
-        return await as_it_stands(context, reader, run, report_dir)
+        standing = await as_it_stands(context, reader, run)
+        summary, code = standing.summary, ExitCode.STOPPED
+        if summary.state == "completed":
+            code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+        if context.params["is_json"]:
+            result = CommandResult(code, summary, standing.folder, next_steps=standing.steps)
+            show_json(result.as_json())
+            return code
+        await show_summary(reader, run, standing)
+        return code
 
 
 async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
@@ -220,7 +212,7 @@ async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     runs = await reader.runs()
     # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
     for run in runs:
-        if await is_under_way(run, reader):
+        if await reader.is_under_way(run):
             return run
     say(
         "No run is under way. (A process that is still reading its list, or asking the CA, has not "

@@ -89,7 +89,7 @@ CREATE TABLE starts (
     offset_s FLOAT NOT NULL,  -- its clock, less the steady time of that machine
     began_at FLOAT NOT NULL,
     limits {text},  -- as in runs: each start may have others
-    session INTEGER DEFAULT '0' NOT NULL,  -- 0: the only one there is
+    session INTEGER DEFAULT '0' NOT NULL,  -- in a file, always 1
     PRIMARY KEY (number)
 );
 -- Whose windows the requests of an account count in, from a start on.
