@@ -11,7 +11,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
+from batch_resend.cli.accounts import (
+    PARAMETERS,
+    clock_of_command,
+    ended_simulator,
+    is_rehearsal,
+    profiles_of,
+)
 from batch_resend.cli.config import (
     CONFIG_VARIABLE,
     config_of,
@@ -35,7 +41,7 @@ from batch_resend.report import (
     next_steps,
 )
 from batch_resend.results import Unfinished
-from batch_resend.settings import InDoubt, Region
+from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume")  # of the next flags, with a run
@@ -142,7 +148,7 @@ async def _lately_cut_off(
     since = time.time() - _LATELY_S
     others = [
         one
-        for one in await reader.unfinished()
+        for one in await reader.unfinished(clock_of_command())
         if one.run.id != shown.id and not one.was_useless and one.last_begun_at >= since
     ]
     return await resume_others(context, reader, others)
@@ -155,19 +161,28 @@ async def resume_others(
     given, steps = next_flags(context), list[NextStep]()
     for one in others:
         run, accounts = one.run, await reader.accounts(one.run)
-        if not one.left or given.none_will_do or ended_simulator(run, accounts):
+        if not one.left.requests or given.none_will_do or ended_simulator(run, accounts):
             continue
         begun = _begun_with(run, accounts)
-        ended = "was stopped before it had sent anything" if one.was_useless else "did not finish"
+        ended = "ended before it had sent anything" if one.was_useless else "did not finish"
+        left = counted(one.left.requests, "order")
         steps.append(
             NextStep(
-                f"Run {run.id} {ended}; {counted(sum(one.left.values()), 'order')} left. To resume "
-                "that one:",
+                f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",
                 f"batch-resend{given.config or begun.config} resume {run.id}"
                 f"{_merged(begun.resume, given.watch)}{begun.in_doubt}",
             )
         )
     return steps
+
+
+def _where(run: Run, accounts: Sequence[str | None]) -> str:
+    """Return where a run was, unless that is where all real ones are."""
+    urls = sorted({run.url_of(name) or "" for name in accounts or (None,)})
+    if {*urls} <= {region.base_url for region in Region}:
+        return ""
+    rehearsal = " (a rehearsal)" if all(map(is_at_loopback, urls)) else ""
+    return f" at {' and '.join(urls)}{rehearsal}"
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:

@@ -141,21 +141,17 @@ class JournalReader(ResultReader, StatisticsReader):
         """Return the runs that sending was begun for, the newest first, at most so many."""
         return [run_of(record) for record in await self.fetch("runs", most=most)]
 
-    async def count_in_flight(self, run: Run) -> int:
-        """Return how many requests of a run under way are in flight."""
-        return await self.count("unanswered", run=run.number)
-
     async def is_under_way(self, run: Run) -> bool:
         """Whether another process sends a run now, or workers are to."""
         return run.state is RunState.RUNNING and await self.holder(run) is not None
 
-    async def unfinished(self) -> list[Unfinished]:
+    async def unfinished(self, clock: Clock) -> list[Unfinished]:
         """Return the unfinished runs in nobody's hand, the last at work first, the useless last."""
         found = await self.fetch("unfinished_runs", session=self._session, most=_MOST_UNFINISHED)
         return [
             Unfinished(
                 run=run_of(record),
-                left=dict(await self.fetch("count_by_account", run=record.number)),
+                left=await self.left(run_of(record), clock),
                 budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),

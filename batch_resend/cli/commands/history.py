@@ -46,6 +46,7 @@ from batch_resend.report import (
 )
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
+_TO_RESUME = (RequestStatus.NOT_ATTEMPTED, RequestStatus.IN_DOUBT)
 _ALL_RUNS = 2**31
 
 
@@ -125,6 +126,7 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "elapsed_s": lambda run: run[0].elapsed_s,
     "between_starts_s": lambda run: run[0].between_starts_s,
     **{status: _count(status) for status in _COUNTS},
+    "left": lambda run: run[0].left and run[0].left.requests,
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
 }
@@ -134,12 +136,17 @@ def _took(elapsed_s: float | None, between_s: float) -> str:
     return "" if elapsed_s is None else time_taken(elapsed_s - between_s, between_s)
 
 
-def _not_sent(record: Record) -> str:
+def _not_sent(record: Any) -> str:
+    """Return what became of what was not sent, and what `resume` sends, where that differs."""
     counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
     words = {"not_attempted": "to go"} if str(record["state"]).startswith("running") else {}
-    return ", ".join(
+    shown = [
         f"{count:,} {words.get(status) or in_words(status)}" for status, count in counts if count
-    )
+    ]
+    open_ones = sum(record[status] for status in _TO_RESUME)
+    if record["left"] not in (None, open_ones):
+        shown.append(f"{record['left']:,} left")
+    return ", ".join(shown)
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {

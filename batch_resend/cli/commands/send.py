@@ -154,8 +154,10 @@ async def _to_resume(
     context: click.Context, reader: JournalReader, options: dict[str, Any]
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
-    all_found = await reader.unfinished()
-    found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
+    all_found = await reader.unfinished(clock_of_command())
+    found = [
+        one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
+    ] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
         found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
