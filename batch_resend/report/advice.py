@@ -149,7 +149,8 @@ def _of_others(others: int, left: int) -> str:
 
 def _if_the_url_was_wrong(summary: Summary) -> Sequence[NextStep]:
     """Return what to do then. Its requests are for the CA that it was given: not another one's."""
-    if summary.orders.sent or not summary.requests.attempts:
+    was_tried = summary.requests.attempts or summary.state == "stopped"
+    if summary.orders.sent or not was_tried:
         return ()
     return (
         NextStep(
