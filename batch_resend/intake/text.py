@@ -230,7 +230,10 @@ def known_encoding(name: str) -> str:
 class Text:
     """The text of one list, read once: by lines, or by chunks."""
 
-    def __init__(self, name: str, file: Bytes, encoding: str | None) -> None:
+    def __init__(
+        self, name: str, file: Bytes, encoding: str | None, *, numbers_only: bool = False
+    ) -> None:
+        """Take a list's bytes; `numbers_only`: elsewhere than in numbers it may be no text."""
         self.mark = mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
         file.read(len(mark))
         sample = file.peek()
@@ -253,6 +256,7 @@ class Text:
         # Where lines end with LF, a CR without one is none of theirs: a paste or a copy left it.
         self.lines_end_with_lf = _end_with_lf(self.sample)
         self._file = file
+        self._errors = "replace" if numbers_only else "strict"
         self._lines_read = 0
 
     def lines(self) -> Iterator[str]:
@@ -261,7 +265,7 @@ class Text:
         Raises InputError.
         """
         newline = "\n" if self.lines_end_with_lf else ""
-        text = io.TextIOWrapper(self._file, self._codec, newline=newline)
+        text = io.TextIOWrapper(self._file, self._codec, self._errors, newline)
         try:
             while line := text.readline(MAX_LINE_CHARS + 1):
                 self._lines_read += 1
@@ -280,7 +284,7 @@ class Text:
 
     def chunks(self) -> Iterator[str]:
         """Yield the text piece by piece. Raises InputError."""
-        decoder = codecs.getincrementaldecoder(self._codec)()
+        decoder = codecs.getincrementaldecoder(self._codec)(self._errors)
         try:
             while data := self._file.read(CHUNK_CHARS):
                 if chunk := decoder.decode(data):
