@@ -15,6 +15,7 @@ from batch_resend.errors import InputError, NoRows, UnknownColumn
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
+from batch_resend.intake.files import Bytes, ListFile
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
@@ -23,7 +24,7 @@ from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.suggestions import listed
 from batch_resend.intake.table_rows import Table, TableRows
-from batch_resend.intake.text import Bytes, ListFile, Text
+from batch_resend.intake.text import Text
 from batch_resend.list_form import ListForm, ListKind, Remark
 from batch_resend.model import Call, Problem, RejectedRow, Row
 

@@ -16,12 +16,12 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.files import Bytes
 from batch_resend.intake.layout import Unseen
 from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import says_not_to_send_these
 from batch_resend.intake.suggestions import listed, quoted
-from batch_resend.intake.text import Bytes
 from batch_resend.intake.workbook_xml import (
     MAX_CELLS,
     Faults,
