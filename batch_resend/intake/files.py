@@ -160,6 +160,11 @@ class _Counted(io.RawIOBase):
         return count
 
 
+def shown_to(look: Callable[[memoryview], None], file: Bytes) -> Bytes:
+    """Return a file whose bytes `look` is given as they are read."""
+    return io.BufferedReader(_Counted(file, look), SAMPLE_BYTES)
+
+
 class _Unpacked(io.RawIOBase):
     """What a packed file holds, as long as it is no bomb."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from batch_resend.errors import InputError, SettingsError
-from batch_resend.intake.files import SAMPLE_BYTES, Bytes
+from batch_resend.intake.files import SAMPLE_BYTES, Bytes, shown_to
 
 MAX_LINE_CHARS = 1 << 20
 CHUNK_CHARS = 1 << 16
@@ -35,6 +35,8 @@ _LINE_END = re.compile("\r\n|\r|\n")
 _CR_ALONE = re.compile("\r(?!\n)")
 _CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|$)")
 _LOOKS_LIKE_UTF_16 = 0.2  # share of NUL bytes that no other text has
+_WIDE = ("utf-16", "utf-32")
+_NOT_ASCII = re.compile(r"[^\s;,|\"]*[^\x00-\x7f][^\s;,|\"]*")  # a word
 
 
 def known_encoding(name: str) -> str:
@@ -50,6 +52,29 @@ def known_encoding(name: str) -> str:
     return codec.name
 
 
+class _IfUtf8:
+    """Sees whether bytes, as they come, are UTF-8 and not ASCII alone, which could be anything."""
+
+    def __init__(self) -> None:
+        self.word = ""  # the first that is not ASCII, as long as all is UTF-8
+        self.line = 1  # of it
+        self._decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+
+    def look(self, data: memoryview) -> None:
+        """Look at the bytes that come next."""
+        if self._decoder is None:
+            return
+        try:
+            text = self._decoder.decode(bytes(data))
+        except UnicodeDecodeError:
+            self._decoder, self.word = None, ""
+            return
+        if not self.word:
+            found = _NOT_ASCII.search(text)
+            self.line += text.count("\n", 0, found.start() if found else len(text))
+            self.word = found[0] if found else ""
+
+
 class Text:
     """The text of one list, read once: by lines, or by chunks."""
 
@@ -59,15 +84,14 @@ class Text:
         """Take a list's bytes; `numbers_only`: elsewhere than in numbers it may be no text."""
         self.mark = mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
         file.read(len(mark))
+        self._utf_8 = _IfUtf8()
+        if encoding is not None and not mark:
+            file = shown_to(self._utf_8.look, file)
         sample = file.peek()
         self._name = name
         self._codec = _MARKS.get(mark) or encoding or "utf-8"
         self.encoding = None if self._codec == "utf-8" else self._codec
-        if self.encoding is None and sample.count(0) > _LOOKS_LIKE_UTF_16 * len(sample):
-            order = "le" if sample[1:2] == b"\0" else "be"
-            raise InputError(
-                f"{name}: holds NUL bytes; if it is UTF-16, {self._to_say(f'utf-16-{order}')}"
-            )
+        self._refuse_other_width(sample)
         try:
             self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
         except UnicodeError as error:  # some codecs refuse whatever they are told to replace
@@ -81,6 +105,7 @@ class Text:
         self._file = file
         self._errors = "replace" if numbers_only else "strict"
         self._lines_read = 0
+        self._refuse_utf_8()
 
     def lines(self) -> Iterator[str]:
         """Yield each line with its line end: LF, CR LF, or CR where none has LF.
@@ -104,6 +129,7 @@ class Text:
                 yield line
         except UnicodeError as error:
             raise self._not_text(error) from None
+        self._refuse_utf_8()
 
     def chunks(self) -> Iterator[str]:
         """Yield the text piece by piece. Raises InputError."""
@@ -117,6 +143,34 @@ class Text:
                 yield chunk
         except UnicodeError as error:
             raise self._not_text(error) from None
+        self._refuse_utf_8()
+
+    def _refuse_other_width(self, sample: bytes) -> None:
+        """Raise InputError where a text is of two bytes a letter, and is not to be; or not."""
+        name, nul_bytes = self._name, sample.count(0)
+        if self._codec.startswith(_WIDE):
+            if sample and not (self.mark or nul_bytes):
+                raise InputError(
+                    f"{name} is not {self._codec}: it has no NUL bytes, and every list in that "
+                    "encoding has some. Leave out --encoding"
+                )
+        elif nul_bytes > _LOOKS_LIKE_UTF_16 * len(sample):
+            order = "le" if sample[1:2] == b"\0" else "be"
+            raise InputError(
+                f"{name}: holds NUL bytes; if it is UTF-16, {self._to_say(f'utf-16-{order}')}"
+            )
+
+    def _refuse_utf_8(self) -> None:
+        """Raise InputError where all that was read is UTF-8, and says otherwise as it is named."""
+        word = self._utf_8.word
+        misread = word.encode().decode(self._codec, "replace")
+        if misread != word:
+            raise InputError(
+                f"{self._name}, line {self._utf_8.line}: the list is UTF-8 ({word!r}), and "
+                f"--encoding {self._codec} makes {misread!r} of that: leave it out. If other lists "
+                "need it, save those as UTF-8, such as with: "
+                f"iconv -f {self._codec} -t UTF-8 OLD > NEW"
+            )
 
     def _to_say(self, codec: str) -> str:
         """Return how to have the list read in another encoding: a mark decides before an option."""
