@@ -137,7 +137,13 @@ def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iter
     elif summary.state == "stopped":
         yield from _to_resume_stopped(summary, resume)
     else:
+        yield from _if_unconnected(summary)
         yield NextStep("To resume:", resume)
+
+
+def _if_unconnected(summary: Summary) -> Iterator[NextStep]:
+    if 0 < summary.requests.attempts == summary.requests.unconnected:
+        yield NextStep(_IF_THE_URL_WAS_WRONG)
 
 
 def _to_resume_stopped(summary: Summary, resume: str) -> Iterator[NextStep]:
