@@ -179,6 +179,8 @@ EXPLANATIONS = (
     Explanation(None, "tls_refused",
         "No trusted connection was possible: this machine does not trust the certificate.",
         "Check --base-url, or name the authority that issued it with --ca-file."),
+    Explanation(None, "stopped",
+        "The run stopped before these had a connection: they were not sent.", "Resume the run."),
     Explanation(None, "lost",
         "The connection broke before the answer arrived: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),

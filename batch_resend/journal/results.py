@@ -137,7 +137,7 @@ class ResultReader(Reader):
     async def history(self, sought: str) -> list[Event]:
         """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
-        In all runs, the oldest first; behind those of a run its rejected and duplicate rows. What
+        In all runs, the oldest first; behind those of a run its rejected, duplicate and skipped rows. What
         had the CA mail all domains of an order names none. See `mention_of` for `sought`.
         """
         mention = mention_of(sought)

@@ -47,7 +47,7 @@ CANARY_PATH = "/user/me"  # there as long as the CA is
 # Of being on disk: a host from which nothing is heard for longer is taken for dead, and what it had
 # in flight is sent by others (`cluster/postgres.py`).
 LEAVES_WITHIN_S = 20.0
-STOPPED = Fault(FaultKind.NOT_CONNECTED, "stopped before there was a connection: not sent")
+STOPPED = Fault(FaultKind.STOPPED, "stopped before there was a connection: not sent")
 BEFORE_THE_CA = (
     "That answer is not from the CA. Look at what is in between: your proxy (--trust-env), an IP "
     "rule of the CertCentral account, or the CA's CDN, which may take this host for a robot"

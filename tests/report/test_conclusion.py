@@ -42,6 +42,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "read": accepted + rejected,
             "accepted": accepted,
             "duplicate": 0,
+            "skipped": 0,
             "rejected": rejected,
         },
         "orders": {"total": accepted, **orders},

@@ -40,7 +40,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
             }
             for name, rows in (("first.csv", 7), ("second.csv", 5))
         ],
-        "rows": {"read": 12, "accepted": 7, "duplicate": 2, "rejected": 3},
+        "rows": {"read": 12, "accepted": 7, "duplicate": 2, "skipped": 0, "rejected": 3},
         "orders": {
             "total": 5, "sent": 1, "refused": 1, "failed": 1, "in_doubt": 1, "not_attempted": 1,
             "skipped": 0,

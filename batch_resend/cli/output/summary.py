@@ -155,11 +155,7 @@ def _least_time(least_s: float, limits: Sequence[str]) -> str:
 
 
 def _rows_in_words(of: Preview | Summary) -> str:
-    rows = of.rows
-    return (
-        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
-        f"{rows.rejected:,} rejected"
-    )
+    return f"{of.rows.read:,} read: {of.rows.in_words()}"
 
 
 def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:

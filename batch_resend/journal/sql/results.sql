@@ -307,7 +307,7 @@ SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, rows.order_
     rows.status AS outcome, inputs.name AS input, rows.line, rows.raw
 FROM rows JOIN runs ON runs.number = rows.run
 JOIN inputs ON inputs.run = rows.run AND inputs.ordinal = rows.input
-WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate')
+WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate', 'skipped')
     AND lower(coalesce(rows.order_id, '') || ' ' || coalesce(rows.entries, '') || ' ' || rows.raw)
         LIKE :somewhere
 ORDER BY rows.run, rows.seq
