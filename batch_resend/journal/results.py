@@ -92,7 +92,7 @@ class ResultReader(Reader):
         """Count a run."""
         by_status = await self.fetch("count_results", run=run.number)
         orders = {RequestStatus(record.status): record.orders for record in by_status}
-        counts = ("attempts", "retries", "rate_limited", "possible_duplicates")
+        counts = ("attempts", "retries", "rate_limited", "unconnected", "possible_duplicates")
         (paused,) = await self.fetch("count_pauses", run=run.number)
         return Tally(
             rows=await self.count_rows(run),

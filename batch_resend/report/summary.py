@@ -81,11 +81,12 @@ class SkipCounts(BaseModel):
 
 
 class RequestCounts(BaseModel):
-    """The requests that were made."""
+    """The requests that were made, and those for which there was no connection."""
 
     attempts: int
     retries: int
     rate_limited: int
+    unconnected: int
     possible_duplicates: int
 
 
