@@ -38,6 +38,7 @@ class Client:
     on_answer: Callable[[int], None] = lambda _: None
     is_alive: Callable[[], bool] = lambda: True  # one that is dead writes nothing
     state_of_run: Callable[[], str] = lambda: ""
+    is_struck: bool = False  # some time, or another one before it
     arrivals: int = 0
     answers: int = 0
 
@@ -278,8 +279,8 @@ class ModelCA:
         if kind is Kind.ARRIVES_LATE:
             # The program takes it to arrive within its timeout once it was given up: that is a
             # timeout after the call began, or as soon as something strikes its process.
-            is_struck = any(start.strikes for start in self.world.starts)
-            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if is_struck else 1.6)
+            latest = 1.0 if line.client.is_struck else 1.6
+            travels_s = self.world.timeout_s * dice.uniform(0.5, latest)
         self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
     def _arrive(self, line: _Line, visit: Visit, dice: random.Random) -> None:
