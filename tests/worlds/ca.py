@@ -196,7 +196,8 @@ class ModelCA:
     def _is_used_up(self, share: float, key: str) -> bool:
         """Whether others, who take a share of a key's limits, have left nothing of them."""
         for window in self._windows:
-            ours = window.limit * (1 - share)  # in a period; of less than one, one in several
+            # In a period; of less than one, one in several.
+            ours = window.limit * max(1 - share, 0.001)
             since, left = self.outside.now - window.period_s / min(1.0, ours), max(1, int(ours))
             for visit in reversed(self.visits):
                 if visit.left_at < since or not left:
