@@ -29,7 +29,7 @@ from tests.cli.raw_service import (
 
 REFUSED = WRONG_KEY.partition(b"\r\n\r\n")[2]
 ENDING_A_RUN: dict[str, tuple[bytes, str]] = {
-    "a wrong key": (WRONG_KEY, "DIGICERT_API_KEY (HTTP 403, access_denied|access_denied_inv"),
+    "a wrong key": (WRONG_KEY, "API key from the variable DIGICERT_API_KEY (HTTP 403, access_d"),
     "behind a byte order mark": (http(403, b"\xef\xbb\xbf" + REFUSED), "refused the API key"),
     "under 200": (http(200, REFUSED), "refused the API key"),
     "under 401": (error(401, "access_denied_invalid_key"), "refused the API key"),
