@@ -6,7 +6,7 @@ A failure here never changes what a run comes to.
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,58 +172,52 @@ def _below(url: str, name: str) -> str:
 
 
 def write_metrics(path: Path, result: CommandResult, now: float, profile: str | None) -> None:
-    """Write what a command came to. Raises ReportError.
+    """Write what a command came to, with its profile as a label. Raises ReportError.
 
     The time of the last success outlives the runs that had none.
     """
     from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
-    registry = CollectorRegistry()
-    code, summary = result.code, result.summary
-    of = {"profile": profile} if profile else {}
-
-    def add(name: str, text: str, value: float, **labels: str) -> None:
-        labels |= of
-        if name not in made:
-            made[name] = Gauge(f"batch_resend_{name}", text, [*labels], registry=registry)
-        (made[name].labels(**labels) if labels else made[name]).set(value)
-
-    made: dict[str, Gauge] = {}
-    gauges = {
-        "exit_code": ("Exit code of the last command", code),
-        "last_run_timestamp_seconds": ("When the last command ended", now),
-        "last_success_timestamp_seconds": (
-            "When a command last ended with exit code 0",
-            now if code == 0 else _last_success(path),
-        ),
-    }
-    if summary is not None:
-        requests = summary.requests
-        gauges |= {
-            "rejected_rows": ("Rows that were rejected", summary.rows.rejected),
-            "attempts": ("Requests that were made", requests.attempts),
-            "retries": ("Requests beyond an order's first", requests.retries),
-            "rate_limited": ("Requests answered with 429", requests.rate_limited),
-            "possible_duplicates": (
-                "Mails that may have gone out beyond an order's first",
-                requests.possible_duplicates,
-            ),
-            "duration_seconds": ("How long the run was at work", summary.active_s),
-            "paused_seconds": ("of which paused", summary.back_pressure.paused_s),
-        }
-        for status in RequestStatus:
-            count = getattr(summary.orders, status)
-            add("orders", "Orders of the last run", count, outcome=status.value)
-    if summary is not None and summary.sweep is not None:
-        text = "Orders that wait at the CA, by what the last sweep decided"
-        for decision in Decision:
-            count = getattr(summary.sweep, decision)
-            add("waiting_orders", text, count, decision=decision.value)
-    for name, (text, value) in gauges.items():
-        if value is not None:
-            add(name, text, value)
+    registry, gauges = CollectorRegistry(), dict[str, Gauge]()
+    succeeded_at = now if result.code == 0 else _last_success(path)
+    of_profile = {"profile": profile} if profile else {}
+    for name, text, value, labels in _metrics(result, now, succeeded_at):
+        if value is None:
+            continue
+        every = labels | of_profile
+        if name not in gauges:
+            gauges[name] = Gauge(f"batch_resend_{name}", text, [*every], registry=registry)
+        (gauges[name].labels(**every) if every else gauges[name]).set(value)
     with whole_file(path, mode=_READABLE) as file:
         file.write(generate_latest(registry).decode())
+
+
+def _metrics(
+    result: CommandResult, now: float, succeeded_at: float | None
+) -> Iterator[tuple[str, str, float | None, dict[str, str]]]:
+    """Yield the metrics of a command: name, meaning, value if there is one, labels."""
+    yield "exit_code", "Exit code of the last command", result.code, {}
+    yield "last_run_timestamp_seconds", "When the last command ended", now, {}
+    text = "When a command last ended with exit code 0"
+    yield "last_success_timestamp_seconds", text, succeeded_at, {}
+    if (summary := result.summary) is None:
+        return
+    requests = summary.requests
+    yield "rejected_rows", "Rows that were rejected", summary.rows.rejected, {}
+    yield "attempts", "Requests that were made", requests.attempts, {}
+    yield "retries", "Requests beyond an order's first", requests.retries, {}
+    yield "rate_limited", "Requests answered with 429", requests.rate_limited, {}
+    text = "Mails that may have gone out beyond an order's first"
+    yield "possible_duplicates", text, requests.possible_duplicates, {}
+    yield "duration_seconds", "How long the run was at work", summary.active_s, {}
+    yield "paused_seconds", "of which paused", summary.back_pressure.paused_s, {}
+    for status in RequestStatus:
+        count = getattr(summary.orders, status)
+        yield "orders", "Orders of the last run", count, {"outcome": status.value}
+    text = "Orders that wait at the CA, by what the last sweep decided"
+    for decision in Decision if summary.sweep else ():
+        count = getattr(summary.sweep, decision)
+        yield "waiting_orders", text, count, {"decision": decision.value}
 
 
 def _last_success(path: Path) -> float | None:

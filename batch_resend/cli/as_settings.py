@@ -216,39 +216,50 @@ def settings_of(
     own and that needs one, or no key is left.
     """
     profiles = accounts_of(options, run)
-    keys: dict[str | None, FoundKey] = {}
-    without_key: dict[str | None, str] = {}
-    for name in (None, *profiles):
-        if names is not None and name not in names:
-            continue
-        try:
-            found = own_key(options) if name is None else profiles[name].find_key()
-        except SettingsError as error:
-            without_key[name] = str(error)
-        else:
-            keys |= {} if found is None else {name: found}
+    wanted = [name for name in (None, *profiles) if names is None or name in names]
+    keys, without_key = _read_keys(options, profiles, wanted)
     if not keys or (needs_own_key and None not in keys):
-        wanted = (None,) if needs_own_key else without_key
-        reasons = [without_key[name] for name in wanted if name in without_key]
-        of_profile = f" of profile {options['profile']}" if options["profile"] else ""
-        raise SettingsError("\n".join(reasons) or f"no API key{of_profile}: {WHERE_TO_PUT_IT}")
+        raise _no_key(options, [None] if needs_own_key else wanted, without_key)
     own = keys.pop(None, None)
     click.get_current_context().meta[_KEYS] = keys
-    if own is not None:
-        warn_of_open_keys([own])
+    warn_of_open_keys(filter(None, [own]))
     accounts = {name: profiles[name].account_by(key) for name, key in keys.items() if name}
     return settings_by(options, own, accounts, run, without_key)
 
 
-def own_key(options: dict[str, Any]) -> FoundKey | None:
-    """Return the key of the command's own account, if there is one. Raises SettingsError."""
-    with about_profile(options.get("profile")):
+def _no_key(
+    options: dict[str, Any], names: Sequence[str | None], without_key: Mapping[str | None, str]
+) -> SettingsError:
+    """Return that there is no key of accounts, and why."""
+    of_profile = f" of profile {options['profile']}" if options["profile"] else ""
+    reasons = [without_key[name] for name in names if name in without_key]
+    return SettingsError("\n".join(reasons) or f"no API key{of_profile}: {WHERE_TO_PUT_IT}")
+
+
+def _own_key(options: dict[str, Any]) -> FoundKey | None:
+    with about_profile(options["profile"]):
         return look_for_key(options["api_key_file"])
 
 
+def _read_keys(
+    options: dict[str, Any], profiles: Mapping[str, Profile], names: Sequence[str | None]
+) -> tuple[dict[str | None, FoundKey], dict[str | None, str]]:
+    """Return the keys of accounts, and why others cannot be read (None: the command's own)."""
+    keys: dict[str | None, FoundKey] = {}
+    without_key: dict[str | None, str] = {}
+    for name in names:
+        try:
+            found = _own_key(options) if name is None else profiles[name].find_key()
+        except SettingsError as error:
+            without_key[name] = str(error)
+        else:
+            keys |= {} if found is None else {name: found}
+    return keys, without_key
+
+
 def warn_of_keys_of(names: Collection[str | None]) -> None:
-    """Warn of keys that other users can read: of those of accounts that are used."""
-    keys: Mapping[str | None, FoundKey] = click.get_current_context().meta.get(_KEYS, {})
+    """Warn of keys that other users can read: of those of accounts that rows name."""
+    keys: Mapping[str | None, FoundKey] = click.get_current_context().meta[_KEYS]
     warn_of_open_keys([key for name, key in keys.items() if name in names])
 
 

@@ -69,7 +69,8 @@ async def execute(
 ) -> CommandResult:
     """Plan, show the plan, ask, send, report; return how that ended."""
     plan = await planning
-    warn_of_keys_of(await batch.reader.accounts(plan.run))
+    if batch.settings.accounts:
+        warn_of_keys_of(await batch.reader.accounts(plan.run))
     reason = hold_back_reason(plan, options.max_rejected, strict=options.strict)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options, options.first_orders)
