@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from batch_resend.order_reader import OrderReader
 
 _COUNTED = (  # of requests, in a `Progress`
-    "attempts", "retries", "rate_limited", "possible_duplicates", "in_flight",
+    "attempts", "retries", "rate_limited", "unconnected", "possible_duplicates", "in_flight",
 )  # fmt: skip
 
 

@@ -167,6 +167,7 @@ class Tally:
     attempts: int
     retries: int  # attempts of an order beyond its first
     rate_limited: int
+    unconnected: int  # attempts for which there was no connection: nothing left
     possible_duplicates: int
     pauses: int
     paused_s: float

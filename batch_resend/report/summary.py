@@ -43,7 +43,14 @@ class RowCounts(BaseModel):
     read: int
     accepted: int
     duplicate: int
+    skipped: int  # the list says that nothing waits for a mail; other rows of their orders ask
     rejected: int
+
+    def in_words(self) -> str:
+        """Return the counts; the skipped ones where there are any."""
+        of_each = [f"{self.accepted:,} accepted", f"{self.duplicate:,} duplicate"]
+        of_each += [f"{self.skipped:,} skipped"] * bool(self.skipped)
+        return f"{', '.join(of_each)}, {self.rejected:,} rejected"
 
 
 class OrderCounts(BaseModel):
@@ -74,11 +81,12 @@ class SkipCounts(BaseModel):
 
 
 class RequestCounts(BaseModel):
-    """The requests that were made."""
+    """The requests that were made, and those for which there was no connection."""
 
     attempts: int
     retries: int
     rate_limited: int
+    unconnected: int
     possible_duplicates: int
 
 
@@ -121,7 +129,7 @@ class Summary(BaseModel):
     @model_validator(mode="after")
     def _accounts_for_everything(self) -> Self:
         rows, orders = self.rows, self.orders
-        if rows.read != rows.accepted + rows.duplicate + rows.rejected:
+        if rows.read != rows.accepted + rows.duplicate + rows.skipped + rows.rejected:
             raise ValueError(f"the rows do not add up: {rows}")
         if orders.total != sum(count for name, count in orders if name != "total"):
             raise ValueError(f"the orders do not add up: {orders}")

@@ -13,7 +13,7 @@ from batch_resend.results import Tally
 
 FOLDER = Path("reports/RUN")
 TALLY = Tally(
-    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(RequestStatus, 0), 0, 0, 0, 0, 0, 0.0, 1.0
+    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(RequestStatus, 0), 0, 0, 0, 0, 0, 0, 0.0, 1.0
 )
 
 
@@ -42,10 +42,17 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "read": accepted + rejected,
             "accepted": accepted,
             "duplicate": 0,
+            "skipped": 0,
             "rejected": rejected,
         },
         "orders": {"total": accepted, **orders},
-        "requests": {"attempts": 0, "retries": 0, "rate_limited": 0, "possible_duplicates": 0},
+        "requests": {
+            "attempts": 0,
+            "retries": 0,
+            "rate_limited": 0,
+            "unconnected": 0,
+            "possible_duplicates": 0,
+        },
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
     }
     return Summary.model_validate(values | changes)

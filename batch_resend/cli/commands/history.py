@@ -28,7 +28,7 @@ from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, email_address, order_number
 from batch_resend.journal import Event, mention_of, read_journal, size_of_journal
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, Ruling, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     Presentation,
@@ -330,16 +330,19 @@ def _said(event: Any) -> str:
     return f"{event['input']}, line {event['line']}: {why}"
 
 
+def _answer(event: Any) -> str:
+    status, code = event["http_status"], event["error_code"]
+    never_left = event["answer"] == Ruling.UNAVAILABLE and status is None
+    said = "no connection" if never_left else in_words(event["answer"] or "")
+    return " ".join(str(word) for word in (said, status, code) if word)
+
+
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
     "attempt": lambda event: "none" if event["attempt"] is None else str(event["attempt"]),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
-    "answer": lambda event: " ".join(
-        str(word)
-        for word in (in_words(event["answer"] or ""), event["http_status"], event["error_code"])
-        if word
-    ),
+    "answer": _answer,
     "said": _said,
     "outcome": lambda event: in_words(event["outcome"]),
     "mails": _mails,
