@@ -201,11 +201,9 @@ class StatisticsReader(Reader):
         found = dict(await self.fetch("left_to_send", **by, hold_doubts=hold_doubts))
         return Left(found, await self.count("count_sent_elsewhere", **by))
 
-    async def settle_copy(
-        self, run: Run, cooldown_s: float, clock: Clock, *, hold_doubts: bool
-    ) -> None:
+    async def settle_copy(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on."""
-        since = settled_since(run, cooldown_s, clock())
+        since, clock = settled_since(run, cooldown_s, self.clock()), self.clock
 
         def copy_and_settle(connection: Connection) -> None:
             for table, column in (("requests", "number"), ("outcomes", "request")):

@@ -261,7 +261,7 @@ async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
         before = await statuses(reader, run)
         left = await reader.left(run)
         assert await statuses(reader, run) == before
-        await reader.settle_copy(run, cooldown_s, clock, hold_doubts=hold)
+        await reader.settle_copy(run, cooldown_s, hold_doubts=hold)
         in_copy = await reader.count_by_account(run)
         assert await pending_ids(reader, run)
     async with read_journal(place) as reader:

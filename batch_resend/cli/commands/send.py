@@ -172,8 +172,7 @@ async def _show_left(
         raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
     settings = settings_by(options, "own", accounts_to_plan_by(options, run), run)
     hold_doubts = settings.in_doubt is InDoubt.HOLD
-    clock = clock_of_command()
-    await reader.settle_copy(run, settings.cooldown_s, clock, hold_doubts=hold_doubts)
+    await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts)
     counts = await reader.count_by_account(run)
     parts = [
         (sum(counts.get(name, 0) for name in key.names), key.windows, ())
