@@ -13,6 +13,7 @@ from batch_resend.list_form import ListForm, ListKind, Remark
 from batch_resend.model import Note, Plan, Problem, Request, RequestStatus, Run, SkipReason
 from batch_resend.report.summary import RowCounts, counted
 from batch_resend.results import InputNote, RowResult
+from batch_resend.windows import Window, dictated_time, joint
 
 if TYPE_CHECKING:
     from batch_resend.mail_domains import MailDomains
@@ -138,6 +139,33 @@ class Preview(BaseModel):
     duration_s: float
     waits_s: float  # of that, because of requests that were made lately
     mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
+
+
+async def plan_of(
+    reader: JournalReader,
+    run: Run,
+    parts: Sequence[tuple[int, Sequence[Window], Sequence[float]]],
+    *,
+    taken_up: bool,
+) -> Plan:
+    """Return the plan of a run as the journal has it now.
+
+    `parts`: of each key, how many requests are left, its windows, and how many seconds ago those
+    requests ended that these still count.
+    """
+    duration_s = max(dictated_time(*part) for part in parts)
+    alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
+    return Plan(
+        run=run,
+        taken_up=taken_up,
+        rows=await reader.count_rows(run),
+        orders=await reader.count_orders(run),
+        settled=await reader.count_outcomes(run),
+        to_send=sum(count for count, _, _ in parts),
+        limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
+        duration_s=duration_s,
+        waits_s=max(0.0, duration_s - alone_s),
+    )
 
 
 async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Preview:
