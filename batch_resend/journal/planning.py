@@ -354,7 +354,9 @@ class Grouping:
     def _reject(self, row: StagedRow, problem: Problem, reason: str) -> None:
         self.assigned.append(_Assignment(row.seq, RowStatus.REJECTED, None, problem, reason))
 
-    def _add_nothing(self, row: StagedRow, as_what: RowStatus, number: int, why: str) -> None:
+    def _add_nothing(
+        self, row: StagedRow, as_what: RowStatus, number: int, why: str | None
+    ) -> None:
         self.assigned.append(_Assignment(row.seq, as_what, number, None, why))
 
     def _place(self, row: StagedRow) -> str:
@@ -384,7 +386,7 @@ def _spelling(entry: Entry) -> tuple[str, str, str]:
 
 def _notes(members: Sequence[StagedRow], entries: Sequence[Entry], *, disagree: bool) -> list[Note]:
     """Return what there is to say of an order: of its rows, and of all of them together."""
-    of_rows = {note for row in members if row.notes for note in row.notes.split()}
+    of_rows = set(" ".join([row.notes for row in members if row.notes]).split())
     if disagree:
         of_rows.add(Note.ROWS_DISAGREE)
     if Note.MAY_MAIL_ALL in of_rows and not all(_may_mail_all(row) for row in members):
