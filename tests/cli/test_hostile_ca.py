@@ -212,7 +212,7 @@ async def test_a_port_at_which_nothing_is_is_named_with_q_too_and_what_never_lef
     sent = await ended(process)
     assert sent.code == 130, sent.err
     assert "Check --base-url, the network" in sent.out
-    assert "If that is the wrong place, send its list again" in sent.out.replace("\n", " ")
+    assert "If that is the wrong place, send its list again" in " ".join(sent.out.split())
     requests = desk.summary()["requests"]
     assert requests["unconnected"] == requests["attempts"] > 0
     without = f", {requests['attempts']} of them without a connection, "

@@ -159,7 +159,8 @@ class WorldRun:
         process = Process(number, start, calm, self.outside.now, is_second=journal is not None)
         self.history.processes.append(process)
         before, self._batch, self._sending = (self._batch, self._sending), None, None
-        client = Client(number, state_of_run=self._state_of_run)
+        is_struck = any(one.strikes for one in self.world.starts)
+        client = Client(number, state_of_run=self._state_of_run, is_struck=is_struck)
         host = Host(
             f"{self.world.seed}/{number}", self.outside, self.ca, self.disk, client,
             start.strikes, self.world.timers_first,

@@ -109,21 +109,22 @@ WHERE rows.run = :run AND {not_sent} ORDER BY rows.seq
 -- name: rejected_rows
 SELECT {row_columns} FROM rows WHERE rows.run = :run AND rows.status = 'rejected' ORDER BY rows.seq
 
+-- The rows that ask for each request, put together as JSON: one record a request, not one a row.
+-- part: requests_with_sources
+SELECT CAST(sources.found AS TEXT) AS sources, {request_columns}, {result_columns}
+FROM (
+    SELECT request, {json_of_all}({json_array}(seq, input, line, kept)) AS found
+    FROM rows WHERE run = :run AND request IS NOT NULL GROUP BY request
+) AS sources JOIN {results} ON results.number = sources.request
+
 -- name: results_by_request
-SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
-FROM rows LEFT JOIN {results} ON results.number = rows.request
-WHERE rows.run = :run AND rows.request IS NOT NULL ORDER BY results.position, rows.seq
+{requests_with_sources} ORDER BY results.position
 
 -- name: results_not_sent
-SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
-FROM rows LEFT JOIN {results} ON results.number = rows.request
-WHERE rows.run = :run AND rows.request IS NOT NULL AND {not_sent} ORDER BY results.position, rows.seq
+{requests_with_sources} WHERE {not_sent} ORDER BY results.position
 
 -- name: results_skipped
-SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
-FROM rows LEFT JOIN {results} ON results.number = rows.request
-WHERE rows.run = :run AND rows.request IS NOT NULL AND coalesce(results.status, '') = 'skipped'
-ORDER BY results.position, rows.seq
+{requests_with_sources} WHERE results.status = 'skipped' ORDER BY results.position
 
 -- To find that there are none among the results takes as long as to find them all; to count doesn't.
 -- name: any_not_sent
