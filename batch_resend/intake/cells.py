@@ -44,12 +44,12 @@ def _lookalike(text: str) -> str | None:
             and sign not in _OF_FULL_WIDTH
             and unicodedata.normalize("NFKC", sign).isascii()
         ):
-            return _named(sign)
+            return named(sign)
     for word in _WORDS.findall(text.lower()):
         foreign = [sign for sign in word if _script(sign) not in ("LATIN", "")]
         scripts = {_script(sign) for sign in word} - {""}
         if foreign and (len(scripts) > 1 or all(sign in _LIKE_LATIN for sign in foreign)):
-            return _named(foreign[0])
+            return named(foreign[0])
     return None
 
 
@@ -59,7 +59,10 @@ def _script(sign: str) -> str:
     return next((script for script in _SCRIPTS if name.startswith(script)), "")
 
 
-def _named(sign: str) -> str:
+def named(sign: str) -> str:
+    """Return a character as a message shows it: one that looks like another, with its name."""
+    if sign.isascii():
+        return repr(sign)
     name = unicodedata.name(sign, "a character without a name").lower()
     return f"{sign!r} (U+{ord(sign):04X}, {name})"
 
