@@ -21,7 +21,7 @@ KINDS_SHOWN = 10  # of reasons to skip, and of domains
 SHOWN = 5  # of columns, and of the addresses of an order
 MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
 Said = TypeVar("Said", Problem, Note)
-_DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
+_DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
 
 _NOTE_IN_WORDS = {
     Note.MAY_MAIL_ALL: "DANGER: domain-dcv with addresses other than admin, administrator, "
