@@ -377,3 +377,19 @@ async def test_an_internationalized_domain_is_shown_as_it_is_sent_and_as_people_
         assert "xn--wei308-dta.de: admin@xn--wei308-dta.de (weiß308.de)" in text
         assert text.count("weiß308.de") == 1
         assert results(desk.report())[0]["entries"][0]["domain"] == "xn--wei308-dta.de"
+
+
+async def test_an_order_is_looked_up_in_the_words_that_lists_have_for_its_number(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("list.csv", "order_id,domain,email\n1 100 161,a.example,admin@a.example\n")
+        sent = await desk.run("send", "list.csv")
+        assert sent.code == 0, sent.err
+        assert "1 order number repaired: thousands separators, .0 or zeros removed" in sent.err
+        for word in ("1100161", " 1100161 ", "#1100161", "order 1100161", "Order #1100161",
+                     "Bestell-Nr. 1100161", "1 100 161", "1,100,161", "1100161.0"):  # fmt: skip
+            found = await desk.run("history", word)
+            assert " accepted " in found.out, word
+        for word in ("customer 1100161", "x1100161", "1100161x", "#"):
+            assert (await desk.run("history", word)).code == 2, word
