@@ -33,7 +33,7 @@ from tests.worlds.loop import Outside
 from tests.worlds.server import PreparedServer, Question
 
 KEEPALIVE_S = 25.0  # after which the server gives up a host that is gone without a word
-_HELD = 0.1  # of the questions that are no part of a transaction
+_HELD = 0.2  # of the questions that are no part of a transaction
 _GONE = "the connection is lost"
 
 
@@ -202,7 +202,7 @@ class WorldDatabase:
             self._carry_on_blocked()
 
         self.server.hold(pid)
-        self.outside.after(self._dice.choice((1e-3, 1e-2, 0.1)), let_go)
+        self.outside.after(self._dice.choice((1e-3, 0.03, 0.3)), let_go)
 
     def _carry_on_blocked(self) -> None:
         """Let those go on who waited for a lock that is free now."""
