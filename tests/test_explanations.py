@@ -6,6 +6,7 @@ import pytest
 
 from batch_resend.explanations import EXPLANATIONS, Explanation, explain
 from batch_resend.model import FaultKind
+from batch_resend.sending.channel import STOPPED
 from tests.pages import table
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +64,7 @@ KNOWN = [
     (598, None, "with a status of its own"),
     (598, "page", "may have acted"),
     (561, None, "may have acted"),
+    (None, STOPPED.kind, "The run stopped before"),
 ]
 
 

@@ -123,6 +123,7 @@ def test_the_digest_stays_what_it_was_since_journals_hold_it() -> None:
         (FaultKind.NOT_CONNECTED, False),
         (FaultKind.PROXY_REFUSED, False),
         (FaultKind.TLS_REFUSED, False),
+        (FaultKind.STOPPED, False),
         (FaultKind.LOST, True),
         (FaultKind.TIMED_OUT, True),
         (FaultKind.GARBLED, True),
@@ -135,7 +136,7 @@ def test_a_request_may_have_arrived_unless_no_connection_was_made(
 
 
 def test_every_kind_of_fault_is_judged_above() -> None:
-    assert len(FaultKind) == 7
+    assert len(FaultKind) == 8
 
 
 @pytest.mark.parametrize(

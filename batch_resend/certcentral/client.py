@@ -48,6 +48,7 @@ class Deadline:
         "_quiet",
         "_received",
         "_task",
+        "_turned_at",
     )
 
     def __init__(self, exchange: Exchange, limit_s: float) -> None:
@@ -59,7 +60,7 @@ class Deadline:
         self._task = cast("asyncio.Task[object]", asyncio.current_task())
         self._cancelling = self._task.cancelling()  # by others, before
         self._has_ended = False
-        self._ends_by = 0.0
+        self._ends_by = self._turned_at = 0.0
         self._quiet = 0
         self._received = 0
 
@@ -88,16 +89,21 @@ class Deadline:
             self._listen()
 
     def _listen(self) -> None:
-        self._ends_by = self._loop.time() + GRACE_S  # an answer without an end is not waited for
+        self._turned_at = self._loop.time()
+        self._ends_by = self._turned_at + GRACE_S  # an answer without an end is not waited for
         self._received = self._exchange.received
         self._handle = self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
+        now = self._loop.time()
+        if now - self._turned_at > LATE_S:  # it stood still again, and has read nothing meanwhile
+            self._ends_by = now + GRACE_S
+        self._turned_at = now
         if self._exchange.received != self._received:
             self._received, self._quiet = self._exchange.received, 0
         else:
             self._quiet += 1
-        if self._quiet >= QUIET_TURNS or self._loop.time() > self._ends_by:
+        if self._quiet >= QUIET_TURNS or now > self._ends_by:
             self._end()
         else:
             self._handle = self._loop.call_soon(self._turn)

@@ -57,6 +57,20 @@ async def test_a_loop_that_stood_still_past_the_limit_hears_what_comes_within_it
         assert await answer == "said"
 
 
+async def test_a_loop_that_stands_still_while_it_listens_hears_what_comes_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, exchange = asyncio.get_running_loop(), begun()
+    own_time, still_s = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: own_time() + still_s)
+    with Deadline(exchange, 0.01):
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            still_s += 2 * deadline.GRACE_S
+            exchange.keep(b"x")
+            await asyncio.sleep(0)
+
+
 async def test_without_a_connection_a_loop_that_stood_still_lets_no_request_leave_late() -> None:
     loop = asyncio.get_running_loop()
     connected = loop.create_future()

@@ -264,6 +264,7 @@ SILENCES = {
     FaultKind.NOT_CONNECTED: UNAVAILABLE,  # never sent
     FaultKind.PROXY_REFUSED: UNAVAILABLE,  # never sent
     FaultKind.TLS_REFUSED: UNAVAILABLE,  # never sent
+    FaultKind.STOPPED: UNAVAILABLE,  # never sent
     FaultKind.LOST: Ruling.IN_DOUBT,
     FaultKind.TIMED_OUT: Ruling.IN_DOUBT,
     FaultKind.GARBLED: Ruling.IN_DOUBT,
