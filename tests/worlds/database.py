@@ -6,7 +6,8 @@ show what we take it to do. psycopg runs as it is, too; what is replaced is wher
 server. A question (a statement, a COMMIT, a new connection) leaves, travels, is carried out at one
 moment of the world's, and its answer travels back. One that waits for a lock stands there until
 whoever has it lets go, which the server itself is asked about. So statements of several hosts fall
-between each other as chance has it, inside transactions too, and the same way for the same seed.
+between each other as chance has it, inside transactions too, and the same way for the same seed;
+inside `take_slots` as well, which a trigger holds between what it counts and what it takes.
 
 The clock that slots are stamped by is the world's: the function `clock_s` reads a file. Nothing
 else in the database looks at a clock. The tables are made once, and emptied for each world.
