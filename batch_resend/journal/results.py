@@ -90,7 +90,7 @@ class ResultReader(Reader):
         """Count a run."""
         by_status = await self.fetch("count_results", run=run.number)
         orders = {RequestStatus(record.status): record.orders for record in by_status}
-        counts = ("attempts", "retries", "rate_limited", "possible_duplicates")
+        counts = ("attempts", "retries", "rate_limited", "unconnected", "possible_duplicates")
         (paused,) = await self.fetch("count_pauses", run=run.number)
         return Tally(
             rows=await self.count_rows(run),
@@ -139,8 +139,9 @@ class ResultReader(Reader):
     async def history(self, sought: str) -> list[Event]:
         """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
-        In all runs, the oldest first; behind those of a run its rejected and duplicate rows. What
-        had the CA mail all domains of an order names none. See `mention_of` for `sought`.
+        In all runs, the one active last at the end; behind those of a run its rejected, duplicate
+        and skipped rows. What had the CA mail all domains of an order names none. See `mention_of`
+        for `sought`.
         """
         mention = mention_of(sought)
         # A character that stands for others finds more, which the mention excludes.
@@ -155,7 +156,7 @@ class ResultReader(Reader):
             text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
             if mention.search(text):
                 found.append(row)
-        return [_event(record) for record in sorted(found, key=attrgetter("number"))]
+        return [_event(record) for record in sorted(found, key=attrgetter("activity"))]
 
 
 def mention_of(sought: str) -> re.Pattern[str]:
@@ -201,7 +202,7 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 def _event(record: Record) -> Event:
     values = record._asdict()
-    del values["number"], values["raw"]
+    del values["activity"], values["raw"]
     accounts = json.loads(values.pop("settings")).get("accounts", {})
     return Event(
         **values
