@@ -265,8 +265,9 @@ class Batch:
     ) -> Summary:
         """Write the report of a run into `folder`. Raises ReportError, JournalError."""
         reader = self.journal.reader
-        ended, how = await reader.run(run.id), presentation or Presentation()
-        return await write_report(reader, ended, folder, how, clock=self._clock)
+        return await write_report(
+            reader, await reader.run(run.id), folder, presentation or Presentation()
+        )
 
     async def live_report(
         self, plan: Plan, folder: Path, presentation: Presentation | None = None

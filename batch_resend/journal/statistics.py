@@ -190,11 +190,12 @@ class StatisticsReader(Reader):
         """Return how many requests of a run under way are in flight."""
         return await self.count("unanswered", run=run.number)
 
-    async def left(self, run: Run, clock: Clock) -> Left:
+    async def left(self, run: Run) -> Left:
         """Return what is left to send of a run that did not finish, if it is resumed."""
         terms = run.settings
-        since = settled_since(run, float(str(terms.get("cooldown_s", 0.0))), clock())
-        by = {"run": run.number, "since": _NEVER if since is None else since, **clock_values(clock)}
+        since = settled_since(run, float(str(terms.get("cooldown_s", 0.0))), self.clock())
+        since = _NEVER if since is None else since
+        by = {"run": run.number, "since": since, **clock_values(self.clock)}
         hold_doubts = terms.get("in_doubt") == "hold"
         found = dict(await self.fetch("left_to_send", **by, hold_doubts=hold_doubts))
         return Left(found, await self.count("count_sent_elsewhere", **by))

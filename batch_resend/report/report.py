@@ -24,7 +24,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import anyio.to_thread
 
-from batch_resend.clock import Clock, timestamp
+from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.folders import followed, make_private
 from batch_resend.intake import Field
@@ -112,19 +112,18 @@ async def write_report(
     presentation: Presentation = PLAIN,
     *,
     is_kept: bool = False,
-    clock: Clock | None = None,
 ) -> Summary:
     """Write all files of a run's report into `folder`; return its summary. Raises ReportError.
 
     Of a run that others send, the page and the summary only; `is_kept`: they are written again
     every half minute. summary.json comes last: where it stands, and is not of a run under way, the
-    report is complete. `clock`: see `make_summary`.
+    report is complete.
     """
     make_folder(folder)
     if await reader.is_under_way(run):
         return await _write_as_it_stands(reader, run, folder, presentation, is_kept=is_kept)
     async with reader.results_kept(run):
-        return await _write_files(reader, run, folder, presentation, clock)
+        return await _write_files(reader, run, folder, presentation)
 
 
 def make_folder(folder: Path) -> None:
@@ -161,12 +160,12 @@ def write_page_and_summary(folder: Path, page: str, summary: Summary) -> None:
 
 
 async def _write_files(
-    reader: JournalReader, run: Run, folder: Path, presentation: Presentation, clock: Clock | None
+    reader: JournalReader, run: Run, folder: Path, presentation: Presentation
 ) -> Summary:
     from batch_resend.report import lists, page, tables  # noqa: PLC0415 - see prepare_report
 
     inputs = await reader.inputs(run)
-    summary = await make_summary(reader, run, clock)
+    summary = await make_summary(reader, run)
     unsent = partial(
         lists.write_unsent,
         # A run that stopped may have stopped because of its key: others will have the permission.

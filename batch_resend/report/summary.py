@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
-from batch_resend.clock import Clock, SystemClock, format_duration, timestamp
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import InputNote, Left, SweepCounts, Tally
@@ -174,11 +174,8 @@ class Summary(BaseModel):
         return self.rows.rejected == 0 and done == orders.total
 
 
-async def make_summary(reader: JournalReader, run: Run, clock: Clock | None = None) -> Summary:
-    """Return a run in numbers, as it stands: under way if another process, or workers, send it.
-
-    `clock` says which of its orders other runs have sent recently; the machine's, without one.
-    """
+async def make_summary(reader: JournalReader, run: Run) -> Summary:
+    """Return a run in numbers, as it stands: under way if another process, or workers, send it."""
     is_under_way = await reader.is_under_way(run)
     in_flight = await reader.count_in_flight(run) if is_under_way else 0
     is_over = is_under_way or run.state is RunState.COMPLETED
@@ -190,7 +187,7 @@ async def make_summary(reader: JournalReader, run: Run, clock: Clock | None = No
     return summary.model_copy(
         update={
             "state": "running" if is_under_way else summary.state,
-            "left": None if is_over else await reader.left(run, clock or SystemClock()),
+            "left": None if is_over else await reader.left(run),
             "skipped_unsure": await reader.count_unsure(run),
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),

@@ -256,10 +256,10 @@ async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
         await journal.finish(run, RunState.INTERRUPTED)
         clock.now += DAY_S
         await ended_run(journal, clock, {"10": "204", "11": "lost in_doubt", "12": "404"})
-    async with read_journal(place) as reader:
+    async with read_journal(place, clock) as reader:
         run = await reader.run(run.id)
         before = await statuses(reader, run)
-        left = await reader.left(run, clock)
+        left = await reader.left(run)
         assert await statuses(reader, run) == before
     async with opened(place, clock) as journal:
         await journal.settle(run, cooldown_s, hold_doubts=hold)

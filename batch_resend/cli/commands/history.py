@@ -13,6 +13,7 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
 from batch_resend.cli.options import (
@@ -78,7 +79,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
             return []
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             return [
                 (await make_summary(reader, run), _state(run, await reader.holder(run)))
                 for run in await reader.runs(last)
@@ -185,7 +186,7 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     """
 
     async def shown() -> None:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
             standing = await as_it_stands(context, reader, run)
             summary = standing.summary
@@ -266,7 +267,7 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
         raise click.UsageError(f"ORDER_ID: {error}") from None
 
     async def found() -> list[Event]:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             return await reader.history(sought)
 
     records = _records(anyio.run(found), _EVENT_FIELDS)
@@ -372,7 +373,7 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     pattern: Path = options["report_dir"]
 
     async def written() -> CommandResult:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
             folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))

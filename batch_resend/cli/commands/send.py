@@ -135,7 +135,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """
 
     async def work(interruption: Interruption) -> CommandResult:
-        async with read_journal(options["journal"]) as reader:
+        async with read_journal(options["journal"], clock_of_command()) as reader:
             run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is not None:
                 refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
@@ -154,7 +154,7 @@ async def _to_resume(
     context: click.Context, reader: JournalReader, options: dict[str, Any]
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
-    all_found = await reader.unfinished(clock_of_command())
+    all_found = await reader.unfinished()
     found = [
         one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
     ] or all_found
@@ -192,7 +192,7 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
 
 
 async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
-    async with read_journal(journal) as reader:
+    async with read_journal(journal, clock_of_command()) as reader:
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
