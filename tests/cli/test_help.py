@@ -338,7 +338,7 @@ JOURNAL = ("--journal", "journal.db")
 @pytest.mark.parametrize(
     ("words", "unused"),
     [
-        pytest.param(["--help"], NOT_TO_LOOK | OF_THE_JOURNAL, id="help"),
+        pytest.param(["--help"], {*NOT_TO_LOOK, *OF_THE_JOURNAL, "logging"}, id="help"),
         pytest.param(["runs", *JOURNAL], NOT_TO_LOOK, id="runs"),
         pytest.param(["check", "orders.csv"], NOT_TO_SEND, id="check"),
         pytest.param(["send", "--dry-run", "orders.csv", *JOURNAL], NOT_TO_SEND, id="send"),
