@@ -19,16 +19,17 @@ from batch_resend.cli.config import (
     usual_config,
 )
 from batch_resend.cli.options import RESUME, SEND
+from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.journal import LATEST, JournalReader
-from batch_resend.model import Run, RunState
+from batch_resend.model import Run
 from batch_resend.report import (
     NextFlags,
     NextStep,
-    Summary,
     counted,
     folder_of,
+    has_report,
     is_up_to_date,
     make_summary,
     next_steps,
@@ -39,6 +40,8 @@ from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume")  # of the next flags, with a run
 _LATELY_S = 2 * 86_400.0
+_REPORT_DIR = "--report-dir"
+_CUT_OFF = "the program was cut off (killed, or the power failed)"  # as the journal will have it
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
 
@@ -96,25 +99,38 @@ def next_flags_of_run(
     return replace(flags, none_will_do=has_ended)
 
 
-async def as_it_stands(
-    context: click.Context, reader: JournalReader, run: Run, pattern: Path
-) -> tuple[Summary, list[NextStep]]:
+async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) -> Standing:
     """Return a run in numbers, and what to do next, for a command that only reads of it.
 
-    `pattern`: of the folder that its report is in. Raises JournalError.
+    Raises JournalError.
     """
-    summary, folder = await make_summary(reader, run), folder_of(pattern, run)
+    summary = await make_summary(reader, run)
+    if summary.state == "interrupted" and summary.finished_at is None:
+        summary = summary.model_copy(update={"stop_reason": _CUT_OFF})
+    folder, named = _folder_of_report(context, run)
     flags = next_flags_of_run(context, run, await reader.accounts(run))
-    others = await _lately_cut_off(context, reader, run)
-    if run.state is RunState.RUNNING and await reader.holder(run) is not None:
-        summary = summary.model_copy(update={"state": "running"})
-        return summary, [*next_steps(summary, folder, flags), *others]
-    steps = next_steps(summary, folder, flags, was_cut_off=True)
-    if steps and not is_up_to_date(folder, run):
-        report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
+    steps = next_steps(summary, folder, flags)
+    is_under_way = summary.state == "running"
+    is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
+    if steps and not (is_there or is_under_way):
+        report = f"batch-resend{flags.config} report {run.id}{named}{flags.watch}"
         text = f"There is no up-to-date report of it in {folder}. To write it:"
         steps.insert(0, NextStep(text, report))
-    return summary, [*steps, *others]
+    steps += await _lately_cut_off(context, reader, run)
+    return Standing(summary, folder if is_there else None, steps)
+
+
+def _folder_of_report(context: click.Context, run: Run) -> tuple[Path, str]:
+    """Return where a run's report is to be, and the flag that says so, if another command needs it.
+
+    That is where this command was given it, or else where the run was.
+    """
+    kept = shlex.split(run.next_flags.get("resume", ""))
+    is_given = context.get_parameter_source("report_dir") is not ParameterSource.DEFAULT
+    if is_given or _REPORT_DIR not in kept:
+        return folder_of(context.params["report_dir"], run), ""
+    pattern = kept[kept.index(_REPORT_DIR) + 1]
+    return folder_of(Path(pattern), run), f" {_REPORT_DIR} {shlex.quote(pattern)}"
 
 
 async def _lately_cut_off(

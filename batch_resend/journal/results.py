@@ -137,8 +137,9 @@ class ResultReader(Reader):
     async def history(self, sought: str) -> list[Event]:
         """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
-        In all runs, the oldest first; behind those of a run its rejected and duplicate rows. What
-        had the CA mail all domains of an order names none. See `mention_of` for `sought`.
+        In all runs, the one active last at the end; behind those of a run its rejected and
+        duplicate rows. What had the CA mail all domains of an order names none. See `mention_of`
+        for `sought`.
         """
         mention = mention_of(sought)
         # A character that stands for others finds more, which the mention excludes.
@@ -153,7 +154,7 @@ class ResultReader(Reader):
             text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
             if mention.search(text):
                 found.append(row)
-        return [_event(record) for record in sorted(found, key=attrgetter("number"))]
+        return [_event(record) for record in sorted(found, key=attrgetter("activity"))]
 
     async def _by_request(
         self, name: str, run: Run, if_any: str | None = None
@@ -215,7 +216,7 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 def _event(record: Record) -> Event:
     values = record._asdict()
-    del values["number"], values["raw"]
+    del values["activity"], values["raw"]
     accounts = json.loads(values.pop("settings")).get("accounts", {})
     return Event(
         **values

@@ -61,23 +61,24 @@ def next_steps(
     summary: Summary,
     folder: Path,
     flags: NextFlags = NO_FLAGS,
-    *,
-    was_cut_off: bool = False,
 ) -> list[NextStep]:
-    """Return what to do after a run, or while it is under way.
-
-    `was_cut_off`: that no process sends it is known, if it has not ended; else nobody knows.
-    """
+    """Return what to do after a run, or while it is under way."""
     if summary.started_at is not None and summary.state == "completed":
         to_send = _to_send_the_rest(summary, folder, flags)
     elif summary.is_held_back:
         to_send = _to_send_the_good_rows(summary, flags)
     else:
-        to_send = _to_resume(summary, flags, was_cut_off=was_cut_off)
+        to_send = _to_resume(summary, flags)
     # Of a run under way, the files that say more are not there yet.
     to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
     steps = (*to_send, *to_look_into)
     return [step for step in steps if not (step.command and flags.none_will_do)]
+
+
+def if_cut_off(summary: Summary, flags: NextFlags) -> list[NextStep]:
+    """Return what to do with a run under way whose page is no longer written."""
+    text = "If this page is no longer updated, the run was cut off. To resume:"
+    return [] if flags.none_will_do else [NextStep(text, _resume(summary, flags))]
 
 
 def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
@@ -118,16 +119,10 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
     )
 
 
-def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iterator[NextStep]:
-    watch, resume = _watch(summary, flags), _resume(summary, flags)
+def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
+    resume = _resume(summary, flags)
     if summary.state == "running":
-        yield NextStep("To follow it on a terminal:", watch)
-        if summary.written_at:
-            cut_off = "If this page is no longer updated, the run was cut off. To resume:"
-            yield NextStep(cut_off, resume)
-    elif summary.finished_at is None and not was_cut_off:
-        yield NextStep("To follow it, if it is under way:", watch)
-        yield NextStep("To resume it, if it was cut off:", resume)
+        yield NextStep("To follow it on a terminal:", _watch(summary, flags))
     elif flags.none_will_do and summary.is_rehearsal:
         again = "" if summary.orders.sent else f" {_IF_THE_URL_WAS_WRONG}"
         yield NextStep(

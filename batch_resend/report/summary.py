@@ -167,8 +167,9 @@ class Summary(BaseModel):
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
-    """Return a run in numbers, as it stands."""
-    in_flight = await reader.count_in_flight(run)
+    """Return a run in numbers, as it stands: under way if another process, or workers, send it."""
+    is_under_way = await reader.is_under_way(run)
+    in_flight = await reader.count_in_flight(run) if is_under_way else 0
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
     summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
     counts = summary.orders
@@ -176,6 +177,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
     orders = {"in_flight": in_flight, "in_doubt": counts.in_doubt - in_flight}
     return summary.model_copy(
         update={
+            "state": "running" if is_under_way else summary.state,
             "skipped_unsure": await reader.count_unsure(run),
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),
@@ -246,6 +248,12 @@ def in_words(status: str) -> str:
     return _STATUS_IN_WORDS.get(status, status.replace("_", " "))
 
 
+def outcome_in_words(status: str, summary: Summary) -> str:
+    """Return what became of requests of a run; of one under way, what is still to be sent."""
+    is_to_come = summary.state == "running" and status == RequestStatus.NOT_ATTEMPTED
+    return "to go" if is_to_come else in_words(status)
+
+
 def answer_in_words(status: RequestStatus, http_status: int | None, error_code: str | None) -> str:
     """Return what was last answered to an order: its status and code; "" where nothing was."""
     if status is RequestStatus.SKIPPED:
@@ -279,9 +287,8 @@ def headline(summary: Summary) -> str:
 def _outcome(summary: Summary) -> str:
     if summary.started_at is None:
         return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    left = {RequestStatus.NOT_ATTEMPTED.value: "to go"} if summary.state == "running" else {}
     others = [
-        f"{count:,} {left.get(name) or in_words(name)}"
+        f"{count:,} {outcome_in_words(name, summary)}"
         for name, count in summary.orders
         if count and name not in ("total", "sent")
     ]

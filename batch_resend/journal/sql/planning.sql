@@ -1,8 +1,12 @@
 -- Rows become requests; what of them is settled before anything is sent.
 
 -- name: add_run
-INSERT INTO runs (id, base_url, state, limits, settings, created_at, session)
-VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session)
+INSERT INTO runs (id, base_url, state, limits, settings, created_at, session, activity)
+VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session, {next_activity})
+
+-- Counted, not timed: clocks are set, and that of a rehearsal is ahead.
+-- part: next_activity
+(SELECT coalesce(max(activity), 0) + 1 FROM runs)
 
 -- name: add_row
 INSERT INTO rows (run, seq, input, line, status, order_id, locale, entries, skip, notes, call,
@@ -111,7 +115,7 @@ runs.distributed_by IS NOT NULL AND runs.state = 'running'
 SELECT * FROM runs
 WHERE state IN {unfinished} AND plan_digest = :digest
     AND coalesce(finished_at, started_at) >= :since AND NOT {in_anothers_hand}
-ORDER BY number DESC LIMIT 1
+ORDER BY activity DESC LIMIT 1
 
 -- name: claim_run
 UPDATE runs SET session = :session WHERE number = :run AND NOT {in_anothers_hand}

@@ -265,7 +265,7 @@ SELECT * FROM pauses WHERE run = :run ORDER BY began_at DESC, number DESC LIMIT 
 
 -- What the CA said to an attempt; where a run made none, what became of the order.
 -- part: history
-SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
+SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
     requests.entries, requests.call, requests.account, attempts.attempt, attempts.begun_at,
     attempts.ended_at, attempts.ruling,
     CASE WHEN attempts.attempt IS NULL THEN outcomes.http_status ELSE attempts.http_status END
@@ -296,7 +296,7 @@ ORDER BY requests.run, requests.number, attempts.attempt
 
 -- Rows that became no part of a request, as the statements above have attempts.
 -- name: history_of_rows
-SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
+SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
     rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
     rows.status AS outcome, inputs.name AS input, rows.line, rows.raw
