@@ -13,6 +13,7 @@ from tests.notify.listener import listening
 
 WHOLE_LIST = 20
 FIRST = ("--max-orders", "5")
+RIGHT_KEY = "another-key-of-a-test-0123456789"
 ASKED = "Send the other 15 requests now? [y/N]"
 
 
@@ -234,3 +235,37 @@ async def test_workers_are_left_no_first_part(tmp_path: Path) -> None:
         refused = await desk.run("send", "orders.csv", *FIRST, "--distribute")
         assert (refused.code, ca.books.requests) == (2, 0)
         assert "--max-orders cannot be combined with --distribute" in refused.err
+
+
+async def test_the_first_few_that_a_wrong_key_could_not_send_are_the_first_few_of_the_resumption(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, api_key=RIGHT_KEY) as (desk, ca):
+        desk.write_list(WHOLE_LIST)
+        wrong = await desk.run("send", "orders.csv", *FIRST)
+        assert (wrong.code, ca.books.mails) == (4, 0)
+        (run,) = await run_ids(desk)
+        for shown in (wrong, await desk.run("show"), await desk.run("report")):
+            assert f"batch-resend resume {run} --max-orders 5 " in shown.out
+        desk.environment["DIGICERT_API_KEY"] = RIGHT_KEY
+        first = await desk.run("resume", *FIRST)
+        assert (first.code, ca.books.mails) == (4, 5), first.err
+        assert f"batch-resend resume {run} " in first.out
+        assert "--max-orders 5" not in first.out, "the first five were sent"
+
+
+# --- held back for its rejected rows ------------------------------------------------------------
+
+
+async def test_a_bare_resume_names_the_run_that_its_rejected_rows_held_back(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("orders.csv", "order_id\n700001\nx\n")
+        assert (await desk.run("send", "orders.csv", *FIRST)).code == 3
+        (run,) = await run_ids(desk)
+        refused = await desk.run("resume")
+        assert refused.code == 1
+        assert f"run {run} was held back: 1 of 2 rows were rejected, more than --max" in refused.err
+        command = refused.err.rpartition("batch-resend ")[2]
+        assert (await desk.run(*command.split())).code == 3
+        assert ca.books.mails == 1
+        assert "no run is unfinished; `batch-resend runs`" in (await desk.run("resume")).err

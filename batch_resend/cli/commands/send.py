@@ -24,17 +24,22 @@ from batch_resend.cli.command import (
     SIGNAL_BASE,
     ExitCode,
     command,
-    option,
     together,
 )
 from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import as_it_stands, resume_as_begun, resume_others
+from batch_resend.cli.next_flags import (
+    as_it_stands,
+    how_to_send_held_back,
+    resume_as_begun,
+    resume_others,
+)
 from batch_resend.cli.options import (
     Style,
     any_product_option,
+    first_orders_option,
     hold_back_options,
     inputs_argument,
     journal_option,
@@ -47,10 +52,11 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.errors import UnknownRun
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
-from batch_resend.model import Run
+from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 
 
@@ -72,17 +78,7 @@ from batch_resend.notify import CommandResult
 )
 @inputs_argument
 @list_options
-@together(
-    "When not to send",
-    option(
-        "--max-orders",
-        "first_orders",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
-        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
-    ),
-)
+@first_orders_option
 @hold_back_options
 @send_options
 @click.pass_context
@@ -99,8 +95,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         few = f" Without it, the first {first:,} would be sent (--max-orders)." if first else ""
         click.echo(f"Nothing was sent (--dry-run, the same as `check`).{few}")
         return code
-    if options["distribute"] and options["first_orders"]:
-        raise click.UsageError("--max-orders cannot be combined with --distribute")
+    _refuse_first_orders_of_workers(options)
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
@@ -110,6 +105,11 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
             return await execute(batch, batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
+
+
+def _refuse_first_orders_of_workers(options: dict[str, Any]) -> None:
+    if options["distribute"] and options["first_orders"]:
+        raise click.UsageError("--max-orders cannot be combined with --distribute")
 
 
 @command(
@@ -123,6 +123,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     see_also=("runs", "show"),
 )
 @run_argument(default=None)
+@first_orders_option
 @together("When not to send", any_product_option)
 @send_options
 @click.pass_context
@@ -133,6 +134,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     this URL, and if possible this key, the one that was active last; the others are named. The run
     keeps its limits and its --in-doubt, unless you give others.
     """
+    _refuse_first_orders_of_workers(options)
 
     async def work(interruption: Interruption) -> CommandResult:
         async with read_journal(options["journal"]) as reader:
@@ -155,6 +157,8 @@ async def _to_resume(
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
     all_found = await reader.unfinished()
+    if not all_found:
+        await _refuse_held_back(context, reader)
     found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
@@ -162,6 +166,17 @@ async def _to_resume(
     if not options["quiet"]:
         show_next_steps(await resume_others(context, reader, found[1:]), sys.stderr)
     return found[0].run if found else None
+
+
+async def _refuse_held_back(context: click.Context, reader: JournalReader) -> None:
+    """Raise UnknownRun where the newest run was held back, with the command that sends it."""
+    for run in await reader.runs(1):
+        is_held_back = run.state is RunState.STOPPED and run.started_at is None
+        if is_held_back and (command := await how_to_send_held_back(context, reader, run)):
+            raise UnknownRun(
+                f"no run is unfinished, but run {run.id} was held back: {run.stop_reason}. To send "
+                f"its other rows all the same:\n  {command}"
+            )
 
 
 @command(
