@@ -42,7 +42,7 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
-from batch_resend.model import Plan, Run, RunState
+from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     Preview,
@@ -69,7 +69,8 @@ async def execute(
 ) -> CommandResult:
     """Plan, show the plan, ask, send, report; return how that ended."""
     plan = await planning
-    reason = hold_back_reason(plan, options.max_rejected, strict=options.strict)
+    unchanged = (await batch.reader.count_problems(plan.run)).get(Problem.UNCHANGED, 0)
+    reason = hold_back_reason(plan, unchanged, options.max_rejected, strict=options.strict)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)

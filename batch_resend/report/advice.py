@@ -199,7 +199,7 @@ def resume_command(run_id: str, done: int, flags: NextFlags) -> str:
 
 
 def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
-    orders, rejected = summary.orders, summary.rows.rejected
+    orders = summary.orders
     if summary.sweep and (stuck := summary.stuck):
         have, wait = ("has", "waits") if stuck == 1 else ("have", "wait")
         yield NextStep(
@@ -216,14 +216,8 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
             f"{_AFTER_A_REFUSAL if is_left else ''}"
         )
-    if rejected and summary.started_at is not None:
-        file = folder / "rejected.csv"
-        yield NextStep(
-            f"{counted(rejected, 'rejected row')}: {file} says why. Correct its rows there; "
-            "if a row is no order (a total, a note), delete it."
-        )
-        send = f"batch-resend{flags.config} send {shlex.quote(str(file))}{flags.send}"
-        yield NextStep("Then send that file:", f"{send}{flags.in_doubt}")
+    if summary.rows.rejected and summary.started_at is not None:
+        yield from _to_correct(summary, folder, flags)
     if unsure := summary.skipped_unsure:
         yield NextStep(
             f"{counted(unsure, 'order')} skipped for a status, validation or product that is not "
@@ -234,3 +228,16 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )
+
+
+def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+    file, lack = folder / "rejected.csv", ""
+    if incomplete := summary.incomplete:
+        have, its = ("is", "its") if incomplete == 1 else ("are", "their")
+        lack = f" {counted(incomplete, 'order')} {have} sent without some of {its} rows."
+    yield NextStep(
+        f"{counted(summary.rows.rejected, 'rejected row')}: {file} says why.{lack} Correct its "
+        "rows there; if a row is no order (a total, a note), delete it."
+    )
+    send = f"batch-resend{flags.config} send {shlex.quote(str(file))}{flags.send}"
+    yield NextStep("Then send that file:", f"{send}{flags.in_doubt}")

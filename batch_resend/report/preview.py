@@ -46,6 +46,8 @@ _NOTE_IN_WORDS = {
 }
 
 
+_INCOMPLETE = "sent without some of their rows, which are rejected"
+
 # What is counted, and what is said of it.
 _REMARK_IN_WORDS = {
     Remark.TITLE_ROWS: ("row", "above the headings skipped"),
@@ -153,6 +155,12 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
             _place(inputs, one, f"{_subject_of(one.order)}: {_of_note(note, one)}") for one in found
         ]
 
+    async def incomplete() -> list[Kind]:
+        count, rows = await reader.incomplete(run, max(shown, 1))
+        first = [_place(inputs, row, f"order {row.order_id}: {row.reason}") for row in rows]
+        return [Kind(kind="incomplete", text=_INCOMPLETE, count=count, first=first)] * bool(count)
+
+    problems = await reader.count_problems(run)
     by_ca = await reader.skips(run, KINDS_SHOWN, [SkipReason.PREFLIGHT])
     by_lists = await reader.skips(run, KINDS_SHOWN, [SkipReason.LIST])
     skipped = await reader.count_skipped(run)
@@ -174,8 +182,11 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         skipped_by_ca=_counts((one.message or "", one.orders) for one in by_ca),
         skipped=_counts((one.message or "", one.orders) for one in by_lists),
         skipped_otherwise=skipped[SkipReason.LIST] - sum(one.orders for one in by_lists),
-        rejected=await _kinds(attrgetter("words"), await reader.count_problems(run), rejected),
-        warnings=await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
+        rejected=await _kinds(attrgetter("words"), problems, rejected),
+        warnings=[
+            *(await incomplete() if problems else ()),
+            *await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
+        ],
         recipients=_counts(recipients.first),
         recipient_domains=recipients.domains,
         mails=recipients.mails,
