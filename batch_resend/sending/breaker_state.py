@@ -137,6 +137,11 @@ class BreakerState:
         self._canary_is_there = has_canary
         self._canary_failed = False  # since the last good answer
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether nothing leaves because the CA is in trouble, and not for its limits."""
+        return self.flow is Flow.PAUSED and not self._is_limited
+
     # --- leaving ----------------------------------------------------------------------------
 
     def free(self, now: float) -> float:
