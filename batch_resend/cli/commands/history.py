@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import zip_longest
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import click
@@ -28,7 +29,7 @@ from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, email_address, order_number
 from batch_resend.journal import Event, mention_of, read_journal, size_of_journal
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     Presentation,
@@ -47,6 +48,7 @@ from batch_resend.report import (
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
 _ALL_RUNS = 2**31
+_LINES_SHOWN = 5  # of duplicates
 
 
 @command(
@@ -246,10 +248,11 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     """Show every attempt ever made for an order, a domain or an e-mail address, in all runs.
 
-    The newest run comes last. A run that made no attempt has one line, which says why, and so has
-    each rejected or duplicate row of its lists. A domain is also found by its subdomains and by
-    the addresses at it. If an order was sent without addresses, only the CA knows the domains that
-    it mailed: search for the order's number.
+    The newest run comes last. The outcome of a request is at its last attempt. A run that made
+    no attempt has one line, which says why, and so have each rejected row of its lists, and all
+    duplicate ones together. A domain is also found by its subdomains and by the addresses at it.
+    If an order was sent without addresses, only the CA knows the domains that it mailed: search
+    for the order's number.
     """
     is_name = "." in sought
     read = email_address if "@" in sought else domain_name if is_name else order_number
@@ -273,8 +276,28 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     if is_name:
         of_name = {"mails": partial(_mails, mention=mention_of(sought))}
         table = {"order": lambda event: event["order_id"] or ""} | table | of_name
+    if form == "table":
+        records = _for_people(records)
     show_records(records, [*_EVENT_FIELDS], form, table)
     return ExitCode.ALL_WELL
+
+
+def _for_people(records: Sequence[Record]) -> list[Record]:
+    """Return events with an outcome only at a request's last attempt, and duplicates together."""
+    shown: list[Record] = []
+    duplicates: dict[tuple[object, ...], list[object]] = {}  # their lines
+    for record, then in zip_longest(records, records[1:]):
+        if record["outcome"] == RowStatus.DUPLICATE:
+            key = tuple(record[of] for of in ("run", "order_id", "input", "error_message"))
+            lines = duplicates.setdefault(key, [])
+            if not lines:
+                shown.append({**record, "line": lines})
+            lines.append(record["line"])
+        elif then and record["attempt"] and then["attempt"] == cast("int", record["attempt"]) + 1:
+            shown.append({**record, "outcome": ""})
+        else:
+            shown.append(record)
+    return shown
 
 
 def _took_s(event: Event) -> float | None:
@@ -319,13 +342,16 @@ def _mails(event: Any, mention: re.Pattern[str] | None = None) -> str:
 def _said(event: Any) -> str:
     if event["line"] is None:
         return event["error_message"] or ""
+    lines = event["line"] if isinstance(event["line"], list) else [event["line"]]
+    named = ", ".join(map(str, lines[:_LINES_SHOWN]))
+    more = f" and {len(lines) - _LINES_SHOWN:,} more" if len(lines) > _LINES_SHOWN else ""
     why = event["error_message"] or "adds nothing to the other rows of its order"
-    return f"{event['input']}, line {event['line']}: {why}"
+    return f"{event['input']}, line{'s' if len(lines) > 1 else ''} {named}{more}: {why}"
 
 
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
-    "attempt": lambda event: "none" if event["attempt"] is None else str(event["attempt"]),
+    "attempt": lambda event: str(event["attempt"] or ("none" if event["line"] is None else "")),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
     "answer": lambda event: " ".join(
