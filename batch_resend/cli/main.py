@@ -34,7 +34,7 @@ SUBCOMMANDS = {
     "doctor": ("doctor", "Check key, network, clock and journal before a run."),
     "export": ("export", "Write the CA's waiting orders as a list for `send`."),
     "help": ("help", "Show a page of the manual, such as on lost mail."),
-    "history": ("runs", "Show what was ever done for an order, domain or address."),
+    "history": ("attempts", "Show what was ever done for an order, domain or address."),
     "prune": ("prune", "Forget old runs, to keep the journal small."),
     "report": ("runs", "Write a run's report again, from the journal alone."),
     "resume": ("send", "Resume a run that did not finish."),
