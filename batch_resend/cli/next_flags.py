@@ -11,7 +11,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
+from batch_resend.cli.accounts import (
+    PARAMETERS,
+    ended_simulator,
+    is_rehearsal,
+    profiles_of,
+)
 from batch_resend.cli.config import (
     CONFIG_VARIABLE,
     config_of,
@@ -37,7 +42,7 @@ from batch_resend.report import (
     resume_command,
 )
 from batch_resend.results import Unfinished
-from batch_resend.settings import InDoubt, Region
+from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume", "first")  # of the next flags, with a run
@@ -188,14 +193,14 @@ async def resume_others(
     given, steps = next_flags(context), list[NextStep]()
     for one in others:
         run, accounts = one.run, await reader.accounts(one.run)
-        if not one.left or given.none_will_do or ended_simulator(run, accounts):
+        if not one.left.requests or given.none_will_do or ended_simulator(run, accounts):
             continue
         begun = _begun_with(run, accounts)
-        ended = "was stopped before it had sent anything" if one.was_useless else "did not finish"
+        ended = "ended before it had sent anything" if one.was_useless else "did not finish"
+        left = counted(one.left.requests, "order")
         steps.append(
             NextStep(
-                f"Run {run.id} {ended}; {counted(sum(one.left.values()), 'order')} left. To resume "
-                "that one:",
+                f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",
                 await _resume_as_begun(reader, run, begun, given),
             )
         )
@@ -220,6 +225,15 @@ async def _resume_as_begun(
     done = sum(outcomes.values()) - outcomes.get(RequestStatus.SKIPPED, 0)
     config, flags = given.config or begun.config, _merged(begun.resume, given.watch)
     return resume_command(run.id, done, replace(begun, config=config, resume=flags))
+
+
+def _where(run: Run, accounts: Sequence[str | None]) -> str:
+    """Return where a run was, unless that is where all real ones are."""
+    urls = sorted({run.url_of(name) or "" for name in accounts or (None,)})
+    if {*urls} <= {region.base_url for region in Region}:
+        return ""
+    rehearsal = " (a rehearsal)" if all(map(is_at_loopback, urls)) else ""
+    return f" at {' and '.join(urls)}{rehearsal}"
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:

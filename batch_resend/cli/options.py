@@ -289,17 +289,6 @@ hold_back_options = together(
         help="Send nothing if more rows than that are rejected.",
     ),
 )
-first_orders_option = together(
-    "When not to send",
-    option(
-        "--max-orders",
-        "first_orders",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
-        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
-    ),
-)
 asking_options = together(
     "When not to send",
     flag(

@@ -1,7 +1,14 @@
 """A journal's database: connections and transactions."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -158,10 +165,13 @@ async def reading_connection(backend: Backend) -> AsyncIterator[AsyncConnection]
 class Reader:
     """Reads through a connection that cannot write, one statement at a time."""
 
-    def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
+    def __init__(
+        self, connection: AsyncConnection, backend: Backend, clock: Clock, session: int = 0
+    ) -> None:
         """Read for the process that has this session; 0: for one that only reads."""
         self.connection = connection
         self.place = backend.place
+        self.clock = clock
         self._backend = backend
         self._session = session
         self._kept_run: int | None = None  # of which the results are kept,
@@ -190,12 +200,22 @@ class Reader:
         """Yield what is made of all that a statement finds, `if_any` other one finds something."""
         if if_any is not None and not await self.fetch(if_any, **values):
             return
+        async with aclosing(self.pages(name, **values)) as pages:
+            async for page in pages:
+                for record in page:
+                    yield make(record)
+
+    async def pages(self, name: str, **values: object) -> AsyncGenerator[Iterable[Record], None]:
+        """Yield all that a statement finds, page by page. Raises JournalError.
+
+        For what has a line for every row: to hand over records one by one takes as long as to
+        write them.
+        """
         with journal_errors(self.place):
             found = self.connection.pages(name, self._instead(values), **values)
             async with aclosing(found) as pages:
                 async for page in pages:
-                    for record in page:
-                        yield make(record)
+                    yield page
 
     @asynccontextmanager
     async def results_kept(self, run: Run) -> AsyncIterator[None]:

@@ -141,10 +141,6 @@ class JournalReader(ResultReader, StatisticsReader):
         """Return the runs that sending was begun for, the newest first, at most so many."""
         return [run_of(record) for record in await self.fetch("runs", most=most)]
 
-    async def count_in_flight(self, run: Run) -> int:
-        """Return how many requests of a run under way are in flight."""
-        return await self.count("unanswered", run=run.number)
-
     async def is_under_way(self, run: Run) -> bool:
         """Whether another process sends a run now, or workers are to."""
         return run.state is RunState.RUNNING and await self.holder(run) is not None
@@ -155,7 +151,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return [
             Unfinished(
                 run=run_of(record),
-                left=dict(await self.fetch("count_by_account", run=record.number)),
+                left=await self.left(run_of(record)),
                 budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),

@@ -1,7 +1,7 @@
 """What to do after a run: in words, with the commands that do it."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,6 @@ _FIRST = {  # what has to be done before a run is resumed, by what stopped it
 }
 
 NO_KEY_NAMED = " --api-key-file key.txt"
-_IF_THE_URL_WAS_WRONG = (
-    "If the URL or the region was wrong: send its list again with the right one, and leave this "
-    "run as it is; nothing needs it."
-)
 _AFTER_A_REFUSAL = (
     " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
     "whole list again: what was sent is skipped within the cooldown."
@@ -139,7 +135,10 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
         "Is it the right list? Correct the rejected rows, delete those that are no orders, and "
         "send the list again; rejected.csv says why each was rejected."
     )
-    if not (good := summary.orders.not_attempted + summary.orders.in_doubt):
+    good = summary.orders.not_attempted + summary.orders.in_doubt
+    if summary.left is not None:
+        good = summary.left.requests
+    if not good:
         return
     if flags.none_will_do:
         yield NextStep(
@@ -154,7 +153,8 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
 
 
 def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
-    resume = _resume(summary, flags)
+    elsewhere = _if_the_url_was_wrong(summary)
+    others, left = (summary.left.sent_elsewhere, summary.left.requests) if summary.left else (0, 0)
     if summary.state == "running":
         yield NextStep("To follow it on a terminal:", _watch(summary, flags))
     elif flags.none_will_do and summary.is_rehearsal:
@@ -162,18 +162,45 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         if summary.orders.sent:
             yield NextStep(f"This rehearsal {no_more}")
         else:  # there may have been no simulator
-            yield NextStep(f"{_IF_THE_URL_WAS_WRONG} If this was a rehearsal, it {no_more}")
-    elif summary.state == "stopped":
-        yield from _to_resume_stopped(summary, resume)
+            yield from elsewhere
+            yield NextStep(f"If this was a rehearsal, it {no_more}")
+    elif others and not left:
+        yield NextStep(
+            f"Nothing is left to send: other runs have sent the other {counted(others, 'order')} "
+            "meanwhile."
+        )
     else:
-        yield NextStep("To resume:", resume)
+        if others:
+            yield NextStep(_of_others(others, left))
+        yield from _to_resume_the_rest(summary, _resume(summary, flags), elsewhere)
 
 
-def _to_resume_stopped(summary: Summary, resume: str) -> Iterator[NextStep]:
+def _of_others(others: int, left: int) -> str:
+    were = "was" if others == 1 else "were"
+    return (
+        f"{counted(others, 'order')} that it has not sent {were} sent by other runs meanwhile: "
+        f"{left:,} left."
+    )
+
+
+def _if_the_url_was_wrong(summary: Summary) -> Sequence[NextStep]:
+    """Return what to do then. Its requests are for the CA that it was given: not another one's."""
+    was_tried = summary.requests.attempts or summary.state == "stopped"
+    if summary.orders.sent or not was_tried:
+        return ()
+    return (
+        NextStep(
+            f"It has sent nothing at {' and '.join(summary.urls)}. If that is the wrong place, send"
+            " its list again with the right URL or region, and leave this run: nothing needs it."
+        ),
+    )
+
+
+def _to_resume_the_rest(
+    summary: Summary, resume: str, elsewhere: Sequence[NextStep]
+) -> Iterator[NextStep]:
     """Yield first what has to be fixed, as far as that is known."""
     reason = summary.stop_reason or ""
-    # Its requests are for the CA that it was given: another one's would be others.
-    elsewhere = () if summary.orders.sent else (NextStep(_IF_THE_URL_WAS_WRONG),)
     if first := next((first for why, first in _FIRST.items() if why in reason), None):
         yield NextStep(f"{first}. Then, to resume:", resume)
         yield from elsewhere

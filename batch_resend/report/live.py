@@ -64,6 +64,10 @@ class Counts(Protocol):
         """Of these, answered with 429."""
 
     @property
+    def unconnected(self) -> int:
+        """Of these, for which there was no connection."""
+
+    @property
     def unsettled(self) -> Mapping[int, int]:
         """Of these, that brought neither yes nor no, by HTTP status; 0: no answer came."""
 
@@ -124,7 +128,7 @@ async def live_report(
     orders = {status: settled.get(status, 0) for status in RequestStatus}
     orders[RequestStatus.NOT_ATTEMPTED] += plan.orders - sum(settled.values())
     was_begun = plan.taken_up or settled != plan.settled  # the first of it may have been sent
-    none = Tally(plan.rows, plan.orders, orders, 0, 0, 0, 0, 0, 0.0, 1.0)
+    none = Tally(plan.rows, plan.orders, orders, 0, 0, 0, 0, 0, 0, 0.0, 1.0)
     return LiveReport(
         reader,
         run,

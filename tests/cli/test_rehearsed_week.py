@@ -76,7 +76,7 @@ async def test_without_a_command_there_is_nothing_to_run_daily(desk: Desk) -> No
     assert "--days needs a command to run: -- COMMAND" in refused.err
 
 
-@pytest.mark.parametrize(("approve", "waiting"), [("100%", 0), ("0", 5)])
+@pytest.mark.parametrize(("approve", "waiting"), [("all", 0), ("none", 5)])
 async def test_how_many_mails_have_effect_can_be_said(
     desk: Desk, approve: str, waiting: int
 ) -> None:
@@ -90,6 +90,18 @@ async def test_how_many_mails_have_effect_can_be_said(
     without_mail = summary["sweep"]["nothing_to_mail"]
     assert 0 < without_mail < 5
     assert summary["sweep"]["waiting"] == max(waiting, without_mail)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_said"),
+    [("--approve 50%", True), ("--approve none", False), ("--approve 50% --days 2", False)],
+)
+async def test_that_mails_have_effect_only_as_days_pass_is_said(
+    desk: Desk, words: str, is_said: bool
+) -> None:
+    ran = await rehearsed(desk, *words.split(), command=["true"])
+    assert ran.code == 0, ran.err
+    assert ("--approve: no order is approved before a day has passed" in ran.err) is is_said
 
 
 async def test_the_clock_of_a_rehearsal_is_nothing_to_a_command_that_is_none(

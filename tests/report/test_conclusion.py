@@ -13,7 +13,7 @@ from batch_resend.results import Tally
 
 FOLDER = Path("reports/RUN")
 TALLY = Tally(
-    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(RequestStatus, 0), 0, 0, 0, 0, 0, 0.0, 1.0
+    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(RequestStatus, 0), 0, 0, 0, 0, 0, 0, 0.0, 1.0
 )
 
 
@@ -42,10 +42,17 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "read": accepted + rejected,
             "accepted": accepted,
             "duplicate": 0,
+            "skipped": 0,
             "rejected": rejected,
         },
         "orders": {"total": accepted, **orders},
-        "requests": {"attempts": 0, "retries": 0, "rate_limited": 0, "possible_duplicates": 0},
+        "requests": {
+            "attempts": 0,
+            "retries": 0,
+            "rate_limited": 0,
+            "unconnected": 0,
+            "possible_duplicates": 0,
+        },
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
     }
     return Summary.model_validate(values | changes)
@@ -251,9 +258,9 @@ def test_a_rehearsal_says_what_one_would_do_about_what_was_not_sent() -> None:
 
 def test_a_rehearsal_that_sent_nothing_may_have_had_a_wrong_url_and_no_simulator() -> None:
     run = summary(state="stopped", not_attempted=1).model_copy(update={"is_rehearsal": True})
-    (step,) = next_steps(run, FOLDER, NextFlags(none_will_do=True))
-    assert step.text.startswith("If the URL or the region was wrong: send its list again")
-    assert "If this was a rehearsal, it cannot be resumed" in step.text
+    wrong, ended = next_steps(run, FOLDER, NextFlags(none_will_do=True))
+    assert wrong.text.startswith("It has sent nothing at https://ca.example/services/v2. If that")
+    assert ended.text.startswith("If this was a rehearsal, it cannot be resumed")
 
 
 def test_a_rehearsal_that_was_interrupted_says_that_it_cannot_be_resumed() -> None:

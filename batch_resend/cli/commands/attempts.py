@@ -11,6 +11,7 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option
 from batch_resend.cli.options import journal_option
 from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
@@ -18,7 +19,7 @@ from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, email_address, order_number
 from batch_resend.journal import Event, mention_of, read_journal
-from batch_resend.model import RowStatus
+from batch_resend.model import RowStatus, Ruling
 from batch_resend.report import counted, in_words
 
 _LINES_SHOWN = 5  # of duplicates
@@ -52,7 +53,7 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
         raise click.UsageError(f"ORDER_ID: {error}") from None
 
     async def found() -> list[Event]:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             return await reader.history(sought)
 
     records = records_of(anyio.run(found), _EVENT_FIELDS)
@@ -139,16 +140,19 @@ def _said(event: Any) -> str:
     return f"{event['input']}, line{'s' if len(lines) > 1 else ''} {named}{more}: {why}"
 
 
+def _answer(event: Any) -> str:
+    status, code = event["http_status"], event["error_code"]
+    never_left = event["answer"] == Ruling.UNAVAILABLE and status is None
+    said = "no connection" if never_left else in_words(event["answer"] or "")
+    return " ".join(str(word) for word in (said, status, code) if word)
+
+
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
     "attempt": lambda event: str(event["attempt"] or ("none" if event["line"] is None else "")),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
-    "answer": lambda event: " ".join(
-        str(word)
-        for word in (in_words(event["answer"] or ""), event["http_status"], event["error_code"])
-        if word
-    ),
+    "answer": _answer,
     "said": _said,
     "outcome": lambda event: in_words(event["outcome"]),
     "mails": _mails,

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import click
 
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
 from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
 from batch_resend.cli.options import (
@@ -42,6 +43,7 @@ from batch_resend.report import (
 )
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
+_TO_RESUME = (RequestStatus.NOT_ATTEMPTED, RequestStatus.IN_DOUBT)
 _ALL_RUNS = 2**31
 
 
@@ -73,7 +75,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
             return []
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             return [
                 (await make_summary(reader, run), _state(run, await reader.holder(run)))
                 for run in await reader.runs(last)
@@ -117,6 +119,7 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "elapsed_s": lambda run: run[0].elapsed_s,
     "between_starts_s": lambda run: run[0].between_starts_s,
     **{status: _count(status) for status in _COUNTS},
+    "left": lambda run: run[0].left and run[0].left.requests,
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
 }
@@ -126,12 +129,17 @@ def _took(elapsed_s: float | None, between_s: float) -> str:
     return "" if elapsed_s is None else time_taken(elapsed_s - between_s, between_s)
 
 
-def _not_sent(record: Record) -> str:
+def _not_sent(record: Any) -> str:
+    """Return what became of what was not sent, and what `resume` sends, where that differs."""
     counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
     words = {"not_attempted": "to go"} if str(record["state"]).startswith("running") else {}
-    return ", ".join(
+    shown = [
         f"{count:,} {words.get(status) or in_words(status)}" for status, count in counts if count
-    )
+    ]
+    open_ones = sum(record[status] for status in _TO_RESUME)
+    if record["left"] not in (None, open_ones):
+        shown.append(f"{record['left']:,} left")
+    return ", ".join(shown)
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
@@ -170,7 +178,7 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     """
 
     async def shown() -> None:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
             standing = await as_it_stands(context, reader, run)
             summary = standing.summary
@@ -247,7 +255,7 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     pattern: Path = options["report_dir"]
 
     async def written() -> CommandResult:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
             folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))

@@ -24,6 +24,7 @@ from batch_resend.cli.command import (
     SIGNAL_BASE,
     ExitCode,
     command,
+    option,
     together,
 )
 from batch_resend.cli.commands.check import check_lists
@@ -39,7 +40,6 @@ from batch_resend.cli.next_flags import (
 from batch_resend.cli.options import (
     Style,
     any_product_option,
-    first_orders_option,
     hold_back_options,
     inputs_argument,
     journal_option,
@@ -58,6 +58,18 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
+
+_first_orders_option = together(
+    "When not to send",
+    option(
+        "--max-orders",
+        "first_orders",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
+        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
+    ),
+)
 
 
 @command(
@@ -78,7 +90,7 @@ from batch_resend.notify import CommandResult
 )
 @inputs_argument
 @list_options
-@first_orders_option
+@_first_orders_option
 @hold_back_options
 @send_options
 @click.pass_context
@@ -123,7 +135,7 @@ def _refuse_first_orders_of_workers(options: dict[str, Any]) -> None:
     see_also=("runs", "show"),
 )
 @run_argument(default=None)
-@first_orders_option
+@_first_orders_option
 @together("When not to send", any_product_option)
 @send_options
 @click.pass_context
@@ -137,7 +149,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     _refuse_first_orders_of_workers(options)
 
     async def work(interruption: Interruption) -> CommandResult:
-        async with read_journal(options["journal"]) as reader:
+        async with read_journal(options["journal"], clock_of_command()) as reader:
             run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is not None:
                 refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
@@ -159,7 +171,9 @@ async def _to_resume(
     all_found = await reader.unfinished()
     if not all_found:
         await _refuse_held_back(context, reader)
-    found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
+    found = [
+        one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
+    ] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
         found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
@@ -205,7 +219,7 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
 
 
 async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
-    async with read_journal(journal) as reader:
+    async with read_journal(journal, clock_of_command()) as reader:
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)

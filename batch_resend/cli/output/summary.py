@@ -158,11 +158,7 @@ def _least_time(least_s: float, limits: Sequence[str]) -> str:
 
 
 def _rows_in_words(of: Preview | Summary) -> str:
-    rows = of.rows
-    return (
-        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
-        f"{rows.rejected:,} rejected"
-    )
+    return f"{of.rows.read:,} read: {of.rows.in_words()}"
 
 
 def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -305,7 +301,8 @@ def show_counts(
         ("rows", _rows_in_words(summary)),
         (
             "requests",
-            f"{requests.attempts:,} made, {requests.retries:,} of them retries, "
+            f"{requests.attempts:,} {_without_connection(requests.unconnected)}, "
+            f"{requests.retries:,} of them retries, "
             f"{requests.rate_limited:,} answered with 429, "
             f"{requests.possible_duplicates:,} possible duplicate mails",
         ),
@@ -313,6 +310,10 @@ def show_counts(
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
     show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
+
+
+def _without_connection(unconnected: int) -> str:
+    return f"tried, {unconnected:,} of them without a connection" if unconnected else "made"
 
 
 async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:

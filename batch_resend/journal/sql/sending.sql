@@ -15,10 +15,13 @@ SELECT * FROM runs WHERE {begun} AND CAST(:part AS TEXT) IN (
     substr(id, length(id) - length(CAST(:part AS TEXT)) + 1))
 ORDER BY activity DESC LIMIT :most
 
--- The last at work first. What was stopped before anything was sent, as by a wrong URL, is last.
+-- The last at work first. What failed before anything was sent, as by a wrong URL, is last.
 -- name: unfinished_runs
-SELECT *, CASE WHEN state = 'stopped' AND NOT EXISTS (
-    SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent') THEN 1 ELSE 0
+SELECT *, CASE WHEN NOT EXISTS (
+        SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent')
+    AND (state = 'stopped' OR EXISTS (
+        SELECT 1 FROM attempts WHERE attempts.run = runs.number AND ruling IS NOT NULL))
+    THEN 1 ELSE 0
 END AS was_useless, coalesce(
     (SELECT max(began_at) FROM starts WHERE starts.run = runs.number), started_at) AS last_begun_at
 FROM runs WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
