@@ -253,13 +253,14 @@ def _first(texts: Sequence[str]) -> str:
 
 def _form_in_words(form: ListForm) -> str:
     # What a program hands over has no form to speak of.
-    words = [] if form.kind is ListKind.RECORDS else [form.kind.value]
+    kind = [] if form.kind is ListKind.RECORDS else [form.kind.value]
     if form.delimiter is not None:
-        words.append(_DELIMITERS.get(form.delimiter, form.delimiter))
+        kind.append(_DELIMITERS.get(form.delimiter, form.delimiter))
     if form.encoding is not None:
-        words.append(form.encoding)
+        kind.append(form.encoding)
     if form.is_table and not form.columns:
-        words.append("no heading row")
+        kind.append("no heading row")
+    words = [", ".join(kind)] if kind else []
     if form.under:
         words.append(f"the list under {form.under!r}")
     if form.orders_only:
@@ -269,7 +270,7 @@ def _form_in_words(form: ListForm) -> str:
         words.append(f"{counted(count, noun)} {what}")
     if form.unread:
         words.append(_unread_in_words(form))
-    return ", ".join(words)
+    return "; ".join(words)
 
 
 def _unread_in_words(form: ListForm) -> str:

@@ -117,8 +117,10 @@ def _time_needed(least_s: float, waits_s: float) -> str:
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
-        form = filter(None, (read.form, counted(read.rows, "row")))
-        yield "list", f"{read.path}: {', '.join(form)}"
+        yield (
+            "list",
+            f"{read.path}: {'; '.join(filter(None, (counted(read.rows, 'row'), read.form)))}",
+        )
     if others := preview.inputs[_LISTS_SHOWN:]:
         rows = counted(sum(read.rows for read in others), "row")
         yield "", f"and {counted(len(others), 'other list')}: {rows}"
