@@ -16,12 +16,13 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence, Set
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from inspect import isawaitable
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -47,12 +48,13 @@ from batch_resend.report import (
     Summary,
     live_report,
     make_summary,
+    plan_of,
     prepare_report,
     write_report,
 )
 from batch_resend.sending import Sender
-from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
-from batch_resend.windows import Schedule, dictated_time, joint, parse_windows
+from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
+from batch_resend.windows import Schedule, parse_windows
 
 if TYPE_CHECKING:
     from batch_resend.order_reader import OrderReader
@@ -104,7 +106,7 @@ class Batch:
             await stage(
                 sources,
                 staging,
-                each_names_an_account=None not in settings.names,
+                refused=settings.refused,
                 may_be_empty=may_be_empty,
             )
             digest = await staging.group(
@@ -136,11 +138,7 @@ class Batch:
         another CA; JournalBusy where another process has it in hand.
         """
         reader = self.journal.reader
-        run = await (reader.run(run_id) if run_id else self.channels.to_resume())
-        if run is None:
-            raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
-        if run.state is RunState.COMPLETED:
-            raise UnknownRun(f"run {run.id} is complete: nothing is left to send")
+        run = unfinished(await (reader.run(run_id) if run_id else self.channels.to_resume()))
         self.channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
@@ -294,20 +292,7 @@ class Batch:
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
         """Return the plan of a run as the journal has it now."""
-        reader, parts = self.reader, await self.channels.left(run)
-        duration_s = max(dictated_time(*part) for part in parts)
-        alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
-        return Plan(
-            run=run,
-            taken_up=taken_up,
-            rows=await reader.count_rows(run),
-            orders=await reader.count_orders(run),
-            settled=await reader.count_outcomes(run),
-            to_send=sum(count for count, _, _ in parts),
-            limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
-            duration_s=duration_s,
-            waits_s=max(0.0, duration_s - alone_s),
-        )
+        return await plan_of(self.reader, run, await self.channels.left(run), taken_up=taken_up)
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
@@ -322,6 +307,15 @@ class Batch:
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))
+
+
+def unfinished(run: Run | None) -> Run:
+    """Return a run that can be resumed. Raises UnknownRun."""
+    if run is None:
+        raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
+    if run.state is RunState.COMPLETED:
+        raise UnknownRun(f"run {run.id} is complete: nothing is left to send")
+    return run
 
 
 async def resend(
@@ -359,19 +353,19 @@ async def stage(
     sources: Sequence[Source],
     staging: Staging,
     *,
-    each_names_an_account: bool = False,
+    refused: Mapping[str | None, str] = MappingProxyType({}),
     may_be_empty: bool = False,
 ) -> None:
     """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
 
-    `each_names_an_account`: it is to, for there is no key for one that does not.
+    `refused`: accounts that there is no key for, and why; a row that names one ends it.
     """
     rejected = 0
     for source in sources:
         async for batch in batches(source):
             await staging.add_rows(batch)
-            if each_names_an_account:
-                _refuse_without_account(source, batch)
+            if refused:
+                _refuse_without_key(source, batch, refused)
             rejected += _count_rejected(source, batch, rejected)
         await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
     refuse_ignored(sources)
@@ -390,10 +384,9 @@ def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: 
     return len(bad)
 
 
-def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:
+def _refuse_without_key(
+    source: Source, batch: Sequence[Row | RejectedRow], refused: Mapping[str | None, str]
+) -> None:
     for row in batch:
-        if isinstance(row, Row) and row.account is None:
-            raise InputError(
-                f"{source.name}, line {row.line}: names no account, and there is no API key for "
-                f"such rows: {OWN_KEY}"
-            )
+        if isinstance(row, Row) and row.account in refused:
+            raise InputError(f"{source.name}, line {row.line}: {refused[row.account]}")

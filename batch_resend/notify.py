@@ -6,7 +6,7 @@ A failure here never changes what a run comes to.
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import anyio
 
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
-from batch_resend.report import NextStep, Summary, headline, whole_file
+from batch_resend.report import NextStep, Summary, headline, of_profile, whole_file
 from batch_resend.results import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
@@ -45,15 +45,17 @@ class CommandResult:
     url: str | None = None  # of the report's page, where it is served
     next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
+    profile: str | None = None  # that it was for
 
     @property
     def text(self) -> str:
         """The whole in one sentence."""
+        of = of_profile(self.summary.profile if self.summary else self.profile)
         if self.summary is None and (note := self.note or self.declined):
-            return f"batch-resend: {note}"
+            return f"batch-resend{of}: {note}"
         if self.summary is None:
-            return f"batch-resend could not start: {self.error}"
-        note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
+            return f"batch-resend{of} could not start: {self.error}"
+        note = f"batch-resend {self.summary.run_id}{of}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
         return f"{note} {self.url}" if self.url else note
@@ -66,6 +68,7 @@ class CommandResult:
         summary = self.summary.model_dump(mode="json") if self.summary else {}
         note: dict[str, Any] = {
             "text": self.text,
+            "profile": self.profile,
             "exit_code": self.code,
             "error": self.error or self.declined,
             "report": str(self.folder) if self.folder else None,
@@ -86,6 +89,7 @@ class Notifier:
     metrics_file: Path | None = None  # for Prometheus' textfile collector
     trust_env: bool = False  # go through the environment's proxy
     redact: bool = False  # mask e-mail addresses
+    profile: str | None = None  # a label of all metrics, so that accounts can be told apart
     clock: Callable[[], float] = time.time
 
     def check(self) -> None:
@@ -103,7 +107,7 @@ class Notifier:
         """Tell how a command ended."""
         if self.metrics_file:
             try:
-                write_metrics(self.metrics_file, result.code, result.summary, self.clock())
+                write_metrics(self.metrics_file, result, self.clock(), self.profile)
             except ReportError as error:
                 log.error("--metrics-file %s", error)
         note = json.dumps(result.as_json(redact=self.redact), ensure_ascii=False)
@@ -167,55 +171,53 @@ def _below(url: str, name: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
 
 
-def write_metrics(path: Path, code: int, summary: Summary | None, now: float) -> None:
-    """Write what a command came to. Raises ReportError.
+def write_metrics(path: Path, result: CommandResult, now: float, profile: str | None) -> None:
+    """Write what a command came to, with its profile as a label. Raises ReportError.
 
     The time of the last success outlives the runs that had none.
     """
     from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
-    registry = CollectorRegistry()
-    gauges = {
-        "exit_code": ("Exit code of the last command", code),
-        "last_run_timestamp_seconds": ("When the last command ended", now),
-        "last_success_timestamp_seconds": (
-            "When a command last ended with exit code 0",
-            now if code == 0 else _last_success(path),
-        ),
-    }
-    if summary is not None:
-        requests = summary.requests
-        gauges |= {
-            "rejected_rows": ("Rows that were rejected", summary.rows.rejected),
-            "attempts": ("Requests that were made", requests.attempts),
-            "retries": ("Requests beyond an order's first", requests.retries),
-            "rate_limited": ("Requests answered with 429", requests.rate_limited),
-            "possible_duplicates": (
-                "Mails that may have gone out beyond an order's first",
-                requests.possible_duplicates,
-            ),
-            "duration_seconds": ("How long the run was at work", summary.active_s),
-            "paused_seconds": ("of which paused", summary.back_pressure.paused_s),
-        }
-        orders = Gauge(
-            "batch_resend_orders", "Orders of the last run", ["outcome"], registry=registry
-        )
-        for status in RequestStatus:
-            orders.labels(outcome=status.value).set(getattr(summary.orders, status))
-    if summary is not None and summary.sweep is not None:
-        waiting = Gauge(
-            "batch_resend_waiting_orders",
-            "Orders that wait at the CA, by what the last sweep decided",
-            ["decision"],
-            registry=registry,
-        )
-        for decision in Decision:
-            waiting.labels(decision=decision.value).set(getattr(summary.sweep, decision))
-    for name, (text, value) in gauges.items():
-        if value is not None:
-            Gauge(f"batch_resend_{name}", text, registry=registry).set(value)
+    registry, gauges = CollectorRegistry(), dict[str, Gauge]()
+    succeeded_at = now if result.code == 0 else _last_success(path)
+    of_profile = {"profile": profile} if profile else {}
+    for name, text, value, labels in _metrics(result, now, succeeded_at):
+        if value is None:
+            continue
+        every = labels | of_profile
+        if name not in gauges:
+            gauges[name] = Gauge(f"batch_resend_{name}", text, [*every], registry=registry)
+        (gauges[name].labels(**every) if every else gauges[name]).set(value)
     with whole_file(path, mode=_READABLE) as file:
         file.write(generate_latest(registry).decode())
+
+
+def _metrics(
+    result: CommandResult, now: float, succeeded_at: float | None
+) -> Iterator[tuple[str, str, float | None, dict[str, str]]]:
+    """Yield the metrics of a command: name, meaning, value if there is one, labels."""
+    yield "exit_code", "Exit code of the last command", result.code, {}
+    yield "last_run_timestamp_seconds", "When the last command ended", now, {}
+    text = "When a command last ended with exit code 0"
+    yield "last_success_timestamp_seconds", text, succeeded_at, {}
+    if (summary := result.summary) is None:
+        return
+    requests = summary.requests
+    yield "rejected_rows", "Rows that were rejected", summary.rows.rejected, {}
+    yield "attempts", "Requests that were made", requests.attempts, {}
+    yield "retries", "Requests beyond an order's first", requests.retries, {}
+    yield "rate_limited", "Requests answered with 429", requests.rate_limited, {}
+    text = "Mails that may have gone out beyond an order's first"
+    yield "possible_duplicates", text, requests.possible_duplicates, {}
+    yield "duration_seconds", "How long the run was at work", summary.active_s, {}
+    yield "paused_seconds", "of which paused", summary.back_pressure.paused_s, {}
+    for status in RequestStatus:
+        count = getattr(summary.orders, status)
+        yield "orders", "Orders of the last run", count, {"outcome": status.value}
+    text = "Orders that wait at the CA, by what the last sweep decided"
+    for decision in Decision if summary.sweep else ():
+        count = getattr(summary.sweep, decision)
+        yield "waiting_orders", text, count, {"decision": decision.value}
 
 
 def _last_success(path: Path) -> float | None:

@@ -17,7 +17,7 @@ import click
 
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
-from batch_resend.cli.as_settings import RunOptions
+from batch_resend.cli.as_settings import RunOptions, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import first_requests, for_programs, hold_back_reason
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
@@ -42,6 +42,7 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
+from batch_resend.journal import JournalReader
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -69,13 +70,17 @@ async def execute(
 ) -> CommandResult:
     """Plan, show the plan, ask, send, report; return how that ended."""
     plan = await planning
+    if batch.settings.accounts:
+        warn_of_keys_of(await batch.reader.accounts(plan.run))
     unchanged = (await batch.reader.count_problems(plan.run)).get(Problem.UNCHANGED, 0)
     reason = hold_back_reason(plan, unchanged, options.max_rejected, strict=options.strict)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
-        return await execution.show_only()
+        result = await show_only(plan, batch.reader, redact=options.presentation.redact)
+        await batch.discard(plan)
+        return result
     asks = options.asks and await execution.has_something_to_send()
     preview = await execution.shown(asks=asks, is_held_back=bool(reason))
     if reason:
@@ -89,6 +94,19 @@ async def execute(
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
     return await execution.send_and_report()
+
+
+async def show_only(plan: Plan, reader: JournalReader, *, redact: bool) -> CommandResult:
+    """Show a plan in place of sending it."""
+    preview = await make_preview(plan, reader, shown=BEFORE_SENDING.first)
+    if plan.taken_up:
+        show_left(plan, preview, sys.stdout)
+    elif any(plan.rows.values()):
+        show_plan(preview, sys.stdout, BEFORE_SENDING, redact=redact)
+    first = await first_requests(reader, plan.run, _REQUESTS_FOR_PROGRAMS)
+    click.echo("Nothing was sent: --dry-run.")
+    note, shown = "nothing was sent: --dry-run", for_programs(preview, first)
+    return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": shown})
 
 
 async def _preflighted(
@@ -129,17 +147,6 @@ class _Execution:
     async def has_something_to_send(self) -> bool:
         """Whether a request may leave: not all go by keys that the preflight has stopped."""
         return self.plan.to_send > await self.batch.count_stopped(self.plan)
-
-    async def show_only(self) -> CommandResult:
-        """Show the plan in place of sending it."""
-        preview = await self._preview()
-        if any(self.plan.rows.values()):
-            self.show_plan(preview, sys.stdout)
-        first = await first_requests(self.batch.reader, self.plan.run, _REQUESTS_FOR_PROGRAMS)
-        await self.batch.discard(self.plan)
-        click.echo("Nothing was sent: --dry-run.")
-        note, plan = "nothing was sent: --dry-run", for_programs(preview, first)
-        return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": plan})
 
     async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
         """Show the plan where it is wanted; return the preview that it took, or that asking will.
@@ -255,7 +262,8 @@ class _Execution:
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""
         plan, interruption = self.plan, self.interruption
-        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+        found = {"profile": plan.run.profile, "orders": plan.orders, "to_send": plan.to_send}
+        run_log.info("run begins", extra=found)
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)

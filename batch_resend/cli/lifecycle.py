@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -151,7 +152,7 @@ def run_with_notifier(
             result = _failed(error)
             raise
         finally:
-            result = result or _cut_short(interruption)
+            result = replace(result or _cut_short(interruption), profile=notifier.profile)
             with (
                 anyio.CancelScope(shield=True) as notifying,
                 interruption.leads_to(
@@ -194,7 +195,8 @@ def notify_bad_settings(
 def _notify(context: click.Context, result: CommandResult) -> None:
     # What click has not come to yet, or was not given, has a mark of click's own.
     known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-    anyio.run(_notify_safely, partial(notifier_of(known).ended, result))
+    notifier = notifier_of(known)
+    anyio.run(_notify_safely, partial(notifier.ended, replace(result, profile=notifier.profile)))
 
 
 def _failed(error: Exception) -> CommandResult:

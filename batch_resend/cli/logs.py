@@ -175,7 +175,7 @@ class _Formatter(logging.Formatter):
         super().__init__()
         self._is_json = log_format == "json"
         self._redact = redact
-        self._brief = on_terminal and not self._is_json  # it shows one run, of today
+        self._brief = on_terminal and not self._is_json  # it shows one run, by the local clock
         # NO_COLOR: any value but none asks for it (no-color.org)
         is_coloured = on_terminal and is_screen(sys.stderr) and not os.environ.get("NO_COLOR")
         self._is_coloured = is_coloured
@@ -200,7 +200,9 @@ class _Formatter(logging.Formatter):
                 _with_run,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="%H:%M:%S" if brief else "iso", utc=not brief),
+                structlog.processors.TimeStamper(
+                    fmt="%m-%d %H:%M:%S" if brief else "iso", utc=not brief
+                ),
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -1,6 +1,6 @@
 """report.html: the HTML page of a run, for who reads it next morning."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from html import escape
@@ -40,7 +40,7 @@ from batch_resend.report.summary import (
 )
 from batch_resend.results import InputNote
 from batch_resend.topics import mail_advice
-from batch_resend.visible import NOT_SHOWN, without_quotes
+from batch_resend.visible import NOT_SHOWN, with_unicode, without_quotes
 from batch_resend.windows import parse_windows
 
 LIVE_EVERY_S = 30.0  # a page of a run under way is written, and read, again
@@ -163,7 +163,7 @@ def _of_summary(
         "next_steps": next_steps(summary, folder, presentation.flags),
         "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,
-        "settings": _settings(run),
+        "settings": _settings(run, summary.accounts),
         "files": [] if summary.state == "running" else _files(summary),
         "written_at": summary.written_at,
         "refresh_s": None,
@@ -242,7 +242,7 @@ async def _not_sent(
                     answer,
                     result.error_message or "",
                     tuple({parent_of(entry.domain) for entry in order.entries[:MOST_ENTRIES]}),
-                    _cut([str(entry) for entry in order.entries]),
+                    _cut([with_unicode(str(entry)) for entry in order.entries]),
                     _cut([f"{names[at.input_ordinal]}, line {at.line}" for at in sources]),
                 )
 
@@ -368,18 +368,23 @@ def _files(summary: Summary) -> list[tuple[str, str]]:
     return [(name, about) for name, about in FILES_IN_WORDS.items() if has_rows.get(name, True)]
 
 
-def _settings(run: Run) -> list[tuple[str, str]]:
-    """Return the settings of a run, by their options' names."""
-    limits = ("limits", " and ".join(run.limits) or "none")
-    return [
-        limits,
-        *(
-            (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
-            for name, value in run.settings.items()
-            # The limits stand first, and who sent it at the top.
-            if value is not None and value != {"": list(run.limits)} and name != SENT_BY
-        ),
+def _settings(run: Run, accounts: Collection[str | None]) -> list[tuple[str, str]]:
+    """Return the settings of a run, by their options' names; those of accounts that it asks."""
+    settings = {name: _of_accounts(value, accounts) for name, value in run.settings.items()}
+    # The limits stand first; who sent it and for which profile, at the top of the page.
+    left_out: tuple[object, ...] = (None, {}, {"": list(run.limits)})
+    return [("limits", " and ".join(run.limits) or "none")] + [
+        (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
+        for name, value in settings.items()
+        if value not in left_out and name not in (SENT_BY, "profile")
     ]
+
+
+def _of_accounts(value: object, accounts: Collection[str | None]) -> object:
+    """Return a setting; of one that each account has, those of these accounts."""
+    if not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if (name or None) in accounts}
 
 
 def _setting(name: str, value: object) -> str:

@@ -17,12 +17,13 @@ from batch_resend.cli.options import journal_option
 from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
-from batch_resend.intake import domain_name, email_address, order_number
+from batch_resend.intake import Field, domain_name, email_address, known_field, order_number
 from batch_resend.journal import Event, mention_of, read_journal
 from batch_resend.model import RowStatus, Ruling
 from batch_resend.report import counted, in_words
 
 _LINES_SHOWN = 5  # of duplicates
+_ORDER = re.compile(r"([^0-9@]*?)[\s:#]*([0-9][0-9 ,.']*)")  # as lists have it
 
 
 @command(
@@ -45,12 +46,11 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     If an order was sent without addresses, only the CA knows the domains that it mailed: search
     for the order's number.
     """
-    is_name = "." in sought
-    read = email_address if "@" in sought else domain_name if is_name else order_number
     try:
-        sought = read(sought)
+        sought = _as_in_the_journal(sought)
     except ValueError as error:
         raise click.UsageError(f"ORDER_ID: {error}") from None
+    is_name = "." in sought
 
     async def found() -> list[Event]:
         async with read_journal(journal, clock_of_command()) as reader:
@@ -89,6 +89,19 @@ def _for_people(records: Sequence[Record]) -> list[Record]:
         else:
             shown.append(record)
     return shown
+
+
+def _as_in_the_journal(sought: str) -> str:
+    """Return an order's number, also one such as `Order #1 100 161`, a domain, or an address.
+
+    Raises ValueError.
+    """
+    order = _ORDER.fullmatch(sought)
+    if order and (not order[1].strip() or known_field(order[1]) is Field.ORDER_ID):
+        return order_number(order[2])
+    if "@" in sought:
+        return email_address(sought)
+    return domain_name(sought) if "." in sought else order_number(sought)
 
 
 def _took_s(event: Event) -> float | None:

@@ -23,12 +23,13 @@ from batch_resend.report import (
     counted,
     headline,
     in_words,
+    of_profile,
     outcome_in_words,
     sweep_in_words,
     verdict_in_words,
 )
 from batch_resend.results import StuckOrder
-from batch_resend.visible import without_quotes
+from batch_resend.visible import with_unicode, without_quotes
 
 if TYPE_CHECKING:
     from batch_resend.report import Kind, MailDomainsAsked, Preview
@@ -171,10 +172,10 @@ def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _recipients(preview: Preview) -> Iterator[str]:
     recipients = preview.recipients
     if len(recipients) < preview.recipient_domains == preview.mails:  # the most is one each
-        such = ", ".join(one.text for one in recipients[:_ALIKE_SHOWN])
+        such = ", ".join(with_unicode(one.text) for one in recipients[:_ALIKE_SHOWN])
         yield f"{counted(preview.recipient_domains, 'domain')}, one each, such as {such}"
     elif recipients:
-        shown = [f"{one.text} {one.count:,}" for one in recipients]
+        shown = [f"{with_unicode(one.text)} {one.count:,}" for one in recipients]
         if others := preview.recipient_domains - len(shown):
             mails = preview.mails - sum(one.count for one in recipients)
             shown.append(f"and {counted(mails, 'mail')} at {counted(others, 'other domain')}")
@@ -311,7 +312,8 @@ def show_counts(
     ]
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
-    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
+    run = f"Run {summary.run_id}{of_profile(summary.profile)}"
+    show_pairs(f"{run}: {headline(summary)}.", pairs, to or sys.stdout)
 
 
 def _without_connection(unconnected: int) -> str:
