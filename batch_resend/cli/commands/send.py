@@ -33,6 +33,7 @@ from batch_resend.cli.command import (
     ExitCode,
     command,
     option,
+    option_of_its_own,
     together,
 )
 from batch_resend.cli.commands.check import check_lists
@@ -69,6 +70,7 @@ from batch_resend.notify import CommandResult
 from batch_resend.report import plan_of
 from batch_resend.settings import InDoubt
 
+_LOOK_EVERY_S = 1.0  # whether a run has begun
 _first_orders_option = together(
     "When not to send",
     option(
@@ -228,21 +230,28 @@ async def _refuse_held_back(context: click.Context, reader: JournalReader) -> No
 
 
 @command(
-    examples={"Watch the run that another terminal, or a timer, has begun": "batch-resend watch"},
+    examples={
+        "Watch the run that another terminal, or a timer, has begun": "batch-resend watch",
+        "Watch the run that a terminal is about to begin": "batch-resend watch --wait",
+    },
     exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED),
     see_also=("runs", "show"),
 )
 @run_argument(default=None)
 @journal_option
 @report_dir_option
+@option_of_its_own(
+    "--wait", is_flag=True, help="If no run is under way, wait for the next one to begin."
+)
 @together(SHOWN, progress_option)
 @click.pass_context
 def watch(context: click.Context, /, run_id: str | None, journal: Place, **options: Any) -> int:
     """Watch a run that another process sends (default: the one under way), without disturbing it.
 
     RUN is the name of a run, its beginning or end, or latest. If no run is under way, it shows the
-    newest, and what to do next. Ctrl-C stops the watching, not the run. It ends with the run and
-    with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
+    newest, and what to do next; with --wait, it waits for the next one to begin. Ctrl-C stops the
+    watching, not the run. It ends with the run and with the run's exit code: 0 if every order was
+    accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
@@ -254,7 +263,8 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
 
 async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
     async with read_journal(journal, clock_of_command()) as reader:
-        run = await _run_to_watch(reader, run_id)
+        waits = context.params["wait"] and run_id is None
+        run = await (_next_run(reader) if waits else _run_to_watch(reader, run_id))
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
         standing = await as_it_stands(context, reader, run)
@@ -272,13 +282,31 @@ async def _watch(context: click.Context, run_id: str | None, journal: Place, sty
 async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
-    runs = await reader.runs()
-    # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
-    for run in runs:
-        if await reader.is_under_way(run):
-            return run
+    if (run := await _under_way(reader)) is not None:
+        return run
+    newest = " The newest run:" if await reader.runs(1) else ""
     say(
         "No run is under way. (A process that is still reading its list, or asking the CA, has not "
-        f"begun one yet.){' The newest run:' if runs else ''}"
+        f"begun one yet: --wait waits for it.){newest}"
     )
     return await reader.run(LATEST)
+
+
+async def _next_run(reader: JournalReader) -> Run:
+    """Return the run under way, or the next one to begin, which may have ended by then."""
+    before = await reader.runs(1)
+    if (run := await _under_way(reader)) is None:
+        say("No run is under way: waiting for the next one to begin.")
+    while run is None:
+        await anyio.sleep(_LOOK_EVERY_S)
+        ended = [one for one in await reader.runs(1) if one.finished_at and [one] != before]
+        run = await _under_way(reader) or next(iter(ended), None)
+    return run
+
+
+async def _under_way(reader: JournalReader) -> Run | None:
+    # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
+    for run in await reader.runs():
+        if await reader.is_under_way(run):
+            return run
+    return None
