@@ -39,7 +39,7 @@ class CommandResult:
     code: int  # its exit code
     summary: Summary | None = None  # of its run, where there is one
     folder: Path | None = None  # of the run's report
-    error: str | None = None  # why it could not begin, or be reported
+    error: str | None = None  # why it could not begin, or what went wrong after sending
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
     url: str | None = None  # of the report's page, where it is served
@@ -56,6 +56,8 @@ class CommandResult:
         note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
+        if self.error:
+            note += f"; but {self.error}"
         return f"{note} {self.url}" if self.url else note
 
     def as_json(self, *, redact: bool = False) -> dict[str, Any]:
@@ -64,10 +66,11 @@ class CommandResult:
         `redact`: with e-mail addresses masked.
         """
         summary = self.summary.model_dump(mode="json") if self.summary else {}
+        stopped = self.summary.stop_reason if self.summary else None
         note: dict[str, Any] = {
             "text": self.text,
             "exit_code": self.code,
-            "error": self.error or self.declined,
+            "error": "; ".join(filter(None, (self.declined, stopped, self.error))) or None,
             "report": str(self.folder) if self.folder else None,
             "report_url": self.url,
         }
