@@ -7,7 +7,7 @@ which the kernel does nothing on a signal that nobody listens for.
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
+from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.errors import BatchResendError, SettingsError
@@ -174,27 +175,28 @@ async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
         log.error("the notification failed: %s", type(error).__name__)  # its text may have a URL
 
 
-def notify_wrong_usage(error: click.UsageError, context: click.Context) -> None:
-    """Notify of a command line that was wrong, as far as it was understood.
-
-    Nobody sees the messages of a timer's.
-    """
-    _notify(context, CommandResult(ExitCode.WRONG_USAGE, error=error.format_message()))
-
-
-def notify_bad_settings(
-    error: SettingsError, parent: click.Context, command: click.Command, words: list[str]
+def notify_not_begun(
+    code: ExitCode, error: str, parent: click.Context, command: click.Command, words: Sequence[str]
 ) -> None:
-    """Notify likewise where a file or a variable is wrong, and the command was not yet parsed."""
-    with suppress(click.ClickException):  # the words are wrong as well
-        context = command.make_context(command.name, list(words), parent, resilient_parsing=True)
-        _notify(context, CommandResult(ExitCode.NOT_STARTED, error=str(error)))
+    """Notify of a command whose command line, variables or TOML file are wrong.
 
-
-def _notify(context: click.Context, result: CommandResult) -> None:
-    # What click has not come to yet, or was not given, has a mark of click's own.
-    known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-    anyio.run(_notify_safely, partial(notifier_of(known).ended, result))
+    Nobody sees the messages of a timer's. Whom to notify is read from the rest of them.
+    """
+    config = readable_anyhow(find_config(parent.params.get("config")), command)
+    parent.default_map = {command.name or "": config}
+    with suppress(click.ClickException):
+        context = command.make_context(
+            command.name,
+            list(words),
+            parent,
+            resilient_parsing=True,
+            ignore_unknown_options=True,
+            allow_extra_args=True,
+        )
+        # What was not given, or is wrong, has a mark of click's own, or none.
+        known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
+        result = CommandResult(code, error=error)
+        anyio.run(_notify_safely, partial(notifier_of(known).ended, result))
 
 
 def _failed(error: Exception) -> CommandResult:

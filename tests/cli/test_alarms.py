@@ -96,6 +96,46 @@ async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
         assert ca.books.requests == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "why"),
+    [
+        pytest.param(("--profile", "shopp"), {}, 2, "no profile 'shopp'", id="profile"),
+        pytest.param((), {"BATCH_RESEND_PROFIL": "shop"}, 1, "BATCH_RESEND_PROFIL", id="variable"),
+        pytest.param((), {"BATCH_RESEND_CONFIG": "wrong.toml"}, 1, "max-order", id="file"),
+        pytest.param(("--max-orders", "x"), {}, 2, "'x'", id="value"),
+        pytest.param(("--max-orders",), {}, 2, "requires an argument", id="no value"),
+        pytest.param(("--max-order", "3"), {}, 2, "No such option", id="option"),
+        pytest.param(("orders.csv",), {}, 2, "unexpected extra argument", id="argument"),
+        pytest.param(("--exclude", "no.csv"), {}, 1, "no.csv", id="list"),
+    ],
+)
+@pytest.mark.parametrize("is_flag", [True, False], ids=["by a flag", "by the file"])
+async def test_whoever_the_flags_or_the_file_name_is_told_whatever_else_is_wrong_in_them(
+    tmp_path: Path,
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    code: int,
+    why: str,
+    is_flag: bool,
+) -> None:
+    async with listening() as watchdog, listening() as hook, desk_with_ca(tmp_path) as (desk, ca):
+        told_to = {"--ping-url": watchdog.url, "--notify-url": hook.url}
+        text = "".join(f'{flag[2:]} = "{url}"\n' for flag, url in told_to.items() if not is_flag)
+        desk.write("right.toml", text)
+        desk.write("wrong.toml", f"{text}[sweep]\nmax-order = 3\n")
+        desk.environment |= {"BATCH_RESEND_CONFIG": "right.toml", **environment}
+        flags = [word for pair in told_to.items() for word in pair if is_flag]
+        refused = await desk.run("sweep", "--yes", *flags, *words)
+        assert refused.code == code, refused.err
+        ((at_hook, note),) = told(hook)
+        assert note is not None
+        assert (at_hook, note["exit_code"]) == (f"/{SECRET}", code)
+        assert why in note["error"]
+        assert why in refused.err
+        assert told(watchdog)[-1] == (f"/{SECRET}/fail", note)
+        assert ca.books.requests == 0
+
+
 async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) -> None:
     async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(100)
