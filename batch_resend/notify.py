@@ -6,10 +6,11 @@ A failure here never changes what a run comes to.
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
@@ -20,6 +21,9 @@ from batch_resend.report import NextStep, Summary, headline, whole_file
 from batch_resend.results import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
 
 TRIES_AFTER_S = (0.0, 1.0, 3.0)
 TIMEOUT_S = 8.0  # of one try
@@ -89,7 +93,18 @@ class Notifier:
     metrics_file: Path | None = None  # for Prometheus' textfile collector
     trust_env: bool = False  # go through the environment's proxy
     redact: bool = False  # mask e-mail addresses
+    is_silent: bool = False  # nobody is notified
     clock: Callable[[], float] = time.time
+
+    @property
+    def options(self) -> list[str]:
+        """The options by which it notifies."""
+        by_option = {
+            "--notify-url": self.notify_url,
+            "--ping-url": self.ping_url,
+            "--metrics-file": self.metrics_file,
+        }
+        return [option for option, given in by_option.items() if given]
 
     def check(self) -> None:
         """Raise SettingsError where a URL is none, without the URL: it is a secret."""
@@ -99,11 +114,13 @@ class Notifier:
 
     async def started(self) -> None:
         """Tell that a command has begun."""
-        if self.ping_url:
+        if self.ping_url and not self.is_silent:
             await self._post("--ping-url, at the start", _below(self.ping_url, "start"), "")
 
     async def ended(self, result: CommandResult) -> None:
         """Tell how a command ended."""
+        if self.is_silent:
+            return
         if self.metrics_file:
             try:
                 write_metrics(self.metrics_file, result.code, result.summary, self.clock())
@@ -173,22 +190,24 @@ def _below(url: str, name: str) -> str:
 def write_metrics(path: Path, code: int, summary: Summary | None, now: float) -> None:
     """Write what a command came to. Raises ReportError.
 
-    The time of the last success outlives the runs that had none.
+    The time of the last success outlives the runs that had none. A rehearsal is none.
     """
     from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
     registry = CollectorRegistry()
+    is_success = code == 0 and not (summary and summary.is_rehearsal)
     gauges = {
         "exit_code": ("Exit code of the last command", code),
         "last_run_timestamp_seconds": ("When the last command ended", now),
         "last_success_timestamp_seconds": (
-            "When a command last ended with exit code 0",
-            now if code == 0 else _last_success(path),
+            "When a command last ended with exit code 0, and was no rehearsal",
+            now if is_success else _last_success(path),
         ),
     }
     if summary is not None:
         requests = summary.requests
         gauges |= {
+            "rehearsal": ("Whether it was a rehearsal: nobody was mailed", summary.is_rehearsal),
             "rejected_rows": ("Rows that were rejected", summary.rows.rejected),
             "attempts": ("Requests that were made", requests.attempts),
             "retries": ("Requests beyond an order's first", requests.retries),
@@ -203,8 +222,7 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
         orders = Gauge(
             "batch_resend_orders", "Orders of the last run", ["outcome"], registry=registry
         )
-        for status in RequestStatus:
-            orders.labels(outcome=status.value).set(getattr(summary.orders, status))
+        _set_each(orders, RequestStatus, summary.orders)
     if summary is not None and summary.sweep is not None:
         waiting = Gauge(
             "batch_resend_waiting_orders",
@@ -212,13 +230,18 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
             ["decision"],
             registry=registry,
         )
-        for decision in Decision:
-            waiting.labels(decision=decision.value).set(getattr(summary.sweep, decision))
+        _set_each(waiting, Decision, summary.sweep)
     for name, (text, value) in gauges.items():
         if value is not None:
             Gauge(f"batch_resend_{name}", text, registry=registry).set(value)
     with whole_file(path, mode=_READABLE) as file:
         file.write(generate_latest(registry).decode())
+
+
+def _set_each(gauge: "Gauge", kinds: Iterable[StrEnum], counts: object) -> None:
+    """Set a gauge with one label to how many there are of each kind."""
+    for kind in kinds:
+        gauge.labels(kind.value).set(getattr(counts, kind))
 
 
 def _last_success(path: Path) -> float | None:

@@ -14,7 +14,9 @@ from click.core import ParameterSource
 
 from batch_resend.cli.accounts import (
     Profile,
+    clock_of_command,
     find_key,
+    is_rehearsal_in_silence,
     named_as_options,
     profiles_of,
     read_key,
@@ -116,7 +118,8 @@ def style_of(options: Mapping[str, Any]) -> Style:
 def notifier_of(options: dict[str, Any]) -> Notifier:
     """Return whom to notify of how a command ends, as far as the options are known."""
     # A watchdog would take a dry run for the night's.
-    return Notifier() if options.get("dry_run") else Notifier(**named_in(Notifier, options))
+    is_silent = bool(options.get("dry_run")) or is_rehearsal_in_silence()
+    return Notifier(**named_in(Notifier, options), is_silent=is_silent, clock=clock_of_command())
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:

@@ -360,7 +360,6 @@ class _Execution:
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
         return CommandResult(code, summary, folder, url=url, next_steps=steps)
 
-
     async def _without_report(self, error: ReportError) -> CommandResult:
         """Say what came of a run whose report could not be written, and how to write it later."""
         why = f"the report could not be written: {error}"

@@ -18,6 +18,7 @@ import anyio
 import click
 from anyio.abc import TaskGroup, TaskStatus
 
+from batch_resend.cli.accounts import is_rehearsal_in_silence
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.config import find_config, readable_anyhow
@@ -147,6 +148,12 @@ def run_with_notifier(
             async with beside(started, grace_s=START_GRACE_S):
                 set_up_logs(options)
                 notifier.check()
+                if notifier.options and is_rehearsal_in_silence():
+                    unused = ", ".join(notifier.options)
+                    say(
+                        f"This is a rehearsal: it does not use {unused}. To try them: simulate "
+                        "--notify"
+                    )
                 result = await work(interruption)
         except Exception as error:
             result = _failed(error)

@@ -112,6 +112,7 @@ async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
 @pytest.mark.parametrize("is_flag", [True, False], ids=["by a flag", "by the file"])
 async def test_whoever_the_flags_or_the_file_name_is_told_whatever_else_is_wrong_in_them(
     tmp_path: Path,
+    *,
     words: tuple[str, ...],
     environment: dict[str, str],
     code: int,

@@ -139,6 +139,12 @@ def _with_its_place(answer: Provenance) -> str:
     "approved, and each day a tenth as many new ones come.",
 )
 @option_of_its_own(
+    "--notify",
+    is_flag=True,
+    help="Let COMMAND ping, notify and write its metrics, as in a real night. Without this, a "
+    "rehearsal leaves --ping-url, --notify-url and --metrics-file unused.",
+)
+@option_of_its_own(
     "--approve",
     type=Parsed("share", parse_share),
     metavar="SHARE",
@@ -182,7 +188,8 @@ def simulate(
         raise click.UsageError("--days needs a command to run: -- COMMAND")
     settings = _settings(options, _USUALLY_APPROVED if days > 1 else 0.0)
     if command:
-        return anyio.run(_simulate, settings, books, partial(_run_daily, command, days))
+        daily = partial(_run_daily, command, days, notifies=options["notify"])
+        return anyio.run(_simulate, settings, books, daily)
     return anyio.run(_simulate, settings, books, partial(_until_interrupted, is_json=is_json))
 
 
@@ -243,7 +250,9 @@ async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
     return ExitCode.ALL_WELL
 
 
-async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) -> int:
+async def _run_daily(
+    command: Sequence[str], days: int, simulator: Simulator, *, notifies: bool
+) -> int:
     """Run a command day by day; return the highest of its exit codes."""
     highest = 0
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
@@ -251,7 +260,9 @@ async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) ->
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
             "PATH": os.pathsep.join([*os.get_exec_path(), _folder_of_program()]),
-            **rehearsal_environment(simulator.base_url, simulator.settings.api_key),
+            **rehearsal_environment(
+                simulator.base_url, simulator.settings.api_key, notifies=notifies
+            ),
         }
         for day in range(days):
             if day:
