@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from batch_resend.order_reader import OrderReader
 
 _COUNTED = (  # of requests, in a `Progress`
-    "attempts", "retries", "rate_limited", "possible_duplicates", "in_flight",
+    "attempts", "retries", "rate_limited", "unconnected", "possible_duplicates", "in_flight",
 )  # fmt: skip
 
 
@@ -57,7 +57,8 @@ class Channels:
 
     async def to_resume(self) -> Run | None:
         """Return the unfinished run that these settings are to resume, unless one is named."""
-        found = best_fitting(await self.journal.reader.unfinished(), self._endpoint_of)
+        unfinished = await self.journal.reader.unfinished(self.clock)
+        found = best_fitting(unfinished, self._endpoint_of)
         return found[0].run if found else None
 
     def _endpoint_of(self, _run: Run, name: str | None) -> Endpoint | None:
@@ -262,11 +263,11 @@ def best_fitting(
     That fits best, and has something left; of several, it is the first. `endpoint_of`: what is
     there for an account of a run (None: the command's own), if anything is.
     """
-    return sorted(runs, key=lambda one: (_fit(one, endpoint_of), not one.left))
+    return sorted(runs, key=lambda one: (_fit(one, endpoint_of), not one.left.requests))
 
 
 def _fit(one: Unfinished, endpoint_of: Callable[[Run, str | None], Endpoint | None]) -> Fit:
-    here = {name: endpoint_of(one.run, name) for name in one.left or (None,)}
+    here = {name: endpoint_of(one.run, name) for name in one.left.by_account or (None,)}
     if any(at is None or at.base_url != one.run.url_of(name) for name, at in here.items()):
         return Fit.NOWHERE
     budgets = {at.budget for at in here.values() if at and at.budget}

@@ -173,7 +173,7 @@ EXPLANATIONS = (
         "The CA's name does not resolve: DNS is down, or the URL is wrong.",
         "Check --base-url and the network, then send what is left."),
     Explanation(None, "not_connected", "No connection to the CA was possible.",
-        "Check the network, the firewall and --trust-env, then send what is left."),
+        "Check --base-url, the network, the firewall and --trust-env, then send what is left."),
     Explanation(None, "proxy_refused", "The proxy did not connect to the CA.",
         "Check the proxy that the environment names and what it allows, then send what is left."),
     Explanation(None, "tls_refused",

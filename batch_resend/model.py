@@ -64,6 +64,7 @@ class Note(StrEnum):
     ADDRESSES_ASIDE = "addresses_aside"  # in cells of no known heading; the CA mails whom it will
     EMAIL_DOMAIN_FILLED_IN = "email_domain_filled_in"  # the address lives at a parent domain
     ALL_DOMAINS = "all_domains"  # its row asks for all domains by the word for it
+    ROWS_DISAGREE = "rows_disagree"  # some say that nothing waits for a mail: the others are sent
 
 
 # For which an order is skipped, although nobody knows whether that is right.
@@ -129,6 +130,7 @@ class RowStatus(StrEnum):
 
     ACCEPTED = "accepted"  # part of a request
     DUPLICATE = "duplicate"  # adds nothing to what other rows of its order ask for
+    SKIPPED = "skipped"  # says that nothing waits for a mail, as other rows of its order do not
     REJECTED = "rejected"  # cannot be sent, the reason is beside it
 
 

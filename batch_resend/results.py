@@ -27,14 +27,27 @@ class Result(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What there is left to send of an unfinished run, were it resumed now on its own terms."""
+
+    by_account: Mapping[str | None, int]  # requests
+    sent_elsewhere: int  # without an outcome, and sent by other runs meanwhile: they are skipped
+
+    @property
+    def requests(self) -> int:
+        """All that would be sent."""
+        return sum(self.by_account.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Unfinished:
     """A run that was begun, did not complete, and is in no process's hand."""
 
     run: Run
-    left: Mapping[str | None, int]  # requests without an outcome, by account
+    left: Left
     budgets: Collection[str]  # of the keys that it was sent by
     last_begun_at: float  # when a process last began to send it
-    was_useless: bool  # stopped before anything was sent: most have had a wrong URL or key
+    was_useless: bool  # it failed before anything was sent: most have had a wrong URL or key
 
 
 class Source(NamedTuple):
@@ -154,6 +167,7 @@ class Tally:
     attempts: int
     retries: int  # attempts of an order beyond its first
     rate_limited: int
+    unconnected: int  # attempts for which there was no connection: nothing left
     possible_duplicates: int
     pauses: int
     paused_s: float

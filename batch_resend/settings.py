@@ -130,6 +130,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_at_loopback(url: str) -> bool:
+    """Whether a URL is of this machine itself: what is sent there is a rehearsal."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
 def checked_key(key: SecretStr) -> SecretStr:
     """Return the key without surrounding blanks; it must fit an HTTP header."""
     text = key.get_secret_value().strip()

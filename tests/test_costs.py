@@ -9,10 +9,12 @@ import io
 import re
 import sys
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from pydantic import SecretStr
@@ -23,23 +25,23 @@ from batch_resend.journal.planning import Endpoint, Grouping, StagedRow, _row_va
 from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import (
     Attempt,
-    Call,
     Entry,
     Outcome,
     Reply,
     Request,
     RequestStatus,
     Row,
-    RowStatus,
 )
-from batch_resend.report.tables import write_results_csv
-from batch_resend.results import InputNote, Result, RowResult
+from batch_resend.report.tables import write_results_csv, write_results_jsonl
+from batch_resend.results import InputNote
 from batch_resend.sending import Leave
 from batch_resend.windows import Window
 from tests.bench import prediction
 from tests.bench.processes import write_list
 from tests.bench.server import Acknowledging, Books
 from tests.journal.test_writer import ACCEPTED, running, statements
+from tests.report.carried import reported
+from tests.report.carried import write_list as write_lines
 
 
 class Counter:
@@ -146,29 +148,60 @@ def test_a_row_that_is_staged_costs_few_calls() -> None:
     assert 0 < more_by(calls, 100, 600) <= 5.1
 
 
+RESULT = (1, "sent", 204, None, None, 1, 0, 1.0, 1.0)
+
+
+def row_record(line: int) -> tuple[object, ...]:
+    entries = '[["shop.example.com","admin@shop.example.com",null]]'
+    return (0, line, "accepted", "1", None, entries, None, None, None, "[]", None, *RESULT)
+
+
+def request_record(number: int) -> tuple[object, ...]:
+    entries = '[["shop.example.com","admin@shop.example.com",null]]'
+    sources = f"[[{number},0,{number},null]]"
+    return (sources, "1", None, entries, None, None, *RESULT)
+
+
 @pytest.mark.asyncio
-async def test_a_line_of_results_csv_costs_few_calls() -> None:
-    entry = Entry("shop.example.com", "admin@shop.example.com")
-    result = Result(1, RequestStatus.SENT, 204, None, None, 1, 0, 1.0, 1.0)
+@pytest.mark.parametrize(
+    ("write", "made", "most"),
+    [
+        pytest.param(write_results_csv, row_record, 6.1, id="a row in results.csv"),
+        pytest.param(write_results_jsonl, request_record, 8.1, id="a request in results.jsonl"),
+    ],
+)
+async def test_a_line_of_a_table_costs_few_calls(
+    write: Callable[..., Awaitable[None]], made: Callable[[int], object], most: float
+) -> None:
     inputs = [InputNote("orders.csv", None, ListForm(ListKind.CSV), 1)]
 
-    async def rows(count: int) -> AsyncIterator[RowResult]:
-        for line in range(1, count + 1):
-            yield RowResult(
-                0, line, RowStatus.ACCEPTED, "1", None, (entry,), Call.DV_RESEND, None, None, "[]",
-                {}, result,
-            )  # fmt: skip
-
     async def calls(count: int) -> int:
+        async def pages() -> AsyncIterator[list[object]]:
+            for first in range(1, count + 1, 100):
+                yield [made(number) for number in range(first, first + 100)]
+
         file = io.StringIO(newline="")
         with counted() as counter:
-            await write_results_csv(rows(count), inputs, file)
-        assert file.getvalue().count("\n") == count + 1
-        return counter.calls
+            await write(pages(), inputs, file)
+        assert file.getvalue().count("\n") == count + (write is write_results_csv)
+        return counter.calls - count  # to make the records
 
     await calls(100)
     few, many = await calls(100), await calls(600)
-    assert 0 < (many - few) / 500 <= 10.1
+    assert 0 < (many - few) / 500 <= most
+
+
+@pytest.mark.asyncio
+async def test_report_zip_is_packed_at_the_level_that_takes_least(tmp_path: Path) -> None:
+    rows = [f"{n},shop{n}.example,admin@shop{n}.example" for n in range(100_200_000, 100_200_300)]
+    path = write_lines(tmp_path, "list.csv", "order_id,domain,email", *rows)
+    await reported(tmp_path, [ListSource(path)], {})
+    with ZipFile(tmp_path / "report" / "report.zip") as packed:
+        for entry in packed.infolist():
+            at_level_1 = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+            content = packed.read(entry)
+            least = len(at_level_1.compress(content)) + len(at_level_1.flush())
+            assert entry.compress_size == least, entry.filename
 
 
 @pytest.mark.asyncio

@@ -25,6 +25,7 @@ from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
+    Standing,
     sending_in_words,
     show_counts,
     show_left,
@@ -49,6 +50,7 @@ from batch_resend.report import (
     counted,
     folder_of,
     index_folder,
+    keep_report_of_workers,
     make_preview,
     make_summary,
     next_steps,
@@ -304,21 +306,26 @@ class _Execution:
             return await batch.reader.run(plan.run.id)
 
     async def _follow_workers(self) -> None:
-        """Show how the run goes until it ends; while the database is gone, wait, as workers do."""
-        reader = self.batch.reader
-        while True:
-            try:
-                run = await reader.run(self.plan.run.id)
-                return await follow_others(reader, run, self.options.style)
-            except JournalError as error:
-                log.error("%s; trying again in %gs", error, AGAIN_AFTER_S)
-                await anyio.sleep(AGAIN_AFTER_S)
+        """Show how the run goes until it ends, and keep its report.
+
+        While the database is gone, wait, as workers do.
+        """
+        place, run_id = self.batch.settings.journal, self.plan.run.id
+        how = (run_id, self.folder, self.options.presentation)
+        async with beside(partial(keep_report_of_workers, place, *how)):
+            while True:
+                try:
+                    run = await self.batch.reader.run(run_id)
+                    return await follow_others(self.batch.reader, run, self.options.style)
+                except JournalError as error:
+                    log.error("%s; trying again in %gs", error, AGAIN_AFTER_S)
+                    await anyio.sleep(AGAIN_AFTER_S)
 
     def _detach(self, following: anyio.CancelScope) -> str:
         following.cancel()
         return (
             f"The workers continue the run: `{self._command('watch')}` follows it, "
-            f"`{self._command('report')}` writes its report"
+            f"`{self._command('report')}` writes its report at any time"
         )
 
     def _command(self, name: str) -> str:
@@ -353,7 +360,9 @@ class _Execution:
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         steps = next_steps(summary, folder, presentation.flags)
         with suppress(OSError):
-            await show_summary(batch.reader, run, summary, folder, steps)
+            is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
+            standing = Standing(summary, folder, steps)
+            await show_summary(batch.reader, run, standing, with_counts=not is_said)
         if not lost and (lost := await batch.journal.loss()):
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)

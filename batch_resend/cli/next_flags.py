@@ -11,7 +11,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import PARAMETERS, ended_simulator, is_rehearsal, profiles_of
+from batch_resend.cli.accounts import (
+    PARAMETERS,
+    clock_of_command,
+    ended_simulator,
+    is_rehearsal,
+    profiles_of,
+)
 from batch_resend.cli.config import (
     CONFIG_VARIABLE,
     config_of,
@@ -19,26 +25,29 @@ from batch_resend.cli.config import (
     usual_config,
 )
 from batch_resend.cli.options import RESUME, SEND
+from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.journal import LATEST, JournalReader
-from batch_resend.model import Run, RunState
+from batch_resend.model import Run
 from batch_resend.report import (
     NextFlags,
     NextStep,
-    Summary,
     counted,
     folder_of,
+    has_report,
     is_up_to_date,
     make_summary,
     next_steps,
 )
 from batch_resend.results import Unfinished
-from batch_resend.settings import InDoubt, Region
+from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume")  # of the next flags, with a run
 _LATELY_S = 2 * 86_400.0
+_REPORT_DIR = "--report-dir"
+_CUT_OFF = "the program was cut off (killed, or the power failed)"  # as the journal will have it
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
 
@@ -96,25 +105,38 @@ def next_flags_of_run(
     return replace(flags, none_will_do=has_ended)
 
 
-async def as_it_stands(
-    context: click.Context, reader: JournalReader, run: Run, pattern: Path
-) -> tuple[Summary, list[NextStep]]:
+async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) -> Standing:
     """Return a run in numbers, and what to do next, for a command that only reads of it.
 
-    `pattern`: of the folder that its report is in. Raises JournalError.
+    Raises JournalError.
     """
-    summary, folder = await make_summary(reader, run), folder_of(pattern, run)
+    summary = await make_summary(reader, run)
+    if summary.state == "interrupted" and summary.finished_at is None:
+        summary = summary.model_copy(update={"stop_reason": _CUT_OFF})
+    folder, named = _folder_of_report(context, run)
     flags = next_flags_of_run(context, run, await reader.accounts(run))
-    others = await _lately_cut_off(context, reader, run)
-    if run.state is RunState.RUNNING and await reader.holder(run) is not None:
-        summary = summary.model_copy(update={"state": "running"})
-        return summary, [*next_steps(summary, folder, flags), *others]
-    steps = next_steps(summary, folder, flags, was_cut_off=True)
-    if steps and not is_up_to_date(folder, run):
-        report = f"batch-resend{flags.config} report {run.id}{flags.watch}"
+    steps = next_steps(summary, folder, flags)
+    is_under_way = summary.state == "running"
+    is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
+    if steps and not (is_there or is_under_way):
+        report = f"batch-resend{flags.config} report {run.id}{named}{flags.watch}"
         text = f"There is no up-to-date report of it in {folder}. To write it:"
         steps.insert(0, NextStep(text, report))
-    return summary, [*steps, *others]
+    steps += await _lately_cut_off(context, reader, run)
+    return Standing(summary, folder if is_there else None, steps)
+
+
+def _folder_of_report(context: click.Context, run: Run) -> tuple[Path, str]:
+    """Return where a run's report is to be, and the flag that says so, if another command needs it.
+
+    That is where this command was given it, or else where the run was.
+    """
+    kept = shlex.split(run.next_flags.get("resume", ""))
+    is_given = context.get_parameter_source("report_dir") is not ParameterSource.DEFAULT
+    if is_given or _REPORT_DIR not in kept:
+        return folder_of(context.params["report_dir"], run), ""
+    pattern = kept[kept.index(_REPORT_DIR) + 1]
+    return folder_of(Path(pattern), run), f" {_REPORT_DIR} {shlex.quote(pattern)}"
 
 
 async def _lately_cut_off(
@@ -126,7 +148,7 @@ async def _lately_cut_off(
     since = time.time() - _LATELY_S
     others = [
         one
-        for one in await reader.unfinished()
+        for one in await reader.unfinished(clock_of_command())
         if one.run.id != shown.id and not one.was_useless and one.last_begun_at >= since
     ]
     return await resume_others(context, reader, others)
@@ -139,19 +161,28 @@ async def resume_others(
     given, steps = next_flags(context), list[NextStep]()
     for one in others:
         run, accounts = one.run, await reader.accounts(one.run)
-        if not one.left or given.none_will_do or ended_simulator(run, accounts):
+        if not one.left.requests or given.none_will_do or ended_simulator(run, accounts):
             continue
         begun = _begun_with(run, accounts)
-        ended = "was stopped before it had sent anything" if one.was_useless else "did not finish"
+        ended = "ended before it had sent anything" if one.was_useless else "did not finish"
+        left = counted(one.left.requests, "order")
         steps.append(
             NextStep(
-                f"Run {run.id} {ended}; {counted(sum(one.left.values()), 'order')} left. To resume "
-                "that one:",
+                f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",
                 f"batch-resend{given.config or begun.config} resume {run.id}"
                 f"{_merged(begun.resume, given.watch)}{begun.in_doubt}",
             )
         )
     return steps
+
+
+def _where(run: Run, accounts: Sequence[str | None]) -> str:
+    """Return where a run was, unless that is where all real ones are."""
+    urls = sorted({run.url_of(name) or "" for name in accounts or (None,)})
+    if {*urls} <= {region.base_url for region in Region}:
+        return ""
+    rehearsal = " (a rehearsal)" if all(map(is_at_loopback, urls)) else ""
+    return f" at {' and '.join(urls)}{rehearsal}"
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:

@@ -22,6 +22,7 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.languages import is_language
 from batch_resend.intake.looks import filled, has_address, looked_for
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import (
     holds_domain,
     is_live,
@@ -58,15 +59,19 @@ _ONE_MORE = {  # of a row: what it is, and where to write it
 }
 
 
-def ask_about(head: Head, places: Mapping[Field, Sequence[int]], *, orders_only: bool) -> None:
+def ask_about(
+    head: Head, places: Mapping[Field, Sequence[int]], reading: Reading, *, orders_only: bool
+) -> None:
     """Raise InputError where a column, or a key, may say whom or what to mail, and is not read.
 
     `places`: of those that are; `orders_only`: of an export of the CA, to which somebody added a
     column.
     """
     taken = {at for indexes in places.values() for at in indexes}
+    _refuse_one_more(head, places, _one_more(head, taken, reading))
+    if reading.numbers_only:
+        return
     by_word = Field.ALL_DOMAINS in places
-    _refuse_one_more(head, places, taken)
     for at, name in enumerate(head.names):
         if not name or at in taken:
             continue
@@ -79,13 +84,19 @@ def ask_about(head: Head, places: Mapping[Field, Sequence[int]], *, orders_only:
             raise InputError(f"{head.where}: {why}")
 
 
-def _refuse_one_more(
-    head: Head, places: Mapping[Field, Sequence[int]], taken: Collection[int]
-) -> None:
+def _one_more(head: Head, taken: Collection[int], reading: Reading) -> dict[Field, list[int]]:
+    """Return which columns, or keys, seem to hold one more of a field that is read."""
     more: dict[Field, list[int]] = {}
     for at, name in enumerate(head.names):
-        if at not in taken and not is_own_heading(name) and (which := one_more_of(name)):
+        which = None if at in taken or is_own_heading(name) else one_more_of(name)
+        if which is not None and reading.reads(which):
             more.setdefault(which, []).append(at)
+    return more
+
+
+def _refuse_one_more(
+    head: Head, places: Mapping[Field, Sequence[int]], more: Mapping[Field, Sequence[int]]
+) -> None:
     for which, (at, *_) in more.items():
         flags = [
             flag

@@ -109,7 +109,7 @@ def find_columns(
     places = _mapped(head, mapped, is_table)
     known = _known(
         names,
-        reading.mapping,  # what is mapped elsewhere too: usual words are no sign of it
+        reading,
         {at for found in places.values() for at in found},
         of is Headed.ORDER_OF_THE_CA,
         {at for at, which in second_fields(names).items() if holds_alone(at, which, sample)},
@@ -118,7 +118,7 @@ def find_columns(
     places |= _one_each(head, known, without=ADDRESSES if orders_only else frozenset())
     if is_table:
         _refuse_incomplete(head, places, reading.call)
-    ask_about(head, places, orders_only=orders_only)
+    ask_about(head, places, reading, orders_only=orders_only)
     added = (at for at, name in enumerate(names) if name and not exports.is_own_heading(name))
     return Columns(
         places,
@@ -162,20 +162,23 @@ def _is_of_orders_only(
 
 def _known(
     names: Sequence[str],
-    mapping: Container[Field],
+    reading: Reading,
     taken: Container[int],
     of_the_ca: bool,
     second: Container[int],
 ) -> dict[Field, list[int]]:
-    """Return where the usual headings stand of the fields that are not mapped."""
+    """Return where the usual headings stand of the fields that are read, and not mapped.
+
+    What is mapped elsewhere counts as mapped, too: usual words are no sign of it.
+    """
     known: dict[Field, list[int]] = {}
     for index, field in enumerate(fields_of(names, second)):
-        if field is not None and field not in mapping and index not in taken:
+        if field is not None and field not in reading.mapping and index not in taken:
             known.setdefault(field, []).append(index)
     orders = known.pop(Field.ORDER_ID, [])
     if plainly := _plainly_orders(names, orders, of_the_ca, is_alone=not known):
         known[Field.ORDER_ID] = plainly
-    return known
+    return {field: places for field, places in known.items() if reading.reads(field)}
 
 
 def _plainly_orders(

@@ -225,7 +225,7 @@ class _Object:
     def read(self, line: int, raw: str) -> RawRecord:
         """Return the record. Raises ValidationError, ValueError, InputError."""
         reading = self._of.reading
-        value = request_unwrapped(self._value, all_domains=reading.all_domains)
+        value = request_unwrapped(self._value, all_domains=reading.names_nobody)
         value = self._value = lifted(value, reading.mapping.values())
         self._has_addresses = NESTED in value
         refuse_record_beneath(value, reading)
@@ -233,6 +233,9 @@ class _Object:
         if lacks_subject(keys.places, reading.call):
             places = {which: at for which, (at, *_) in keys.places.items()}
             raise InputError(why_no_subject(value, places, reading, _WHERE))
+        if reading.numbers_only:
+            number = value[keys.places[Field.ORDER_ID][0]]
+            return RawRecord(line, {Field.ORDER_ID: number}, (), raw, keys.names)
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
         self._of.note_below(value, keys)
         unread = {key: value[key] for key in keys.unread}

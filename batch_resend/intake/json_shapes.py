@@ -283,9 +283,10 @@ class Wrapper:
                 f"{self.name}: has several lists of orders: {_shown(self.taken)} and "
                 f"{_shown(path)}; pass the one that you mean as a list of its own"
             )
-        if says := next(filter(_sets_aside, path), None):
+        aside = None if self.reading.numbers_only else next(filter(_sets_aside, path), None)
+        if aside is not None:
             raise InputError(
-                f"{self.name}: there is a list of orders under {_shown(path)}: {says!r} may say "
+                f"{self.name}: there is a list of orders under {_shown(path)}: {aside!r} may say "
                 "that these are not to be sent. If they are, pass that list alone, without the "
                 "object around it"
             )

@@ -16,7 +16,7 @@ from batch_resend.intake.fields import RawRecord
 from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_shapes import Path, Wrapper, inner_record, is_record, may_hold_lists
 from batch_resend.intake.json_text import DECODER, whole_number
-from batch_resend.intake.json_unread import narrows_the_list
+from batch_resend.intake.json_unread import is_of_pages, narrows_the_list, says_anything
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.model import Problem, RejectedRow
@@ -119,13 +119,19 @@ class JsonStream:
     def _refuse_beside(self) -> None:
         """Raise InputError where something beside a list of orders may say whom or what to mail."""
         for key, value in self._beside:
-            if narrows_the_list(key, value, names_nobody=self._names_nobody):
+            if self._may_matter(key, value):
                 raise InputError(
-                    f"{self._name}: {key!r} is beside the list of orders, is not read, and may "
-                    "say whom or what to mail. Write it into each record, or pass the list "
-                    "alone, without the object around it"
+                    f"{self._name}: {key!r} is beside the list of orders and is not read, and it "
+                    "may say which orders are meant, or whom to mail. Write it into each record, "
+                    "or pass the list alone, without the object around it"
                 )
         self._beside.clear()
+
+    def _may_matter(self, key: str, value: object) -> bool:
+        """Whether what stands beside a list of orders may say which orders are meant, or whom."""
+        if self._reading.numbers_only:
+            return not is_of_pages(key) and says_anything(value)
+        return narrows_the_list(key, value, names_nobody=self._names_nobody)
 
     def _records(self) -> Iterator[RawRecord | RejectedRow]:
         """Yield the one record that a value is, or those of the list that it wraps."""

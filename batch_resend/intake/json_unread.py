@@ -160,6 +160,11 @@ def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
                 )
 
 
+def is_of_pages(key: str) -> bool:
+    """Whether a key is one of what a program tells of its pages."""
+    return plain(key) in _OF_PAGES
+
+
 def narrows_the_list(key: str, held: object, *, names_nobody: bool) -> bool:
     """Whether what stands beside a list of orders may say what of it to mail, or whom.
 
@@ -167,7 +172,7 @@ def narrows_the_list(key: str, held: object, *, names_nobody: bool) -> bool:
     """
     name, texts = plain(key), [text for text in all_texts(held) if has_content(text)]
     is_fine = name == "status" and all(text.lower() in _GOOD for text in texts)
-    if name in _OF_PAGES or is_fine or not says_anything(held):
+    if is_of_pages(key) or is_fine or not says_anything(held):
         return False
     if _is_mark(key, held) or name in _STATES or any(map(is_mark, texts)):
         return True

@@ -291,7 +291,10 @@ class RowsBefore:
         )
         if not why:
             return ""
-        return f"the last line has no line end, and {why}: was the list cut off there?"
+        return (
+            f"the last line has no line end, and {why}: was the list cut off there? If not, add "
+            "a line break at its end"
+        )
 
     def _why_incomparable(self, cells: Sequence[str]) -> str:
         """Return why a row without an address cannot be known to be whole."""

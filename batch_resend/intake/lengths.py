@@ -82,20 +82,17 @@ class OrderNumbers:
         """Take note of a title: whatever follows may be something else."""
         self._title = line, title
 
-    def complaint(
-        self, number: str, beside: Iterable[str], line: int, *, alone: bool, by_word: bool = False
-    ) -> str:
+    def complaint(self, number: str, beside: Iterable[str], line: int, *, alone: bool) -> str:
         """Return why a row, in order as far as else is known, may be none of an order to mail.
 
         `beside`: the numbers before and after; `alone`: the row names nobody, and no word says that
-        it may;
-        `by_word`: of a row that names nobody it is said. Raises InputError below a title.
+        it may. Raises InputError below a title.
         """
         why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
         if not why and number and alone:
             self._observe(number, line)
         if not (why or self.is_usual(number)):
-            why = self._why_unusual(number, beside, names_nobody=alone or by_word)
+            why = self._why_unusual(number, beside, names_nobody=alone)
         if number and not why:
             self._follow(number)
         if self._title and self._title[0] != line and not why:
@@ -232,10 +229,10 @@ class NumberCheck(Generic[Record]):
     It keeps some back, to see which lengths are usual: `end` hands these over.
     """
 
-    def __init__(self, name: str, *, all_domains: bool) -> None:
-        """`all_domains`: it is said that those who name nobody may."""
+    def __init__(self, name: str, *, names_nobody: bool) -> None:
+        """`names_nobody`: it is said that rows may."""
         self._name = name
-        self._by_word = all_domains
+        self._by_word = names_nobody
         self._ahead: deque[tuple[Record, str]] = deque()  # with their numbers
         self._numbers: OrderNumbers | None = None
         self._before = ""
@@ -271,7 +268,7 @@ class NumberCheck(Generic[Record]):
             numbers.begin_part(record.line, order)
         if record.complaint or by_word or record.of_the_ca:
             return record
-        why = numbers.complaint(number, beside, record.line, alone=alone, by_word=self._by_word)
+        why = numbers.complaint(number, beside, record.line, alone=alone)
         return cast("Record", record._replace(complaint=why)) if why else record
 
     def _expected(self) -> OrderNumbers:
@@ -283,13 +280,13 @@ class NumberCheck(Generic[Record]):
 
 
 def with_usual_numbers(
-    records: Iterable[RawRecord | RejectedRow], name: str, *, all_domains: bool
+    records: Iterable[RawRecord | RejectedRow], name: str, *, names_nobody: bool
 ) -> Iterator[RawRecord | RejectedRow]:
     """Yield JSON records; one whose number is not as others' are, with that complaint.
 
     Raises InputError where they may be no orders at all.
     """
-    check = NumberCheck[RawRecord | RejectedRow](name, all_domains=all_domains)
+    check = NumberCheck[RawRecord | RejectedRow](name, names_nobody=names_nobody)
     try:
         for record in records:
             if (checked := check.take(record)) is not None:

@@ -34,6 +34,8 @@ class Reading:
     own_account: str | None = None  # of these, the one whose settings are the run's own
     all_domains: bool = False  # rows without addresses are to mail all domains that wait
     ignored: frozenset[str] = frozenset()  # columns that are not read, whatever they hold
+    # The orders are not to be mailed: nothing but their numbers matters, hidden rows' too.
+    numbers_only: bool = False
 
     def __post_init__(self) -> None:
         """Check what can be checked before a list is opened."""
@@ -70,6 +72,15 @@ class Reading:
             if value not in (None, False):
                 flags.append(f"--{name}" if value is True else f"--{name} {quote(str(value))}")
         return " ".join(flags)
+
+    @property
+    def names_nobody(self) -> bool:
+        """Whether rows may name nobody: all their domains are to be mailed, or nothing is."""
+        return self.all_domains or self.numbers_only
+
+    def reads(self, which: Field) -> bool:
+        """Whether what a list says of a field matters."""
+        return which is Field.ORDER_ID or not self.numbers_only
 
     @property
     def unasked(self) -> frozenset[Field]:

@@ -147,7 +147,7 @@ def _refuse_without_addresses(record: RawRecord, described: Description, reading
         raise UnusableError(Problem.NO_ADDRESS, _unread_sign(record.unread))
     if described.addresses is Addresses.REQUIRED:
         return  # which says it better
-    if not reading.all_domains and _should_name_somebody(record, described):
+    if not reading.names_nobody and _should_name_somebody(record, described):
         raise UnusableError(Problem.NO_ADDRESS, _needs_the_word(record, described))
 
 

@@ -61,7 +61,6 @@ class Shape:
     hashed: frozenset[int]  # columns whose cells all begin with #
     by_order: bool  # rows that name no call are about orders
     alone: bool  # no row can name whom to mail, and no word says that all are meant
-    by_word: bool  # it is said that rows that name nobody may
     has_word: bool  # there is a column for that
     email_at: int | None
     order_at: int | None
@@ -225,9 +224,7 @@ class Shape:
         if self.has_word and self.columns.cell(row.cells, Field.ALL_DOMAINS):
             number = ""
         beside = map(number_of, (row.before, row.after), repeat(self.order_at))
-        return self.orders.complaint(
-            number, beside, row.line, alone=self.alone, by_word=self.by_word
-        )
+        return self.orders.complaint(number, beside, row.line, alone=self.alone)
 
     def _commented_out(self, cells: Sequence[str]) -> str:
         for at in (0, self.order_at):
@@ -278,13 +275,14 @@ def shape_of(
         is_sure=is_sure,
         is_regular=is_sure and width == usual,
         is_single=not heading and len(widths) == 1,
-        own=columns.read | own_columns(heading),
+        own=frozenset(range(len(heading)))
+        if reading.numbers_only
+        else columns.read | own_columns(heading),
         hashed=frozenset(
             at for at in (0, *places.get(Field.ORDER_ID, ())) if _all_begin_with_hash(sample, at)
         ),
         by_order=by_order,
-        alone=by_order and not (reading.all_domains or has_word or columns.has_addresses),
-        by_word=reading.all_domains,
+        alone=by_order and not (reading.names_nobody or has_word or columns.has_addresses),
         has_word=has_word,
         email_at=email_at if has_email else None,
         order_at=order_at,

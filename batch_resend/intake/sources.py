@@ -15,6 +15,7 @@ from batch_resend.errors import InputError, NoRows, UnknownColumn
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
+from batch_resend.intake.files import Bytes, ListFile
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.passed_over import unnamed
@@ -23,7 +24,7 @@ from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
 from batch_resend.intake.suggestions import listed
 from batch_resend.intake.table_rows import Table, TableRows
-from batch_resend.intake.text import Bytes, ListFile, Text
+from batch_resend.intake.text import Text
 from batch_resend.list_form import ListForm, ListKind, Remark
 from batch_resend.model import Call, Problem, RejectedRow, Row
 
@@ -86,11 +87,12 @@ class ListSource:
 
             if head.startswith(OLE):
                 raise of_ole(self.name, file.read(workbook.MAX_PACKED_BYTES))
-            sheet = workbook.Sheet(self.name, file, self._reading.sheet)
+            sheet = workbook.Sheet(self.name, file, self._reading)
             form = ListForm(ListKind.EXCEL, marked=self._reading.encoding is not None)
             yield from self._table(sheet, form)
             return
-        text = Text(self.name, file, self._reading.encoding)
+        reading = self._reading
+        text = Text(self.name, file, reading.encoding, numbers_only=reading.numbers_only)
         refuse_text(self.name, text.sample)
         begin = text.sample.lstrip()
         form = ListForm(
@@ -105,13 +107,14 @@ class ListSource:
             from batch_resend.intake.json_stream import JsonStream, is_document  # noqa: PLC0415
 
             self.form = form
-            all_domains, of, stream = self._reading.all_domains, JsonRecords(self._reading), None
+            of, stream = JsonRecords(self._reading), None
             if is_document(begin, self._reading):
                 stream = JsonStream(self.name, text, of)
                 records = iter(stream)
             else:
                 records = of.of_lines(text.lines())
-            checked = with_usual_numbers(records, self.name, all_domains=all_domains)
+            by_word = self._reading.names_nobody
+            checked = with_usual_numbers(records, self.name, names_nobody=by_word)
             yield from self._with_all_mapped(checked)
             under = "" if stream is None else stream.under
             self.form = replace(self.form, under=under, unread=of.unread)
@@ -203,7 +206,7 @@ class RecordSource:
 
         self.name = name
         self._has_addresses = self._has_checked_rows = False
-        self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, all_domains=all_domains)
+        self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, names_nobody=all_domains)
         self._records = records
         self._reading = Reading(
             locale=locale, call=call, accounts=accounts or {}, all_domains=all_domains

@@ -111,7 +111,8 @@ class TableRows:
             self._kept = kept_places((), columns.places)
             return columns
         if titles := count_titles([cells for _, cells in first], set(reading.mapping.values())):
-            refuse_narrowing(first[:titles], self._name)
+            if not reading.numbers_only:
+                refuse_narrowing(first[:titles], self._name)
             self.remarks[Remark.TITLE_ROWS] += titles
             del first[:titles]
         line, heading = first.pop(0)
@@ -146,6 +147,8 @@ class TableRows:
         if (sheets := self._table.unseen.sheets) and without:
             where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
         columns = find_columns(seen, reading, where, sample)
+        if reading.numbers_only:
+            return columns
         by_word = reading.all_domains or Field.ALL_DOMAINS in columns.places
         by_order = Field.ORDER_ID in columns.places
         if by_order and not (by_word or columns.orders_only or columns.has_addresses):
@@ -170,7 +173,8 @@ class TableRows:
         ]
         there = {*known_fields(seen), *mapping}
         for name in (names[at] for at in hidden):
-            if (field := known_field(name)) is not None and field not in there:
+            field = known_field(name)
+            if field is not None and field not in there and self._reading.reads(field):
                 raise InputError(
                     f"{where}: the column {name!r} is hidden, or struck out: is it meant? Show it, "
                     f"delete it, or say {map_flag(field, name)}"
@@ -188,7 +192,8 @@ class TableRows:
             cells = row.cells
             self.width = max(self.width, len(cells))
             cut_off = row.after is None and table.ends_open and not footers
-            shape.note_title(row)
+            if not self._reading.numbers_only:
+                shape.note_title(row)
             marked = table.unseen.complaints.get(row.line)
             complaint = marked or shape.complaint(row, cut_off=cut_off)
             if not complaint:
@@ -248,15 +253,14 @@ class TableRows:
         """Return what looks at cells that are not read, closely where no row can name anybody."""
         reading = self._reading
         by_address = CALLS[reading.call].is_about_domain and Field.EMAIL not in columns.places
-        names_nobody = not reading.all_domains and (by_address or not columns.has_addresses)
-        return PassedOver(
-            self._names, columns, self._about_rejected, reading.ignored, names_nobody=names_nobody
-        )
+        names_nobody = not reading.names_nobody and (by_address or not columns.has_addresses)
+        aside = range(len(self._names)) if reading.numbers_only else self._about_rejected
+        return PassedOver(self._names, columns, aside, reading.ignored, names_nobody=names_nobody)
 
     def _fed_back(self, columns: Columns) -> FedBack | None:
         """Return what looks at rows of a rejected.csv; None: the list has no columns of it."""
         reading, own = self._reading, self._about_rejected
-        if reading.headed and not own:
+        if reading.numbers_only or (reading.headed and not own):
             return None
         before = self._names[: min(own, default=0)]
         by_fields = len(before) >= len(REQUEST_FIELDS) + 2 and all(

@@ -1,191 +1,14 @@
-"""A file or standard input -> its bytes, hashed and unpacked as they come -> its text."""
+"""The bytes of a list -> its text, by lines or by chunks."""
 
 import codecs
-import difflib
-import gzip
-import hashlib
 import io
-import lzma
-import os
 import re
-import sys
 import unicodedata
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from collections.abc import Iterator
+from contextlib import suppress
 
 from batch_resend.errors import InputError, SettingsError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-STANDARD_INPUT = "-"
-SAMPLE_BYTES = 1 << 16
-
-# Lists of orders unpack to some ten or fifty times their size, a bomb to a thousand times and more.
-# A list that says the same in all its rows may do so too, and passes where it is not that long.
-_MAX_RATIO = 500
-_MAX_RATIO_FROM = 128 << 20
-
-Unpack = Callable[[Any], Any]  # a packed file -> a file
-Bytes: TypeAlias = "io.BufferedReader[Any]"  # a file that shows what comes, with `peek`
-_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError)
-
-
-class ListFile:
-    """The bytes of one list, read once."""
-
-    def __init__(self, path: str) -> None:
-        # A file's name may be bytes that are no text; what messages and reports say is.
-        shown = os.fsencode(path).decode("utf-8", "replace")
-        self.name = "standard input" if path == STANDARD_INPUT else shown
-        self._path = path
-        self._digest = hashlib.sha256()
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of what was read, as it is on disk, in hexadecimal."""
-        return self._digest.hexdigest()
-
-    @contextmanager
-    def open(self) -> Iterator[Bytes]:
-        """Open the list; what is read is unpacked. Its `peek` shows the first SAMPLE_BYTES.
-
-        Raises InputError, and so does reading.
-        """
-        self._digest = hashlib.sha256()
-        try:
-            with self._opened() as file:
-                counted = _Counted(file, self._digest.update)
-                packed = io.BufferedReader(counted, SAMPLE_BYTES)
-                unpack = _unpacker_of(packed)
-                if unpack is None:
-                    yield packed
-                    return
-                unpacked = io.BufferedReader(_Unpacked(unpack(packed), counted), SAMPLE_BYTES)
-                if _unpacker_of(unpacked):
-                    raise InputError(f"{self.name} is packed twice; unpack it first")
-                yield unpacked
-        except _BROKEN as error:
-            raise InputError(
-                f"{self.name}: cannot be unpacked: {error}; was it copied as a whole?"
-            ) from error
-        except OSError as error:
-            like = _like(Path(self._path)) if isinstance(error, FileNotFoundError) else ""
-            raise InputError(
-                f"{self.name}: cannot be read: {error.strerror or error}{like}"
-            ) from error
-
-    def _opened(self) -> AbstractContextManager[io.BufferedIOBase]:
-        if self._path != STANDARD_INPUT:
-            return Path(self._path).open("rb")
-        if sys.stdin is None:
-            raise InputError("standard input is closed")
-        # That is what it is, though it is declared as less.
-        return nullcontext(cast("io.BufferedIOBase", sys.stdin.buffer))
-
-
-class _XzFile:
-    """What the streams of an xz file hold. LZMAFile passes over what is no stream, silently."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-
-    def read(self, size: int) -> bytes:
-        """Return up to so many bytes; none at the end. Raises LZMAError, EOFError."""
-        data = b""
-        while not data and (packed := self._packed()) is not None:
-            data = self._decoder.decompress(packed, size)
-        return data
-
-    def _packed(self) -> bytes | None:
-        """Return what to unpack next, which the decoder may have already; None at the end."""
-        if not self._decoder.eof:
-            packed = self._file.read(SAMPLE_BYTES) if self._decoder.needs_input else b""
-            if self._decoder.needs_input and not packed:
-                raise EOFError("it ends within a stream")
-            return packed
-        # Between streams, and after the last, there may be padding (xz format, 2.2).
-        rest = self._decoder.unused_data.lstrip(b"\0")
-        while not rest and (more := self._file.read(SAMPLE_BYTES)):
-            rest = more.lstrip(b"\0")
-        if not rest:
-            return None
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-        return rest
-
-
-_UNPACKERS: dict[bytes, Unpack] = {
-    b"\x1f\x8b\x08": lambda file: gzip.GzipFile(fileobj=file),
-    b"\xfd7zXZ\x00": _XzFile,
-    b"\x28\xb5\x2f\xfd": zstd.ZstdFile,
-}
-
-
-def _like(path: Path) -> str:
-    """Return which file of the same folder was meant, if one is named almost so."""
-    with suppress(OSError):
-        names = [one.name for one in path.parent.iterdir()]
-        for name in difflib.get_close_matches(path.name, names, n=1):
-            return f"; did you mean {path.with_name(name)}?"
-    return ""
-
-
-def _unpacker_of(file: Bytes) -> Unpack | None:
-    head = file.peek()
-    return next((unpack for magic, unpack in _UNPACKERS.items() if head.startswith(magic)), None)
-
-
-class _Counted(io.RawIOBase):
-    """A file whose bytes are counted, and shown to `look`, as they are read."""
-
-    def __init__(self, file: io.BufferedIOBase, look: Callable[[memoryview], None]) -> None:
-        self._file = file
-        self._look = look
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        # Filled as far as there is something to come, so that a pipe's first bytes are a sample.
-        count = 0
-        while count < len(view) and (more := self._file.readinto(view[count:])):
-            count += more
-        self._look(view[:count])
-        self.count += count
-        return count
-
-
-class _Unpacked(io.RawIOBase):
-    """What a packed file holds, as long as it is no bomb."""
-
-    def __init__(self, file: IO[bytes], counted: _Counted) -> None:
-        self._file = file
-        self._counted = counted
-        self._count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        count = 0
-        while count < len(view) and (data := self._file.read(len(view) - count)):
-            view[count : count + len(data)] = data
-            count += len(data)
-        self._count += count
-        if self._count > max(_MAX_RATIO_FROM, _MAX_RATIO * self._counted.count):
-            message = f"it unpacks to more than {_MAX_RATIO} times its size; is this a list?"
-            raise OSError(0, message)
-        return count
-
+from batch_resend.intake.files import SAMPLE_BYTES, Bytes, shown_to
 
 MAX_LINE_CHARS = 1 << 20
 CHUNK_CHARS = 1 << 16
@@ -212,6 +35,8 @@ _LINE_END = re.compile("\r\n|\r|\n")
 _CR_ALONE = re.compile("\r(?!\n)")
 _CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|$)")
 _LOOKS_LIKE_UTF_16 = 0.2  # share of NUL bytes that no other text has
+_WIDE = ("utf-16", "utf-32")
+_NOT_ASCII = re.compile(r"[^\s;,|\"]*[^\x00-\x7f][^\s;,|\"]*")  # a word
 
 
 def known_encoding(name: str) -> str:
@@ -227,21 +52,46 @@ def known_encoding(name: str) -> str:
     return codec.name
 
 
+class _IfUtf8:
+    """Sees whether bytes, as they come, are UTF-8 and not ASCII alone, which could be anything."""
+
+    def __init__(self) -> None:
+        self.word = ""  # the first that is not ASCII, as long as all is UTF-8
+        self.line = 1  # of it
+        self._decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+
+    def look(self, data: memoryview) -> None:
+        """Look at the bytes that come next."""
+        if self._decoder is None:
+            return
+        try:
+            text = self._decoder.decode(bytes(data))
+        except UnicodeDecodeError:
+            self._decoder, self.word = None, ""
+            return
+        if not self.word:
+            found = _NOT_ASCII.search(text)
+            self.line += text.count("\n", 0, found.start() if found else len(text))
+            self.word = found[0] if found else ""
+
+
 class Text:
     """The text of one list, read once: by lines, or by chunks."""
 
-    def __init__(self, name: str, file: Bytes, encoding: str | None) -> None:
+    def __init__(
+        self, name: str, file: Bytes, encoding: str | None, *, numbers_only: bool = False
+    ) -> None:
+        """Take a list's bytes; `numbers_only`: elsewhere than in numbers it may be no text."""
         self.mark = mark = next((mark for mark in _MARKS if file.peek().startswith(mark)), b"")
         file.read(len(mark))
+        self._utf_8 = _IfUtf8()
+        if encoding is not None and not mark:
+            file = shown_to(self._utf_8.look, file)
         sample = file.peek()
         self._name = name
         self._codec = _MARKS.get(mark) or encoding or "utf-8"
         self.encoding = None if self._codec == "utf-8" else self._codec
-        if self.encoding is None and sample.count(0) > _LOOKS_LIKE_UTF_16 * len(sample):
-            order = "le" if sample[1:2] == b"\0" else "be"
-            raise InputError(
-                f"{name}: holds NUL bytes; if it is UTF-16, {self._to_say(f'utf-16-{order}')}"
-            )
+        self._refuse_other_width(sample)
         try:
             self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
         except UnicodeError as error:  # some codecs refuse whatever they are told to replace
@@ -253,7 +103,9 @@ class Text:
         # Where lines end with LF, a CR without one is none of theirs: a paste or a copy left it.
         self.lines_end_with_lf = _end_with_lf(self.sample)
         self._file = file
+        self._errors = "replace" if numbers_only else "strict"
         self._lines_read = 0
+        self._refuse_utf_8()
 
     def lines(self) -> Iterator[str]:
         """Yield each line with its line end: LF, CR LF, or CR where none has LF.
@@ -261,7 +113,7 @@ class Text:
         Raises InputError.
         """
         newline = "\n" if self.lines_end_with_lf else ""
-        text = io.TextIOWrapper(self._file, self._codec, newline=newline)
+        text = io.TextIOWrapper(self._file, self._codec, self._errors, newline)
         try:
             while line := text.readline(MAX_LINE_CHARS + 1):
                 self._lines_read += 1
@@ -277,10 +129,11 @@ class Text:
                 yield line
         except UnicodeError as error:
             raise self._not_text(error) from None
+        self._refuse_utf_8()
 
     def chunks(self) -> Iterator[str]:
         """Yield the text piece by piece. Raises InputError."""
-        decoder = codecs.getincrementaldecoder(self._codec)()
+        decoder = codecs.getincrementaldecoder(self._codec)(self._errors)
         try:
             while data := self._file.read(CHUNK_CHARS):
                 if chunk := decoder.decode(data):
@@ -290,6 +143,34 @@ class Text:
                 yield chunk
         except UnicodeError as error:
             raise self._not_text(error) from None
+        self._refuse_utf_8()
+
+    def _refuse_other_width(self, sample: bytes) -> None:
+        """Raise InputError where a text is of two bytes a letter, and is not to be; or not."""
+        name, nul_bytes = self._name, sample.count(0)
+        if self._codec.startswith(_WIDE):
+            if sample and not (self.mark or nul_bytes):
+                raise InputError(
+                    f"{name} is not {self._codec}: it has no NUL bytes, and every list in that "
+                    "encoding has some. Leave out --encoding"
+                )
+        elif nul_bytes > _LOOKS_LIKE_UTF_16 * len(sample):
+            order = "le" if sample[1:2] == b"\0" else "be"
+            raise InputError(
+                f"{name}: holds NUL bytes; if it is UTF-16, {self._to_say(f'utf-16-{order}')}"
+            )
+
+    def _refuse_utf_8(self) -> None:
+        """Raise InputError where all that was read is UTF-8, and says otherwise as it is named."""
+        word = self._utf_8.word
+        misread = word.encode().decode(self._codec, "replace")
+        if misread != word:
+            raise InputError(
+                f"{self._name}, line {self._utf_8.line}: the list is UTF-8 ({word!r}), and "
+                f"--encoding {self._codec} makes {misread!r} of that: leave it out. If other lists "
+                "need it, save those as UTF-8, such as with: "
+                f"iconv -f {self._codec} -t UTF-8 OLD > NEW"
+            )
 
     def _to_say(self, codec: str) -> str:
         """Return how to have the list read in another encoding: a mark decides before an option."""

@@ -16,11 +16,12 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batch_resend.errors import InputError
+from batch_resend.intake.files import Bytes
 from batch_resend.intake.layout import Unseen
 from batch_resend.intake.no_lists import of_zip
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import says_not_to_send_these
 from batch_resend.intake.suggestions import listed, quoted
-from batch_resend.intake.text import Bytes
 from batch_resend.intake.workbook_xml import (
     MAX_CELLS,
     Faults,
@@ -54,11 +55,14 @@ class Sheet:
 
     ends_open = False
 
-    def __init__(self, name: str, file: Bytes, sheet: str | None) -> None:
-        """Take a workbook; `sheet` names the sheet, or the only visible one with cells is taken."""
+    def __init__(self, name: str, file: Bytes, reading: Reading) -> None:
+        """Take a workbook; of its sheets the one that is named, or the only visible one with cells.
+
+        Where only numbers matter, what is marked or hidden is read like the rest.
+        """
         self._name = name
         self._file = file
-        self._wanted = sheet
+        self._reading = reading
         self.unseen = Unseen()
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
@@ -71,10 +75,13 @@ class Sheet:
         looks = _look_through(name, data)
         try:
             with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
-                chosen = _chosen_sheet(name, book, self._wanted)
+                chosen = _chosen_sheet(name, book, self._reading)
                 look = looks.get(chosen, SheetLook())
+                if self._reading.numbers_only:
+                    look = look.unmarked()
                 _refuse_unseen(name, look)
-                others = _filled_sheets(book, visible=False) if self._wanted is None else ()
+                is_named = self._reading.sheet is not None
+                others = () if is_named else _filled_sheets(book, visible=False)
                 self.unseen = Unseen(look.hidden_columns, others, look.struck, _complaints_of(look))
                 for number, texts in _numbered(book, chosen, look.faults):
                     if number in look.hidden_rows:
@@ -112,8 +119,8 @@ def _filled(texts: Sequence[str]) -> set[int]:
     return {at for at, text in enumerate(texts) if text.strip()}
 
 
-def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> str:
-    if wanted is not None:
+def _chosen_sheet(name: str, book: "CalamineWorkbook", reading: Reading) -> str:
+    if (wanted := reading.sheet) is not None:
         if wanted not in book.sheet_names:
             raise InputError(f"{name}: has no sheet {wanted!r}; it has {listed(book.sheet_names)}")
         return wanted
@@ -127,7 +134,7 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", wanted: str | None) -> st
         hidden = _filled_sheets(book, visible=False)
         one = f"--sheet {quoted(hidden[0])} names a hidden one" if hidden else "name one: --sheet"
         raise InputError(f"{name}: has no visible sheet with cells; {one}")
-    if says_not_to_send_these(filled[0]):
+    if says_not_to_send_these(filled[0]) and not reading.numbers_only:
         raise InputError(
             f"{name}: its sheet is called {filled[0]!r}: are its rows to be mailed? If they are: "
             f"--sheet {quoted(filled[0])}"

@@ -198,6 +198,12 @@ class SheetLook:
         height = self._last_row - self._first_row + 1
         return max(height, 0) * max(self._last_column - self._first_column + 1, 0)
 
+    def unmarked(self) -> "SheetLook":
+        """Return what is seen of a sheet in which nothing is marked, and no row hidden."""
+        look = SheetLook()
+        look.faults, look.hidden_columns = self.faults, self.hidden_columns
+        return look
+
     def feed(self, xml: bytes) -> None:
         """Look at the next piece. Raises ExpatError."""
         self._parser.Parse(xml, False)

@@ -1,7 +1,14 @@
 """A journal's database: connections and transactions."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -193,12 +200,22 @@ class Reader:
         """Yield what is made of all that a statement finds, `if_any` other one finds something."""
         if if_any is not None and not await self.fetch(if_any, **values):
             return
+        async with aclosing(self.pages(name, **values)) as pages:
+            async for page in pages:
+                for record in page:
+                    yield make(record)
+
+    async def pages(self, name: str, **values: object) -> AsyncGenerator[Iterable[Record], None]:
+        """Yield all that a statement finds, page by page. Raises JournalError.
+
+        For what has a line for every row: to hand over records one by one takes as long as to
+        write them.
+        """
         with journal_errors(self.place):
             found = self.connection.pages(name, self._instead(values), **values)
             async with aclosing(found) as pages:
                 async for page in pages:
-                    for record in page:
-                        yield make(record)
+                    yield page
 
     @asynccontextmanager
     async def results_kept(self, run: Run) -> AsyncIterator[None]:

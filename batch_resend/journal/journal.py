@@ -141,7 +141,8 @@ class Journal:
         within the last `cooldown_s` seconds, or since this run was planned: those are skipped. With
         `hold_doubts`, what may have reached the CA before is left for a person.
         """
-        since, clock = self._since(run, cooldown_s), self._clock
+        clock = self._clock
+        since = runs.settled_since(run, cooldown_s, clock())
         await self._writer.transaction(
             lambda connection: runs.settle(connection, run, since, clock, hold_doubts=hold_doubts)
         )
@@ -181,7 +182,8 @@ class Journal:
             execute(connection, "skip_what_is_under_way", run=run.number)
             self.clean_up(connection)
         if self._backend.is_shared or self._has_begun:
-            since, hold_doubts = self._since(run, terms.cooldown_s), terms.hold_doubts
+            since = runs.settled_since(run, terms.cooldown_s, self._clock())
+            hold_doubts = terms.hold_doubts
             runs.settle_what_others_did(
                 connection, run, since, self._clock, hold_doubts=hold_doubts
             )
@@ -280,10 +282,6 @@ class Journal:
             execute_many(connection, "add_check", values)
 
         await self._writer.transaction(note)
-
-    def _since(self, run: Run, cooldown_s: float) -> float | None:
-        # What another run has sent since this one was planned is done, however long ago that was.
-        return min(self._clock() - cooldown_s, run.created_at) if cooldown_s > 0 else None
 
     def _new_start(self, run: int, limits: str | None) -> dict[str, object]:
         return {

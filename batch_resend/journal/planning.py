@@ -280,10 +280,9 @@ class Grouping:
         number = self.requests_made
         asking = [row for row in members if not row.skip] or members
         first = asking[0]
-        for row in members:
-            if row.skip and not first.skip:
-                reason = f"adds nothing to {self._place(first)}: {row.skip}"
-                self._note_duplicate(row, number, reason)
+        skipped = [row for row in members if row.skip] if not first.skip else []
+        for row in skipped:
+            self._add_nothing(row, RowStatus.SKIPPED, number, row.skip)
         entries = self._entries(asking, number)
         call = decode_call(first.call)
         order = Request(first.order_id, first.locale, entries, call, first.account)
@@ -291,7 +290,10 @@ class Grouping:
         about_domain = CALLS[call].is_about_domain
         digest = order.digest(endpoint.base_url, endpoint.budget if about_domain else None)
         self.plan_digest.update(digest)
-        position, notes = min([row.seq for row in asking]), " ".join(_notes(asking, entries))
+        position, notes = (
+            min([row.seq for row in asking]),
+            " ".join(_notes(asking, entries, disagree=bool(skipped))),
+        )
         self.requests.append(
             _RequestValues(
                 self.run, number, position, order.subject, order.locale, encode_entries(entries),
@@ -310,7 +312,7 @@ class Grouping:
                 reason = (
                     f"adds nothing to the rows of its order before it, from {self._place(first)}"
                 )
-                self._note_duplicate(row, number, reason)
+                self._add_nothing(row, RowStatus.DUPLICATE, number, reason)
         return tuple([by_key[key] for key in sorted(by_key)])
 
     def _rejection_of_all(self, first: StagedRow) -> tuple[Problem, str] | None:
@@ -352,8 +354,10 @@ class Grouping:
     def _reject(self, row: StagedRow, problem: Problem, reason: str) -> None:
         self.assigned.append(_Assignment(row.seq, RowStatus.REJECTED, None, problem, reason))
 
-    def _note_duplicate(self, row: StagedRow, number: int, reason: str) -> None:
-        self.assigned.append(_Assignment(row.seq, RowStatus.DUPLICATE, number, None, reason))
+    def _add_nothing(
+        self, row: StagedRow, as_what: RowStatus, number: int, why: str | None
+    ) -> None:
+        self.assigned.append(_Assignment(row.seq, as_what, number, None, why))
 
     def _place(self, row: StagedRow) -> str:
         return f"line {row.line} of {self.input_names[row.input]}"
@@ -380,9 +384,11 @@ def _spelling(entry: Entry) -> tuple[str, str, str]:
     return entry.domain, entry.email, entry.email_domain or ""
 
 
-def _notes(members: Sequence[StagedRow], entries: Sequence[Entry]) -> list[Note]:
+def _notes(members: Sequence[StagedRow], entries: Sequence[Entry], *, disagree: bool) -> list[Note]:
     """Return what there is to say of an order: of its rows, and of all of them together."""
-    of_rows = {note for row in members if row.notes for note in row.notes.split()}
+    of_rows = set(" ".join([row.notes for row in members if row.notes]).split())
+    if disagree:
+        of_rows.add(Note.ROWS_DISAGREE)
     if Note.MAY_MAIL_ALL in of_rows and not all(_may_mail_all(row) for row in members):
         # Beside an address that the CA knows, those that it does not know are only left out.
         of_rows ^= {Note.MAY_MAIL_ALL}

@@ -25,7 +25,7 @@ from batch_resend.model import (
 )
 from batch_resend.results import RowResult, StuckOrder, SweepCounts, Unfinished
 
-LATEST = "latest"  # the name of the newest run
+LATEST = "latest"  # the name of the newest run: the one that was active last
 _LAST = 2**62  # behind every position
 _MOST_UNFINISHED = 20  # runs that are looked at
 _MOST_NAMED = 5  # of the runs that a name may mean
@@ -111,50 +111,48 @@ class JournalReader(ResultReader, StatisticsReader):
     """
 
     async def run(self, name: str) -> Run:
-        """Return a run by its id, by the beginning of its id, or as `latest`, the newest.
+        """Return a run by its id, by the beginning or end of its id, or as `latest`, the newest.
 
-        Raises UnknownRun; AmbiguousRun where the ids of several begin so.
+        Raises UnknownRun; AmbiguousRun where the ids of several begin or end so.
         """
         if name == LATEST:
             found = await self.fetch("runs", most=1)
         else:
             found = await self.fetch("run", id=name) or await self.fetch(
-                "runs_beginning", beginning=name, most=_MOST_NAMED + 1
+                "runs_by_part", part=name, most=_MOST_NAMED + 1
             )
         if not found:
             if name == LATEST:
                 raise UnknownRun(f"{self.place}: no run yet")
             raise UnknownRun(
-                f"{self.place}: no run {name!r}; `batch-resend runs --journal {self.place}` lists "
-                "all"
+                f"{self.place}: no run {name!r}, and none whose name begins or ends so; "
+                f"`batch-resend runs --journal {self.place}` lists all"
             )
         if len(found) > 1:
             names = [record.id for record in found[:_MOST_NAMED]]
             more = " and others" if len(found) > _MOST_NAMED else ""
             raise AmbiguousRun(
-                f"{name!r} is the beginning of several runs: {', '.join(names)}{more}. Write more "
-                "of the name"
+                f"the names of several runs begin or end with {name!r}: {', '.join(names)}{more}. "
+                "Write more of the name"
             )
         run = run_of(found[0])
         return replace(run, **self.unwritten_ends.get(run.number, {}))
 
     async def runs(self, most: int = _LAST) -> list[Run]:
-        """Return the runs that sending was begun for, newest first, at most so many."""
+        """Return the runs that sending was begun for, the newest first, at most so many."""
         return [run_of(record) for record in await self.fetch("runs", most=most)]
 
-    async def count_in_flight(self, run: Run) -> int:
-        """Return how many requests a living process has in flight for a run."""
-        if run.state is not RunState.RUNNING or await self.holder(run) is None:
-            return 0
-        return await self.count("unanswered", run=run.number)
+    async def is_under_way(self, run: Run) -> bool:
+        """Whether another process sends a run now, or workers are to."""
+        return run.state is RunState.RUNNING and await self.holder(run) is not None
 
-    async def unfinished(self) -> list[Unfinished]:
+    async def unfinished(self, clock: Clock) -> list[Unfinished]:
         """Return the unfinished runs in nobody's hand, the last at work first, the useless last."""
         found = await self.fetch("unfinished_runs", session=self._session, most=_MOST_UNFINISHED)
         return [
             Unfinished(
                 run=run_of(record),
-                left=dict(await self.fetch("count_by_account", run=record.number)),
+                left=await self.left(run_of(record), clock),
                 budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),
@@ -163,9 +161,11 @@ class JournalReader(ResultReader, StatisticsReader):
         ]
 
     async def holder(self, run: Run) -> str | None:
-        """Return which living process has a run in hand, if one does, as far as is known."""
+        """Return which other living process has a run in hand, if one does, as far as is known."""
         if run.is_with_workers:
             return "workers"
+        if run.session == self._session:
+            return None
         return await self.ask(lambda connection: self._backend.holder(connection, run.session))
 
     async def count_second_mails(self, run: Run) -> int:

@@ -5,8 +5,7 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 
 import json
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -19,6 +18,7 @@ from batch_resend.journal.statements import (
     decode_form,
     decode_kept,
     decode_request,
+    decode_sources,
 )
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
 from batch_resend.results import (
@@ -26,7 +26,6 @@ from batch_resend.results import (
     RequestResult,
     Result,
     RowResult,
-    Source,
     Tally,
 )
 
@@ -34,10 +33,9 @@ from batch_resend.results import (
 _ROW_STATUSES = {status.value: status for status in RowStatus}
 _REQUEST_STATUSES = {status.value: status for status in RequestStatus}
 # By place, a third of the time of by name: the columns of a row come before those of its result;
-# those of its source and of its request do so where a request is looked for.
+# the rows that ask for a request, and its own columns, do so where a request is looked for.
 _OF_ROW = 11
-_OF_SOURCE = 3
-_TO_RESULT = 8
+_TO_RESULT = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class ResultReader(Reader):
         """Count a run."""
         by_status = await self.fetch("count_results", run=run.number)
         orders = {RequestStatus(record.status): record.orders for record in by_status}
-        counts = ("attempts", "retries", "rate_limited", "possible_duplicates")
+        counts = ("attempts", "retries", "rate_limited", "unconnected", "possible_duplicates")
         (paused,) = await self.fetch("count_pauses", run=run.number)
         return Tally(
             rows=await self.count_rows(run),
@@ -102,9 +100,9 @@ class ResultReader(Reader):
             **paused._asdict(),
         )
 
-    def rows_in_list_order(self, run: Run) -> AsyncGenerator[RowResult, None]:
-        """Yield every row of a run, as the lists had them."""
-        return self.stream("rows_in_list_order", row_result, run=run.number)
+    def rows_in_list_order(self, run: Run) -> AsyncGenerator[Iterable[Record], None]:
+        """Yield every row of a run, as the lists had them: records for `row_result`."""
+        return self.pages("rows_in_list_order", run=run.number)
 
     def rows_not_sent(self, run: Run) -> AsyncGenerator[RowResult, None]:
         """Yield the rows of requests neither sent nor skipped, as the lists had them."""
@@ -114,17 +112,21 @@ class ResultReader(Reader):
         """Yield the rejected rows of a run, as the lists had them."""
         return self.stream("rejected_rows", row_result, run=run.number)
 
+    def requests_in_list_order(self, run: Run) -> AsyncGenerator[Iterable[Record], None]:
+        """Yield every request of a run, in the order of the lists: records for `request_result`."""
+        return self.pages("results_by_request", run=run.number)
+
     def results(self, run: Run) -> AsyncGenerator[RequestResult, None]:
         """Yield every request of a run, in the order of the lists."""
-        return self._by_request("results_by_request", run)
+        return self.stream("results_by_request", request_result, run=run.number)
 
     def results_not_sent(self, run: Run) -> AsyncGenerator[RequestResult, None]:
         """Yield the requests neither sent nor skipped."""
-        return self._by_request("results_not_sent", run, "any_not_sent")
+        return self.stream("results_not_sent", request_result, "any_not_sent", run=run.number)
 
     def results_skipped(self, run: Run) -> AsyncGenerator[RequestResult, None]:
         """Yield the skipped requests."""
-        return self._by_request("results_skipped", run, "any_skipped")
+        return self.stream("results_skipped", request_result, "any_skipped", run=run.number)
 
     async def is_mixed(self, run: Run) -> bool:
         """Return whether any request of a run is another call than dv-resend, or an account's."""
@@ -137,8 +139,9 @@ class ResultReader(Reader):
     async def history(self, sought: str) -> list[Event]:
         """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
-        In all runs, the oldest first; behind those of a run its rejected and duplicate rows. What
-        had the CA mail all domains of an order names none. See `mention_of` for `sought`.
+        In all runs, the one active last at the end; behind those of a run its rejected, duplicate
+        and skipped rows. What had the CA mail all domains of an order names none. See `mention_of`
+        for `sought`.
         """
         mention = mention_of(sought)
         # A character that stands for others finds more, which the mention excludes.
@@ -153,24 +156,7 @@ class ResultReader(Reader):
             text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
             if mention.search(text):
                 found.append(row)
-        return [_event(record) for record in sorted(found, key=attrgetter("number"))]
-
-    async def _by_request(
-        self, name: str, run: Run, if_any: str | None = None
-    ) -> AsyncGenerator[RequestResult, None]:
-        """Yield a request for all its rows, which come together."""
-        of_one: Sequence[Any] = ()
-        sources: list[Source] = []
-        async with aclosing(self.stream(name, tuple, if_any, run=run.number)) as records:
-            async for record in records:
-                if of_one and of_one[_TO_RESULT] != record[_TO_RESULT]:  # the request's number
-                    yield _request_result(of_one, sources)
-                    sources = []
-                of_one = record
-                ordinal, line, kept = record[:_OF_SOURCE]
-                sources.append(Source(ordinal, line, decode_kept(kept)))
-        if of_one:
-            yield _request_result(of_one, sources)
+        return [_event(record) for record in sorted(found, key=attrgetter("activity"))]
 
 
 def mention_of(sought: str) -> re.Pattern[str]:
@@ -204,9 +190,10 @@ def row_result(record: Record) -> RowResult:
     )
 
 
-def _request_result(record: Sequence[Any], sources: Sequence[Source]) -> RequestResult:
-    request, result = record[_OF_SOURCE:_TO_RESULT], record[_TO_RESULT:]
-    return RequestResult(decode_request(*request), _result(*result), tuple(sources))
+def request_result(record: Record) -> RequestResult:
+    """Return a request as a statement found it, with the rows that ask for it."""
+    sources, request, result = record[0], record[1:_TO_RESULT], record[_TO_RESULT:]
+    return RequestResult(decode_request(*request), _result(*result), decode_sources(sources))
 
 
 def _result(number: int, status: str, *others: Any) -> Result:
@@ -215,7 +202,7 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 def _event(record: Record) -> Event:
     values = record._asdict()
-    del values["number"], values["raw"]
+    del values["activity"], values["raw"]
     accounts = json.loads(values.pop("settings")).get("accounts", {})
     return Event(
         **values

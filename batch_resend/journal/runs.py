@@ -122,6 +122,14 @@ def take_up_same_plan(
 # --- settled before anything is sent ------------------------------------------------------------
 
 
+def settled_since(run: Run, cooldown_s: float, now: float) -> float | None:
+    """Return since when what other runs had acknowledged need not be sent; None: it all is.
+
+    What another run has sent since this one was planned is done, however long ago that was.
+    """
+    return min(now - cooldown_s, run.created_at) if cooldown_s > 0 else None
+
+
 def settle(
     connection: Connection, run: Run, since: float | None, clock: Clock, *, hold_doubts: bool
 ) -> None:

@@ -122,8 +122,8 @@ class SqliteBackend:
         """Do nothing: there is nobody else."""
 
     def enter(self, _connection: Connection, _now: float, _title: str) -> int:
-        """Return the number of the one session there is."""
-        return 0
+        """Return the number of the one session there is; 0 is of who only reads."""
+        return 1
 
     def holder(self, _connection: Connection, _session: int) -> str | None:
         """Return which living process holds the journal, if one does."""

@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 
 from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import Call, Entry, Request, Run, RunState
+from batch_resend.results import Source
 
 Dialect = Literal["sqlite", "postgresql"]
 Record = Any  # what a statement finds: a named tuple of its columns
@@ -44,6 +45,8 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
         "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
         "product": "json_extract(rows.kept, '$.product')",
+        "json_array": "json_array",
+        "json_of_all": "json_group_array",
     },
     "postgresql": {
         "text": 'TEXT COLLATE "C"',
@@ -62,6 +65,8 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
         'COLLATE "C"',
         "product": "(CAST(rows.kept AS json) ->> 'product') COLLATE \"C\"",
+        "json_array": "json_build_array",
+        "json_of_all": "json_agg",
     },
 }
 _BEGINNING = re.compile(r"^-- (?:name|part): (\w+)\n", re.MULTILINE)
@@ -139,6 +144,15 @@ def encode_kept(kept: Sequence[tuple[str, str]]) -> str | None:
 def decode_kept(text: str | None) -> Mapping[str, str]:
     """Return what stays with a row as it was kept, by field."""
     return from_json(text) if text else {}
+
+
+def decode_sources(text: str) -> tuple[Source, ...]:
+    """Return the rows that ask for a request, in the order of the lists.
+
+    `text`: as the statement `sources` puts them together, in whatever order.
+    """
+    found = sorted(from_json(text))  # by seq, which no two share
+    return tuple([Source(ordinal, line, decode_kept(kept)) for _, ordinal, line, kept in found])
 
 
 def encode_form(form: ListForm) -> str:

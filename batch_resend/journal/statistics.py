@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from batch_resend.clock import Clock
 from batch_resend.journal.database import Reader
+from batch_resend.journal.runs import clock_values, settled_since
 from batch_resend.journal.statements import decode_call
 from batch_resend.model import RequestStatus, Run, SkipReason
-from batch_resend.results import PartCount, ProductCount
+from batch_resend.results import Left, PartCount, ProductCount
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
+_NEVER = 1e18  # after all that ever was
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,19 @@ class StatisticsReader(Reader):
         """Count a run by product, the most frequent first."""
         found = await self.fetch("count_products", run=run.number, most=limit)
         return [ProductCount(*record) for record in found]
+
+    async def count_in_flight(self, run: Run) -> int:
+        """Return how many requests of a run under way are in flight."""
+        return await self.count("unanswered", run=run.number)
+
+    async def left(self, run: Run, clock: Clock) -> Left:
+        """Return what is left to send of a run that did not finish, if it is resumed."""
+        terms = run.settings
+        since = settled_since(run, float(str(terms.get("cooldown_s", 0.0))), clock())
+        by = {"run": run.number, "since": _NEVER if since is None else since, **clock_values(clock)}
+        hold_doubts = terms.get("in_doubt") == "hold"
+        found = dict(await self.fetch("left_to_send", **by, hold_doubts=hold_doubts))
+        return Left(found, await self.count("count_sent_elsewhere", **by))
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""

@@ -1,7 +1,7 @@
 """What to do after a run: in words, with the commands that do it."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +27,6 @@ _FIRST = {  # what has to be done before a run is resumed, by what stopped it
     KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
 }
 
-_IF_THE_URL_WAS_WRONG = (
-    "If the URL or the region was wrong: send its list again with the right one, and leave this "
-    "run as it is; nothing needs it."
-)
 _AFTER_A_REFUSAL = (
     " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
     "whole list again: what was sent is skipped within the cooldown."
@@ -61,23 +57,24 @@ def next_steps(
     summary: Summary,
     folder: Path,
     flags: NextFlags = NO_FLAGS,
-    *,
-    was_cut_off: bool = False,
 ) -> list[NextStep]:
-    """Return what to do after a run, or while it is under way.
-
-    `was_cut_off`: that no process sends it is known, if it has not ended; else nobody knows.
-    """
+    """Return what to do after a run, or while it is under way."""
     if summary.started_at is not None and summary.state == "completed":
         to_send = _to_send_the_rest(summary, folder, flags)
     elif summary.is_held_back:
         to_send = _to_send_the_good_rows(summary, flags)
     else:
-        to_send = _to_resume(summary, flags, was_cut_off=was_cut_off)
+        to_send = _to_resume(summary, flags)
     # Of a run under way, the files that say more are not there yet.
     to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
     steps = (*to_send, *to_look_into)
     return [step for step in steps if not (step.command and flags.none_will_do)]
+
+
+def if_cut_off(summary: Summary, flags: NextFlags) -> list[NextStep]:
+    """Return what to do with a run under way whose page is no longer written."""
+    text = "If this page is no longer updated, the run was cut off. To resume:"
+    return [] if flags.none_will_do else [NextStep(text, _resume(summary, flags))]
 
 
 def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
@@ -104,7 +101,10 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
         "Is it the right list? Correct the rejected rows and send the list again; rejected.csv "
         "says why each was rejected."
     )
-    if not (good := summary.orders.not_attempted + summary.orders.in_doubt):
+    good = summary.orders.not_attempted + summary.orders.in_doubt
+    if summary.left is not None:
+        good = summary.left.requests
+    if not good:
         return
     if flags.none_will_do:
         yield NextStep(
@@ -118,33 +118,53 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
     )
 
 
-def _to_resume(summary: Summary, flags: NextFlags, *, was_cut_off: bool) -> Iterator[NextStep]:
-    watch, resume = _watch(summary, flags), _resume(summary, flags)
+def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
+    elsewhere = _if_the_url_was_wrong(summary)
+    others, left = (summary.left.sent_elsewhere, summary.left.requests) if summary.left else (0, 0)
     if summary.state == "running":
-        yield NextStep("To follow it on a terminal:", watch)
-        if summary.written_at:
-            cut_off = "If this page is no longer updated, the run was cut off. To resume:"
-            yield NextStep(cut_off, resume)
-    elif summary.finished_at is None and not was_cut_off:
-        yield NextStep("To follow it, if it is under way:", watch)
-        yield NextStep("To resume it, if it was cut off:", resume)
+        yield NextStep("To follow it on a terminal:", _watch(summary, flags))
     elif flags.none_will_do and summary.is_rehearsal:
-        again = "" if summary.orders.sent else f" {_IF_THE_URL_WAS_WRONG}"
         yield NextStep(
             "This rehearsal cannot be resumed, because its simulator has ended: run it again."
-            f"{again}"
         )
-    elif summary.state == "stopped":
-        yield from _to_resume_stopped(summary, resume)
+        yield from elsewhere
+    elif others and not left:
+        yield NextStep(
+            f"Nothing is left to send: other runs have sent the other {counted(others, 'order')} "
+            "meanwhile."
+        )
     else:
-        yield NextStep("To resume:", resume)
+        if others:
+            yield NextStep(_of_others(others, left))
+        yield from _to_resume_the_rest(summary, _resume(summary, flags), elsewhere)
 
 
-def _to_resume_stopped(summary: Summary, resume: str) -> Iterator[NextStep]:
+def _of_others(others: int, left: int) -> str:
+    were = "was" if others == 1 else "were"
+    return (
+        f"{counted(others, 'order')} that it has not sent {were} sent by other runs meanwhile: "
+        f"{left:,} left."
+    )
+
+
+def _if_the_url_was_wrong(summary: Summary) -> Sequence[NextStep]:
+    """Return what to do then. Its requests are for the CA that it was given: not another one's."""
+    was_tried = summary.requests.attempts or summary.state == "stopped"
+    if summary.orders.sent or not was_tried:
+        return ()
+    return (
+        NextStep(
+            f"It has sent nothing at {' and '.join(summary.urls)}. If that is the wrong place, send"
+            " its list again with the right URL or region, and leave this run: nothing needs it."
+        ),
+    )
+
+
+def _to_resume_the_rest(
+    summary: Summary, resume: str, elsewhere: Sequence[NextStep]
+) -> Iterator[NextStep]:
     """Yield first what has to be fixed, as far as that is known."""
     reason = summary.stop_reason or ""
-    # Its requests are for the CA that it was given: another one's would be others.
-    elsewhere = () if summary.orders.sent else (NextStep(_IF_THE_URL_WAS_WRONG),)
     if first := next((first for why, first in _FIRST.items() if why in reason), None):
         yield NextStep(f"{first}. Then, to resume:", resume)
         yield from elsewhere

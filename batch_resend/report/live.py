@@ -19,19 +19,25 @@ import anyio
 import anyio.to_thread
 
 from batch_resend.clock import Clock, timestamp
-from batch_resend.errors import ReportError
-from batch_resend.folders import make_private
-from batch_resend.journal import ActivePeriod, JournalReader, MadeInStep, PauseNote
+from batch_resend.folders import Place
+from batch_resend.journal import (
+    ActivePeriod,
+    JournalReader,
+    MadeInStep,
+    PauseNote,
+    read_journal,
+)
 from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report.advice import Presentation
 from batch_resend.report.folder import has_report
-from batch_resend.report.report import whole_file
+from batch_resend.report.report import make_folder, write_page_and_summary, write_report
 from batch_resend.report.summary import BackPressure, SkipCounts, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
 from batch_resend.windows import Course, Schedule, parse_windows, time_left_s
 
 EVERY_S = 30.0
 _SAMPLE_S = 5.0
+_LONGEST_S = 5.0  # that writing it for the last time holds up the end of a command
 _MOST_SAMPLES = 720
 _MOST_PAUSES = 5_000  # read; the page lists fewer
 
@@ -56,6 +62,10 @@ class Counts(Protocol):
     @property
     def rate_limited(self) -> int:
         """Of these, answered with 429."""
+
+    @property
+    def unconnected(self) -> int:
+        """Of these, for which there was no connection."""
 
     @property
     def unsettled(self) -> Mapping[int, int]:
@@ -118,7 +128,7 @@ async def live_report(
     orders = {status: settled.get(status, 0) for status in RequestStatus}
     orders[RequestStatus.NOT_ATTEMPTED] += plan.orders - sum(settled.values())
     was_begun = plan.taken_up or settled != plan.settled  # the first of it may have been sent
-    none = Tally(plan.rows, plan.orders, orders, 0, 0, 0, 0, 0, 0.0, 1.0)
+    none = Tally(plan.rows, plan.orders, orders, 0, 0, 0, 0, 0, 0, 0.0, 1.0)
     return LiveReport(
         reader,
         run,
@@ -176,13 +186,7 @@ class LiveReport:
             has_failed = has_failed or not is_written
 
     async def _try_to_write(self, course: _Course, counts: Counts, *, to_log: bool = True) -> bool:
-        try:
-            await self._write(course, counts)
-        except Exception as error:  # whatever it is, the run continues
-            if to_log:
-                log.warning("the report of the run under way cannot be written: %s", error)
-            return False
-        return True
+        return await _tried(self._write(course, counts), to_log=to_log)
 
     async def _write(self, course: _Course, counts: Counts) -> None:
         run = await self.reader.run(self.run.id)
@@ -226,16 +230,45 @@ class LiveReport:
         steps, step_s = course.steps(run.limits, now)
         period = ActivePeriod(0, course.began_at, now, run.limits)
         stretch = charts.stretch_of(steps, step_s, period)
-        under_way = UnderWay(stretch, pauses, time_left_s(self.schedule, left))
+        under_way = UnderWay([stretch], pauses, time_left_s(self.schedule, left))
         page = make_live_page(run, summary, self.folder, self.presentation, under_way)
-        try:
-            make_private(self.folder)
-        except OSError as error:
-            raise ReportError(f"{self.folder}: cannot be made: {error.strerror}") from error
-        with whole_file(self.folder / "report.html") as file:
-            file.write(page)
-        with whole_file(self.folder / "summary.json") as file:
-            file.write(summary.model_dump_json(indent=2) + "\n")
+        make_folder(self.folder)
+        write_page_and_summary(self.folder, page, summary)
+
+
+async def _tried(writing: Awaitable[object], *, to_log: bool) -> bool:
+    try:
+        await writing
+    except Exception as error:  # whatever it is, the run continues
+        if to_log:
+            log.warning("the report of the run under way cannot be written: %s", error)
+        return False
+    return True
+
+
+async def keep_report_of_workers(
+    place: Place, run_id: str, folder: Path, presentation: Presentation
+) -> None:
+    """Write page and summary of a run that workers send every half minute, until cancelled.
+
+    Then once more, as ones that are no longer written.
+    """
+
+    async def write(*, is_kept: bool) -> None:
+        async with read_journal(place) as reader:
+            run = await reader.run(run_id)
+            if await reader.is_under_way(run):
+                await write_report(reader, run, folder, presentation, is_kept=is_kept)
+
+    has_failed = False
+    try:
+        while True:
+            is_written = await _tried(write(is_kept=True), to_log=not has_failed)
+            has_failed = has_failed or not is_written
+            await anyio.sleep(EVERY_S)
+    finally:
+        with anyio.move_on_after(_LONGEST_S, shield=True):
+            await _tried(write(is_kept=False), to_log=not has_failed)
 
 
 def _brought_up_to(

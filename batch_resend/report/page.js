@@ -74,12 +74,13 @@ for (const pre of document.querySelectorAll("pre.command")) {
 const age = document.querySelector(".age");
 if (age) {
   const banner = document.querySelector(".banner");
+  const isKept = "refresh" in age.dataset;  // it is written again and again
   const units = [[172_800, 86_400, "days"], [7_200, 3_600, "h"], [120, 60, "min"], [0, 1, "s"]];
   const showAge = () => {
     const s = Math.max(0, Math.round((Date.now() - Date.parse(age.dataset.written)) / 1000));
     const [, each, unit] = units.find(([least]) => s >= least);
     age.querySelector("span").textContent = `, ${Math.floor(s / each)} ${unit} ago`;
-    const isOld = s > 150;
+    const isOld = isKept && s > 150;
     age.classList.toggle("old", isOld);
     banner.classList.toggle("under_way", !isOld);
     banner.classList.toggle("needs_action", isOld);
@@ -87,12 +88,14 @@ if (age) {
   };
   showAge();
   setInterval(showAge, 1000);
-  // A reader may want to stay where they are. Without JavaScript, the browser reloads the page.
-  const again = setTimeout(() => location.reload(), age.dataset.refresh * 1000);
-  const stop = document.createElement("button");
-  stop.type = "button";
-  stop.className = "copy";
-  stop.textContent = "Stop reloading";
-  stop.addEventListener("click", () => { clearTimeout(again); stop.remove(); });
-  age.after(stop);
+  if (isKept) {
+    // A reader may want to stay where they are. Without JavaScript, the browser reloads the page.
+    const again = setTimeout(() => location.reload(), age.dataset.refresh * 1000);
+    const stop = document.createElement("button");
+    stop.type = "button";
+    stop.className = "copy";
+    stop.textContent = "Stop reloading";
+    stop.addEventListener("click", () => { clearTimeout(again); stop.remove(); });
+    age.after(stop);
+  }
 }

@@ -15,7 +15,7 @@ from batch_resend.intake import Field
 from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
-from batch_resend.report.advice import Presentation, next_steps
+from batch_resend.report.advice import Presentation, if_cut_off, next_steps
 from batch_resend.report.breakdowns import (
     MOST_PARTS,
     Breakdown,
@@ -33,7 +33,7 @@ from batch_resend.report.summary import (
     Summary,
     answer_in_words,
     headline,
-    in_words,
+    outcome_in_words,
     percentage_sent,
     sweep_in_words,
     verdict_in_words,
@@ -86,7 +86,7 @@ async def make_page(
     values = {
         **_of_summary(run, summary, folder, presentation),
         "pauses": pauses,
-        "pace": await _pace(reader, run, pauses),
+        "pace": _pace_of(await stretches_of(reader, run, pauses), pauses),
         "checked": await reader.checked(run),
         "waiting_names": await reader.waiting_names(run, MOST_WAITING),
         "stuck": await _bounded(reader.stuck(run), MOST_STUCK),
@@ -117,21 +117,27 @@ async def make_page(
 class UnderWay:
     """What a page of a run under way has beside its counts."""
 
-    stretch: charts.Stretch  # the requests of this start
+    stretches: Sequence[charts.Stretch]  # the requests over time, as far as they are known
     pauses: Sequence[PauseNote]  # of the whole run
-    left_s: float | None  # about what it still takes
+    left_s: float | None = None  # about what it still takes, where that is known
+    is_kept: bool = True  # the page is written again every half minute
 
 
 def make_live_page(
     run: Run, summary: Summary, folder: Path, presentation: Presentation, course: UnderWay
 ) -> str:
     """Return the page of a run under way."""
-    stretch, pauses = course.stretch, course.pauses
-    values = {
-        **_of_summary(run, summary, folder, presentation),
+    stretches, pauses = course.stretches, course.pauses
+    since = min((one.began_at for one in stretches), default=0.0)
+    flags = presentation.flags
+    values = _of_summary(run, summary, folder, presentation)
+    if course.is_kept:
+        values["refresh_s"] = LIVE_EVERY_S
+        values["next_steps"] = [*next_steps(summary, folder, flags), *if_cut_off(summary, flags)]
+    values |= {
         "left_s": course.left_s,
         "pauses": pauses[:MOST_PAUSES],
-        "pace": _pace_of([stretch], [one for one in pauses if one.began_at >= stretch.began_at]),
+        "pace": _pace_of(stretches, [one for one in pauses if one.began_at >= since]),
         **dict.fromkeys(("checked", "answers")),
         **dict.fromkeys(
             ("waiting_names", "stuck", "unapproved", "reasons", "orders", "breakdowns"), ()
@@ -160,7 +166,7 @@ def _of_summary(
         "settings": _settings(run),
         "files": [] if summary.state == "running" else _files(summary),
         "written_at": summary.written_at,
-        "refresh_s": LIVE_EVERY_S,
+        "refresh_s": None,
         "all_well": summary.verdict is Banner.COMPLETE,
     }
 
@@ -168,9 +174,8 @@ def _of_summary(
 def _counts(summary: Summary) -> Iterator[tuple[str, str, int, str]]:
     """Yield each status of orders: its name for programs and for people, how many, its meaning."""
     meanings = STATUS_MEANINGS | ({RequestStatus.SENT: REHEARSED} if summary.is_rehearsal else {})
-    names = {status: in_words(status) for status in RequestStatus}
+    names = {status: outcome_in_words(status, summary) for status in RequestStatus}
     if summary.state == "running":
-        names[RequestStatus.NOT_ATTEMPTED] = "to go"
         meanings[RequestStatus.NOT_ATTEMPTED] = "not sent yet"
     for status in RequestStatus:
         yield status.value, names[status], getattr(summary.orders, status), meanings[status]
@@ -303,21 +308,25 @@ def _domains_of(orders: Sequence[RequestNotSent]) -> list[tuple[str, ...]]:
 # --- the other parts ----------------------------------------------------------------------------
 
 
-async def _pace(
+async def stretches_of(
     reader: JournalReader, run: Run, pauses: Sequence[PauseNote]
-) -> dict[str, object] | None:
-    """Return what the page says of requests over time; None: none was made."""
+) -> list[charts.Stretch]:
+    """Return the requests of a run over time, as the journal has them."""
     periods = charts.with_pauses(await reader.periods(run), pauses)
     lasted_s = sum(period.to_at - period.from_at for period in periods)
     step_s = charts.step_length_s(lasted_s, parse_windows(run.limits))
-    stretches = [
+    return [
         charts.stretch_of(await reader.pace(run, period, step_s), step_s, period)
         for period in periods
     ]
-    return _pace_of(stretches, pauses) if stretches else None
 
 
-def _pace_of(stretches: Sequence[charts.Stretch], pauses: Sequence[PauseNote]) -> dict[str, object]:
+def _pace_of(
+    stretches: Sequence[charts.Stretch], pauses: Sequence[PauseNote]
+) -> dict[str, object] | None:
+    """Return what the page says of requests over time; None: none was made."""
+    if not stretches:
+        return None
     last = stretches[-1]
     return {
         "chart": charts.pace_chart(stretches, pauses),

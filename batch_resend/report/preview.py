@@ -40,6 +40,8 @@ _NOTE_IN_WORDS = {
     Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
     "every pending domain. To mail them instead, name their column or key with --map email=...",
     Note.UNKNOWN_LOCALE: "a language that the CA's documentation does not list",
+    Note.ROWS_DISAGREE: "rows that disagree: some say that nothing waits for a mail, and only the "
+    "others are sent",
     Note.SEVERAL_ADDRESSES: "several addresses for one domain, all of which are mailed",
     Note.EMAIL_DOMAIN_FILLED_IN: "an address at a parent domain; email_domain is filled in",
     Note.ALL_DOMAINS: "no address, and the list asks for mails to every pending domain",

@@ -3,15 +3,14 @@
 from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
-from batch_resend.clock import format_duration, timestamp
+from batch_resend.clock import SystemClock, format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.results import InputNote, SweepCounts, Tally
-from batch_resend.settings import is_loopback
+from batch_resend.results import InputNote, Left, SweepCounts, Tally
+from batch_resend.settings import is_at_loopback
 
 EndState = Literal["completed", "stopped", "interrupted", "running"]
 
@@ -44,7 +43,14 @@ class RowCounts(BaseModel):
     read: int
     accepted: int
     duplicate: int
+    skipped: int  # the list says that nothing waits for a mail; other rows of their orders ask
     rejected: int
+
+    def in_words(self) -> str:
+        """Return the counts; the skipped ones where there are any."""
+        of_each = [f"{self.accepted:,} accepted", f"{self.duplicate:,} duplicate"]
+        of_each += [f"{self.skipped:,} skipped"] * bool(self.skipped)
+        return f"{', '.join(of_each)}, {self.rejected:,} rejected"
 
 
 class OrderCounts(BaseModel):
@@ -75,11 +81,12 @@ class SkipCounts(BaseModel):
 
 
 class RequestCounts(BaseModel):
-    """The requests that were made."""
+    """The requests that were made, and those for which there was no connection."""
 
     attempts: int
     retries: int
     rate_limited: int
+    unconnected: int
     possible_duplicates: int
 
 
@@ -117,11 +124,12 @@ class Summary(BaseModel):
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
     # Orders skipped for a word of their list that is not known to be the CA's.
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
+    left: Annotated[Left | None, Field(exclude=True)] = None  # None: it is complete, or under way
 
     @model_validator(mode="after")
     def _accounts_for_everything(self) -> Self:
         rows, orders = self.rows, self.orders
-        if rows.read != rows.accepted + rows.duplicate + rows.rejected:
+        if rows.read != rows.accepted + rows.duplicate + rows.skipped + rows.rejected:
             raise ValueError(f"the rows do not add up: {rows}")
         if orders.total != sum(count for name, count in orders if name != "total"):
             raise ValueError(f"the orders do not add up: {orders}")
@@ -167,8 +175,10 @@ class Summary(BaseModel):
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
-    """Return a run in numbers, as it stands."""
-    in_flight = await reader.count_in_flight(run)
+    """Return a run in numbers, as it stands: under way if another process, or workers, send it."""
+    is_under_way = await reader.is_under_way(run)
+    in_flight = await reader.count_in_flight(run) if is_under_way else 0
+    is_over = is_under_way or run.state is RunState.COMPLETED
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
     summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
     counts = summary.orders
@@ -176,6 +186,8 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
     orders = {"in_flight": in_flight, "in_doubt": counts.in_doubt - in_flight}
     return summary.model_copy(
         update={
+            "state": "running" if is_under_way else summary.state,
+            "left": None if is_over else await reader.left(run, SystemClock()),
             "skipped_unsure": await reader.count_unsure(run),
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),
@@ -214,7 +226,7 @@ def summarize(
             lowest_share=round(tally.lowest_share, 3),
         ),
         other_urls=known[1:],
-        is_rehearsal=all(is_loopback(urlsplit(url or "").hostname or "") for url in urls),
+        is_rehearsal=all(is_at_loopback(url or "") for url in urls),
     )
 
 
@@ -244,6 +256,12 @@ _STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
 def in_words(status: str) -> str:
     """Return a status as a person reads it, of a request or of an order at the CA."""
     return _STATUS_IN_WORDS.get(status, status.replace("_", " "))
+
+
+def outcome_in_words(status: str, summary: Summary) -> str:
+    """Return what became of requests of a run; of one under way, what is still to be sent."""
+    is_to_come = summary.state == "running" and status == RequestStatus.NOT_ATTEMPTED
+    return "to go" if is_to_come else in_words(status)
 
 
 def answer_in_words(status: RequestStatus, http_status: int | None, error_code: str | None) -> str:
@@ -279,9 +297,8 @@ def headline(summary: Summary) -> str:
 def _outcome(summary: Summary) -> str:
     if summary.started_at is None:
         return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    left = {RequestStatus.NOT_ATTEMPTED.value: "to go"} if summary.state == "running" else {}
     others = [
-        f"{count:,} {left.get(name) or in_words(name)}"
+        f"{count:,} {outcome_in_words(name, summary)}"
         for name, count in summary.orders
         if count and name not in ("total", "sent")
     ]

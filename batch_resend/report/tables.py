@@ -1,19 +1,22 @@
 """The tables of a report: what came of each row, and of each request."""
 
 import csv
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TextIO
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from batch_resend.clock import timestamp
 from batch_resend.intake import Field
 from batch_resend.intake.fields import COLUMNS
-from batch_resend.model import Call, Entry, RowStatus
-from batch_resend.results import InputNote, RequestResult, RowResult, StuckOrder
-from batch_resend.visible import defused_row
+from batch_resend.journal.statements import Record, decode_kept
+from batch_resend.model import Call, RowStatus
+from batch_resend.results import InputNote, StuckOrder
+from batch_resend.visible import defused, defused_row
 
-Rows = AsyncIterator[RowResult]
+# What a journal's reader yields of rows or requests: page by page, as its statement finds them. To
+# make a `RowResult` or `RequestResult` of each takes as long as to write its line.
+Pages = AsyncIterator[Iterable[Record]]
 
 # --- what was sent ------------------------------------------------------------------------------
 
@@ -24,35 +27,56 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 
 
-def _cells(name: str, row: RowResult) -> tuple[object, ...]:
-    """Return what a row of the list `name` has in each of these columns."""
-    entries, result = row.entries, row.result
-    if result is None or row.status is not RowStatus.ACCEPTED:  # of a duplicate, another row's
-        came: tuple[object, ...] = (row.status, row.reason, *[None] * 6)
+def _cells(record: Record, names: Sequence[str]) -> tuple[object, ...]:
+    """Return what a record of `rows_in_list_order` has in each of these columns."""
+    (
+        ordinal, line, row_status, order_id, locale, encoded, call, account, reason, _raw, _kept,
+        _number, status, http_status, error_code, message, attempts, duplicates, first_at, last_at,
+    ) = record  # fmt: skip
+    came: tuple[object, ...] = (None,) * 4
+    if status is None or row_status != RowStatus.ACCEPTED:  # of a duplicate, another row's
+        status, message, http_status, error_code = row_status, reason, None, None
     else:
-        came = (
-            result.status, result.error_message, result.http_status, result.error_code,
-            result.attempts, "yes" if result.possible_duplicates > 0 else "no",
-            _time(result.first_attempt_at), _time(result.last_attempt_at),
-        )  # fmt: skip
+        is_duplicate = "yes" if duplicates > 0 else "no"
+        came = (attempts, is_duplicate, _time(first_at), _time(last_at))
+    domain, email, email_domain = _in_one_cell_each(from_json(encoded)) if encoded else (None,) * 3
+    order_id, domain, email, email_domain, message, error_code, account = defused_row(
+        (order_id, domain, email, email_domain, message, error_code, account)
+    )
     return (
-        name, row.line, row.order_id,
-        "; ".join([one.domain for one in entries if one.domain]),
-        "; ".join([one.email for one in entries]),
-        "; ".join([one.email_domain for one in entries if one.email_domain]),
-        row.locale, *came, row.call, row.account,
+        names[ordinal], line, order_id, domain, email, email_domain, locale, status, message,
+        http_status, error_code, *came, call or Call.DV_RESEND, account,
     )  # fmt: skip
 
 
-async def write_results_csv(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
+def _kept_cells(record: Record, kept: Sequence[Field]) -> Iterable[str | None]:
+    return defused_row(map(decode_kept(record.kept).get, kept))
+
+
+def _in_one_cell_each(entries: Sequence[Sequence[str | None]]) -> Sequence[str | None]:
+    """Return domain, e-mail and e-mail domain, or those of all entries."""
+    if len(entries) == 1:
+        return entries[0]
+    domains, emails, email_domains = zip(*entries, strict=True)
+    return [
+        "; ".join(filter(None, domains)),
+        "; ".join(emails),
+        "; ".join(filter(None, email_domains)),
+    ]
+
+
+async def write_results_csv(pages: Pages, inputs: Sequence[InputNote], file: TextIO) -> None:
     """Write a line a row, in the order of the lists; what the lists have beside comes last."""
     table = csv.writer(file)
     kept = kept_of(inputs)
     table.writerow((*RESULT_COLUMNS, *kept))
-    names = [note.name for note in inputs]
-    async for row in rows:
-        cells = _cells(names[row.input_ordinal], row)
-        table.writerow(defused_row((*cells, *map(row.kept.get, kept)) if kept else cells))
+    names = [defused(note.name) for note in inputs]
+    async for page in pages:
+        if kept:
+            lines = ((*_cells(one, names), *_kept_cells(one, kept)) for one in page)
+            table.writerows(lines)
+        else:
+            table.writerows([_cells(one, names) for one in page])
 
 
 def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
@@ -61,12 +85,12 @@ def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
     return [which for which in COLUMNS if which in found]
 
 
-async def write_results_jsonl(
-    results: AsyncIterator[RequestResult], inputs: Sequence[InputNote], file: TextIO
-) -> None:
+async def write_results_jsonl(pages: Pages, inputs: Sequence[InputNote], file: TextIO) -> None:
     """Write an object a request."""
-    async for found in results:
-        file.write(f"{to_json(_request_object(found, inputs)).decode()}\n")
+    names = [note.name for note in inputs]
+    async for page in pages:
+        lines = [to_json(_request_object(record, names)) for record in page]
+        file.write(b"\n".join((*lines, b"")).decode())
 
 
 STUCK_COLUMNS = (
@@ -86,33 +110,43 @@ async def write_stuck(orders: AsyncIterator[StuckOrder], file: TextIO) -> None:
         table.writerow(defused_row(cells))
 
 
-def _request_object(found: RequestResult, inputs: Sequence[InputNote]) -> dict[str, object]:
-    order, result = found.order, found.result
-    return {
-        "order_id": order.subject,
-        "locale": order.locale,
-        "entries": [_entry_object(entry) for entry in order.entries],
-        "status": result.status,
-        "http_status": result.http_status,
-        "error_code": result.error_code,
-        "error_message": result.error_message,
-        "attempts": result.attempts,
-        "possible_duplicate": result.possible_duplicates > 0,
-        "first_attempt_at": _time(result.first_attempt_at),
-        "last_attempt_at": _time(result.last_attempt_at),
-        "source": [
-            {"file": inputs[source.input_ordinal].name, "line": source.line}
-            | ({"kept": source.kept} if source.kept else {})
-            for source in found.sources
-        ],
-        **({} if order.call is Call.DV_RESEND else {"call": order.call}),
-        **({} if order.account is None else {"account": order.account}),
+def _request_object(record: Record, names: Sequence[str]) -> dict[str, object]:
+    """Return what results.jsonl says of a record of `requests_in_list_order`."""
+    (
+        sources, order_id, locale, entries, call, account,
+        _number, status, http_status, error_code, message, attempts, duplicates, first_at, last_at,
+    ) = record  # fmt: skip
+    told: dict[str, object] = {
+        "order_id": order_id,
+        "locale": locale,
+        "entries": [_entry_object(*one) for one in from_json(entries)] if entries else [],
+        "status": status,
+        "http_status": http_status,
+        "error_code": error_code,
+        "error_message": message,
+        "attempts": attempts,
+        "possible_duplicate": duplicates > 0,
+        "first_attempt_at": _time(first_at),
+        "last_attempt_at": _time(last_at),
+        "source": [_source_object(names, *one) for one in sorted(from_json(sources))],
     }
+    if call is not None:
+        told["call"] = call
+    if account is not None:
+        told["account"] = account
+    return told
 
 
-def _entry_object(entry: Entry) -> dict[str, str]:
-    described = {"domain": entry.domain, "email": entry.email}
-    return described | ({"email_domain": entry.email_domain} if entry.email_domain else {})
+def _entry_object(domain: str, email: str, email_domain: str | None) -> dict[str, str]:
+    described = {"domain": domain, "email": email}
+    return described | {"email_domain": email_domain} if email_domain else described
+
+
+def _source_object(
+    names: Sequence[str], _seq: int, ordinal: int, line: int, kept: str | None
+) -> dict[str, object]:
+    described: dict[str, object] = {"file": names[ordinal], "line": line}
+    return described | {"kept": from_json(kept)} if kept else described
 
 
 def _time(at: float | None) -> str | None:

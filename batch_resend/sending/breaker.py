@@ -26,7 +26,7 @@ from batch_resend.sending.breaker_state import (
     Flow,
     Permit,
 )
-from batch_resend.sending.failures import History
+from batch_resend.sending.failures import History, never_left
 from batch_resend.windows import KeyStopped
 
 _TICK_S = 1e-6  # less than a clock may tell apart is not waited for: time would stand still
@@ -139,21 +139,24 @@ class CircuitBreaker:
         `history` is what is known of its order, and is kept up.
         """
         now = running_time()
-        return self._done(self._state.record(Answer(permit, verdict, now, history)), now)
+        # With a wrong port or host there is nothing else: so -q shows it, too.
+        is_error = never_left(verdict) and not self._state.has_answered
+        action = self._state.record(Answer(permit, verdict, now, history))
+        return self._done(action, now, logging.ERROR if is_error else logging.WARNING)
 
     def record_canary(self, permit: Permit, verdict: Verdict) -> Action:
         """Take in the answer to a canary, before its permit is given back."""
         now = running_time()
         return self._done(self._state.record_canary(permit, verdict, now), now)
 
-    def _done(self, action: Action, now: float) -> Action:
+    def _done(self, action: Action, now: float, level: int = logging.WARNING) -> Action:
         if self._paused_since is None and self.flow is Flow.PAUSED:
             self._paused_since = now
         if action.change is Change.ENDS:
             log.info("the CA takes requests again: sending resumes")
             self._paused_before_s, self._paused_since = self.paused_s, None
         elif action.change is not Change.NOTHING:
-            self._log_pause(now)
+            self._log_pause(now, level)
         if action.change is not Change.NOTHING:
             self._call_in_later()
         if self._line:
@@ -181,12 +184,21 @@ class CircuitBreaker:
         self._call_in_later()  # a timer may be early by what its clock cannot tell apart
         self._call_in()
 
-    def _log_pause(self, now: float) -> None:
-        """Log that nothing leaves. A CA that asks for a second, for an hour, fills no screen."""
+    def _log_pause(self, now: float, level: int) -> None:
+        """Log that nothing leaves. A CA that asks for a second, for an hour, fills no screen.
+
+        An error is one only the first time.
+        """
         pause_s = self.paused_until - now
         is_short = pause_s < SHORT_PAUSE_S and now - self._logged_at < LOG_EVERY_S
         is_news = self.reason != self._logged or not is_short
-        level = logging.WARNING if is_news else logging.DEBUG
-        log.log(level, "paused: %s; next try in %s", self.reason, format_duration(pause_s))
+        if self._logged is not None:
+            level = logging.WARNING
+        log.log(
+            level if is_news else logging.DEBUG,
+            "paused: %s; next try in %s",
+            self.reason,
+            format_duration(pause_s),
+        )
         if is_news:
             self._logged, self._logged_at = self.reason, now

@@ -137,6 +137,11 @@ class BreakerState:
         self._canary_is_there = has_canary
         self._canary_failed = False  # since the last good answer
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the CA has answered anything well."""
+        return self._good_left_at > -inf
+
     # --- leaving ----------------------------------------------------------------------------
 
     def free(self, now: float) -> float:

@@ -37,7 +37,7 @@ from batch_resend.model import (
 )
 from batch_resend.sending.breaker import CircuitBreaker
 from batch_resend.sending.breaker_state import COUNTED, Action, Advice, Change, Permit
-from batch_resend.sending.failures import TROUBLE, History
+from batch_resend.sending.failures import TROUBLE, History, never_left
 from batch_resend.sending.retry import Step
 from batch_resend.windows import Fate, KeyStopped, Limiter, Slot, Window
 
@@ -93,6 +93,7 @@ class Progress:
     rate_limited: int = 0
     # Answers that settled nothing, such as a 503, by HTTP status; 0: none came.
     unsettled: Counter[int] = field(default_factory=Counter)
+    unconnected: int = 0  # of these, for which there was no connection: nothing left
     possible_duplicates: int = 0  # mails beyond an order's first that may have gone out
     in_flight: int = 0
 
@@ -218,8 +219,8 @@ class Read(Attempts):
     def meaning(self, verdict: Verdict) -> Verdict:
         """Return what a verdict means for a read: what is in doubt was surely not read."""
         asks_to_wait = verdict.http_status == 503 and verdict.retry_after_s is not None
-        never_left = verdict.http_status is None and verdict.ruling is Ruling.UNAVAILABLE
-        if self.is_optional and not (verdict.ruling in _OF_ALL or asks_to_wait or never_left):
+        is_of_all = verdict.ruling in _OF_ALL or asks_to_wait or never_left(verdict)
+        if self.is_optional and not is_of_all:
             return replace(verdict, ruling=Ruling.REFUSED)
         if verdict.ruling is Ruling.IN_DOUBT:
             return replace(verdict, ruling=Ruling.UNAVAILABLE)
@@ -349,6 +350,7 @@ class Channel:
         if not has_left:
             shield.shield = True
         slot.end(Fate.GIVEN_UP if verdict.ruling is Ruling.IN_DOUBT else Fate.ANSWERED)
+        progress.unconnected += never_left(verdict)
         progress.rate_limited += verdict.ruling is Ruling.RATE_LIMITED
         if verdict.ruling not in SETTLING:
             progress.unsettled[verdict.http_status or 0] += 1

@@ -11,7 +11,6 @@ CLOSED_FOR_LONG_S = 60.0
 # Of an answer that is not the CA's: where the CA is, there would be one of its own. Other than 403
 # and 406, with which proxies and CDNs block what they take for a robot, for a while.
 _NO_CA_HERE = frozenset((*range(200, 400), 401, 404, 405, 407, 501, 511))
-_NO_WAY_THERE = (FaultKind.NO_SUCH_HOST, FaultKind.NOT_CONNECTED, FaultKind.PROXY_REFUSED)
 
 
 def is_wrong_address(verdict: Verdict) -> bool:
@@ -19,6 +18,11 @@ def is_wrong_address(verdict: Verdict) -> bool:
     if verdict.ruling is Ruling.BLOCKED:
         return verdict.http_status in _NO_CA_HERE
     return verdict.error_code in (FaultKind.NO_SUCH_HOST, FaultKind.TLS_REFUSED)
+
+
+def never_left(verdict: Verdict) -> bool:
+    """Whether there was no connection: the CA has not seen the request."""
+    return verdict.http_status is None and verdict.ruling is Ruling.UNAVAILABLE
 
 
 def closes_for_all(verdict: Verdict) -> bool:
@@ -42,7 +46,7 @@ def in_words(verdict: Verdict) -> str:
         trouble = (
             f"something in front of the CA answers in its place, with HTTP {verdict.http_status}"
         )
-    elif verdict.error_code in _NO_WAY_THERE:
+    elif never_left(verdict):
         trouble = "the CA cannot be reached"
     else:
         trouble = "the CA has problems"

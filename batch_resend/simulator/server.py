@@ -100,15 +100,19 @@ def parse_fault(text: str) -> tuple[FaultName, float]:
         ) from None
 
 
+_SHARES = {"none": "0%", "all": "100%"}
+
+
 def parse_share(text: str) -> float:
-    """Return the share, 0..1, of `0.05` or `5%`. Raises ValueError."""
+    """Return the share, 0..1, of `0.05`, `5%`, `none` or `all`. Raises ValueError."""
+    text = _SHARES.get(text.strip().lower(), text)
     number = text.removesuffix("%")
     try:
         share = float(number) / (1 if number == text else 100)
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise ValueError(f"{text!r} is not a share: write 30% or 0.3")
+        raise ValueError(f"{text!r} is not a share: write 30%, 0.3, none or all")
     return share
 
 

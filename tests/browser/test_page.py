@@ -284,10 +284,10 @@ def page_under_way(sent: int, written_at: float) -> str:
     orders = dict.fromkeys(RequestStatus, 0)
     orders |= {RequestStatus.SENT: sent, RequestStatus.NOT_ATTEMPTED: 4 - sent}
     rows = dict.fromkeys(RowStatus, 0)
-    found = summarize(run, [], Tally(rows, 4, orders, 0, 0, 0, 0, 0, 0.0, 1.0))
+    found = summarize(run, [], Tally(rows, 4, orders, 0, 0, 0, 0, 0, 0, 0.0, 1.0))
     found = found.model_copy(update={"state": "running", "written_at": timestamp(written_at)})
     stretch = stretch_of([], 5.0, ActivePeriod(1, 1.0, 31.0, ()))
-    return make_live_page(run, found, Path("report"), Presentation(), UnderWay(stretch, [], 90.0))
+    return make_live_page(run, found, Path("report"), Presentation(), UnderWay([stretch], [], 90.0))
 
 
 def test_printed_the_page_shows_no_controls(chromium: Browser, made: Made) -> None:

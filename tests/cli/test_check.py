@@ -154,7 +154,7 @@ async def test_the_json_adds_up_and_has_the_figures_of_the_text(offline: Desk) -
     lists = ("mixed.csv", "orders.json")
     plan = await plan_of(offline, *lists)
     rows = plan["rows"]
-    assert rows["read"] == rows["accepted"] + rows["duplicate"] + rows["rejected"] == 16
+    assert rows["read"] == sum(rows.values()) - rows["read"] == 16
     assert rows["read"] == sum(source["rows"] for source in plan["inputs"])
     assert rows["rejected"] == sum(kind["count"] for kind in plan["rejected"])
     skipped = sum(skip["count"] for skip in plan["skipped"])
@@ -228,8 +228,9 @@ async def test_a_status_that_is_not_known_skips_its_order_and_the_note_says_the_
     )
     plan = await plan_of(offline, "orders.csv")
     assert (plan["rejected"], plan["to_send"]) == ([], 2), "the last has a row that waits"
-    (note,) = plan["warnings"]
+    note, mixed = plan["warnings"]
     assert (note["kind"], note["count"]) == ("unknown_status", 2)
+    assert (mixed["kind"], mixed["count"]) == ("rows_disagree", 1)
     assert "--all-statuses sends these too" in note["text"]
     assert [place["text"] for place in note["first"]] == [
         f"order {n}: its status is {word!r}, which is not known"

@@ -61,7 +61,8 @@ async def test_an_unknown_run_is_named(tmp_path: Path) -> None:
         for command in ("show", "report", "resume"):
             refused = await desk.run(command, "20200101-000000-beef")
             assert refused.code == 1
-            assert "no run '20200101-000000-beef'; `batch-resend runs --journal " in refused.err
+            assert "no run '20200101-000000-beef', and none whose name begins" in refused.err
+            assert "`batch-resend runs --journal " in refused.err
 
 
 async def test_with_nothing_unfinished_resume_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from batch_resend.windows import Window
+from tests.certcentral.conftest import free_port
 from tests.cli.conftest import (
     Desk,
     assert_adds_up,
@@ -198,6 +200,31 @@ async def test_a_ca_whose_port_is_closed_is_waited_for_and_only_what_was_in_flig
     # Those in flight when it broke, and those that then met a closed port, and probes.
     assert 16 <= summary["requests"]["attempts"] - WANTED <= 8 + 8 + 20 + 10 + 4
     assert summary["requests"]["possible_duplicates"] <= 8
+
+
+async def test_a_port_at_which_nothing_is_is_named_with_q_too_and_what_never_left_is_counted_apart(
+    tmp_path: Path,
+) -> None:
+    desk = desk_at(tmp_path, f"http://127.0.0.1:{free_port()}/services/v2")
+    process = await desk.start("send", "-q", "orders.csv")
+    await until_told(process, b"[error    ] paused: the CA cannot be reached (no connection to")
+    process.send_signal(signal.SIGINT)
+    sent = await ended(process)
+    assert sent.code == 130, sent.err
+    assert "Check --base-url, the network" in sent.out
+    assert "If that is the wrong place, send its list again" in " ".join(sent.out.split())
+    requests = desk.summary()["requests"]
+    assert requests["unconnected"] == requests["attempts"] > 0
+    without = f", {requests['attempts']} of them without a connection, "
+    assert f"{requests['attempts']} tried{without}" in sent.out
+    assert without in (desk.report() / "report.html").read_text()
+    tried = next(line["order_id"] for line in results(desk.report()) if line["attempts"])
+    history = await desk.run("history", tried)
+    assert "no connection not_connected" in history.out
+    swept = await desk.start("sweep", "-q")
+    await until_told(swept, b"[error    ] paused: the CA cannot be reached (no connection to")
+    swept.send_signal(signal.SIGINT)
+    assert (await ended(swept)).code == 130
 
 
 async def test_beyond_the_patience_the_run_stops_and_the_rest_is_sent_later(tmp_path: Path) -> None:

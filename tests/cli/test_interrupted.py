@@ -1,6 +1,7 @@
 """Killed, interrupted, cut off: the next start knows what was sent, and goes on."""
 
 import asyncio
+import json
 import os
 import pty
 import shlex
@@ -215,22 +216,60 @@ async def test_a_bare_resume_keeps_the_limits_and_the_policy_of_the_run_and_flag
         assert "--in-doubt retry" in resumed.out
 
 
+async def test_what_others_have_sent_meanwhile_is_not_left_and_resume_sends_what_is(
+    tmp_path: Path,
+) -> None:
+    """Counted at the CA, and the same number wherever one is named."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        for name, orders in (("all", "12345"), ("some", "23"), ("others", "45"), ("more", "67")):
+            desk.write(f"{name}.csv", "order_id\n" + "".join(f"70000{n}\n" for n in orders))
+        for name in ("all", "more"):
+            assert (await desk.run("send", f"{name}.csv", "--max-orders", "1")).code == 4
+        await desk.run("send", "some.csv")
+        _, more, first = await run_ids(desk)
+
+        for command in ("show", "watch"):
+            assert (
+                f"Run {first} at {ca.base_url} (a rehearsal) did not finish; 2 orders left. "
+                in (await desk.run(command)).out
+            )
+            assert (
+                "2 orders that it has not sent were sent by other runs meanwhile: 2 left.\n"
+                in (await desk.run(command, first)).out
+            )
+        assert "4 not attempted, 2 left" in (await desk.run("runs")).out
+        listed = json.loads((await desk.run("runs", "--json")).out)
+        assert [run["left"] for run in listed] == [None, 1, 2]
+        before = ca.books.requests
+        resumed = await desk.run("resume", first)
+        assert (resumed.code, ca.books.requests - before) == (0, 2)
+
+        desk.write("rest.csv", "order_id\n700007\n")
+        assert (await desk.run("send", "rest.csv")).code == 0
+        assert more not in (await desk.run("show")).out, "nothing of it is left"
+        shown = (await desk.run("show", more)).out
+        assert "Nothing is left to send: other runs have sent the other 1 order meanwhile." in shown
+        assert "To resume" not in shown
+
+
+@pytest.mark.parametrize("patience", ["0s", None])
 @pytest.mark.parametrize("wrong", ["{right}/wrong", "http://127.0.0.1:9/services/v2"])
 async def test_a_wrong_url_stands_in_no_way_of_the_run_that_was_cut_off_before(
-    tmp_path: Path, wrong: str
+    tmp_path: Path, wrong: str, patience: str | None
 ) -> None:
     """A bare `resume` takes the run that was killed; `show` and `watch` name it, too."""
     async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
         desk.write_list(100)
         await send_until(desk, ca, 40, "--concurrency", "4", by=signal.SIGKILL)
         (cut_off,) = await run_ids(desk)
-        at_wrong = ("--base-url", wrong.format(right=ca.base_url), "--patience", "0s")
-        assert (await desk.run("send", "orders.csv", "--report-dir", "wrong", *at_wrong)).code == 4
+        url = wrong.format(right=ca.base_url)
+        await _send_in_vain(desk, url, patience)
         useless, _ = await run_ids(desk)
         for command in ("show", "watch"):
             shown = await desk.run(command)
             assert f"Run {useless}: " in shown.out
-            assert f"Run {cut_off} did not finish; " in shown.out
+            assert f"It has sent nothing at {url}. If that is the wrong place, send" in shown.out
+            assert f"Run {cut_off} at {ca.base_url} (a rehearsal) did not finish; " in shown.out
             assert f"  batch-resend resume {cut_off} " in shown.out
             assert cut_off not in (await desk.run(command, useless)).out, "it was not asked for"
 
@@ -239,9 +278,24 @@ async def test_a_wrong_url_stands_in_no_way_of_the_run_that_was_cut_off_before(
         assert resumed.code == 0, resumed.err
         assert f"Resuming run {cut_off}, which did not finish." in resumed.err
         assert len(ca.books.mails_per_order) == 100
-        named = f"Run {useless} was stopped before it had sent anything; 100 orders left"
+        named = (
+            f"Run {useless} at {url} (a rehearsal) ended before it had sent anything; 100 orders"
+        )
         has_simulator = wrong.startswith("{")
         assert (named in resumed.err) is has_simulator, "nothing listens at the other"
+
+
+async def _send_in_vain(desk: Desk, url: str, patience: str | None) -> None:
+    """Send to a wrong URL until it is given up, or, with a long patience, until Ctrl-C."""
+    words = ("send", "orders.csv", "--report-dir", "wrong", "--base-url", url)
+    if patience is not None:
+        assert (await desk.run(*words, "--patience", patience)).code == 4
+        return
+    sending = await desk.start(*words)
+    if sending.returncode is None and "9/" in url:
+        await until_told(sending, b"no connection")
+        sending.send_signal(signal.SIGINT)
+    assert (await ended(sending)).code in (4, 130)
 
 
 async def test_a_bare_resume_takes_the_run_of_its_own_key_before_that_of_another(
@@ -259,7 +313,9 @@ async def test_a_bare_resume_takes_the_run_of_its_own_key_before_that_of_another
 
         assert resumed.code == 0, resumed.err
         assert read_summary(tmp_path / "later")["run_id"] == one
-        assert f"Run {other} did not finish; 2 orders left" in resumed.err
+        assert f"Run {other} at {desk.base_url} (a rehearsal) did not finish; 2 orders left" in (
+            resumed.err
+        )
         command = resumed.err.partition("To resume that one:\n  batch-resend ")[2].splitlines()[0]
         assert (await desk.run(*shlex.split(command), "--report-dir", "last")).code == 0
         assert read_summary(tmp_path / "last")["run_id"] == other

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca
+from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, results
 
 LISTS = Path(__file__).parents[1] / "intake" / "lists"
 ADMIN_1 = {"domain_approval_emails": [{"domain": "a.example.com", "email": "admin@a.example.com"}]}
@@ -83,6 +83,29 @@ async def test_of_an_export_of_the_ca_what_waits_is_sent(tmp_path: Path) -> None
         everything = await desk.run("send", str(LISTS / "order-list.json"), "--all-statuses")
         assert everything.code == 0, everything.err
         assert ca.books.mails_per_order == dict.fromkeys(("11", "12", "13", "14", "15"), 1)
+
+
+async def test_rows_of_an_order_that_do_not_wait_are_skipped_and_the_plan_says_so(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        (desk.folder / "list.csv").write_text(
+            "order_id,domain,email,status\n"
+            "1,done.example,admin@done.example,issued\n"
+            "1,shop1.example.com,admin@shop1.example.com,pending\n"
+        )
+        sent = await desk.run("send", "list.csv")
+        assert sent.code == 0, sent.err
+        plan = " ".join(sent.err.replace("│", " ").split())
+        assert "2 read: 1 accepted, 0 duplicate, 1 skipped, 0 rejected" in plan
+        assert "1 order: rows that disagree: some say that nothing waits for a mail" in plan
+        assert ca.books.bodies == shops([1], start=0)
+        assert_adds_up(desk.summary())
+        first, second = results(desk.report())
+        assert (first["status"], second["status"]) == ("skipped", "sent")
+        assert first["reason"] == "its status is issued, not pending"
+        past = await desk.run("history", "done.example")
+        assert "list.csv, line 2: its status is issued" in " ".join(past.out.split())
 
 
 def shops(numbers: Iterable[int], start: int = 100200300) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ from tests.cli.counting_server import CountingServer, silent_after
 from tests.report.test_page import text_of
 
 REPORT = ("--report-dir", "report")
+LIVE_FILES = ["report.html", "summary.json"]
 
 
 def hurry() -> None:
@@ -46,6 +47,54 @@ async def test_a_run_is_seen_coming_along_in_its_folder_until_its_report_is_ther
         assert read_summary(report)["state"] == "completed"
         assert 'http-equiv="refresh"' not in (report / "report.html").read_text()
         assert not [path for path in report.iterdir() if path.name.startswith(".")]
+
+
+async def test_a_report_of_a_run_under_way_says_so_and_calls_nothing_not_sent(
+    tmp_path: Path,
+) -> None:
+    fate, may_answer = silent_after(3)
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        desk.write_list(8)
+        process = await desk.start_after(
+            hurry, "send", "orders.csv", "--yes", "--concurrency", "2", "--timeout", "2m", *REPORT
+        )
+        over = asyncio.create_task(ended(process))
+        await until(lambda: ca.requests == 5)
+        await until((tmp_path / "report" / "summary.json").exists)
+        for command in ("show", "report"):
+            told = (
+                await desk.run(command, *(["--report-dir", "mine"] * (command == "report")))
+            ).out
+            assert "Under way: 3 of 8 orders sent" in told
+            assert "3 to go" in told
+            assert "why" not in told, "what is in flight is neither unsent nor in doubt"
+            where = "mine" if command == "report" else f"{tmp_path}/report"
+            assert f"Report so far: {where}/report.html\n" in told
+        assert sorted(one.name for one in (tmp_path / "mine").iterdir()) == LIVE_FILES
+        assert read_summary(tmp_path / "mine")["orders"]["in_flight"] == 2
+        page = text_of((tmp_path / "mine" / "report.html").read_text())
+        assert "not sent yet" in page
+        assert "this page does not change by itself" in page
+        assert "the run stopped" not in page
+        assert "If this page is no longer updated" not in page
+        may_answer.set()
+        assert (await over).code == 0
+
+
+async def test_watch_and_show_end_with_what_send_said_at_its_end(tmp_path: Path) -> None:
+    """The report's place, why orders were skipped, what to do next."""
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id\n1\n2\n3\n")
+        await desk.run("send", "orders.csv", "--all-domains", *REPORT)
+        desk.write("orders.csv", "order_id\n2\n3\n4\nx\n")
+        sent = await desk.run("send", "orders.csv", "--all-domains", "--max-rejected", "1", *REPORT)
+        assert "Skipped, and why\n  2 skipped" in sent.out
+        assert (await desk.run("watch", *REPORT)).out == sent.out
+        _, skips, end = sent.out.partition("Skipped, and why")
+        assert (await desk.run("show", *REPORT)).out.endswith(skips + end)
+        asked = json.loads((await desk.run("watch", "--json", *REPORT)).out)
+        assert asked["report"] == "report"
 
 
 async def test_a_page_that_cannot_be_written_costs_no_order_its_mail(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ async def test_without_a_command_there_is_nothing_to_run_daily(desk: Desk) -> No
     assert "--days needs a command to run: -- COMMAND" in refused.err
 
 
-@pytest.mark.parametrize(("approve", "waiting"), [("100%", 0), ("0", 5)])
+@pytest.mark.parametrize(("approve", "waiting"), [("all", 0), ("none", 5)])
 async def test_how_many_mails_have_effect_can_be_said(
     desk: Desk, approve: str, waiting: int
 ) -> None:
@@ -144,6 +144,18 @@ async def test_a_rehearsal_notifies_only_if_asked_and_is_never_the_success_of_a_
         assert all("Rehearsal, nobody was mailed" in body for _, body in hook.posts)
         found = samples(desk.folder / "resend.prom")
         assert (found["batch_resend_rehearsal"], found[_SUCCESS]) == (1, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_said"),
+    [("--approve 50%", True), ("--approve none", False), ("--approve 50% --days 2", False)],
+)
+async def test_that_mails_have_effect_only_as_days_pass_is_said(
+    desk: Desk, words: str, is_said: bool
+) -> None:
+    ran = await rehearsed(desk, *words.split(), command=["true"])
+    assert ran.code == 0, ran.err
+    assert ("--approve: no order is approved before a day has passed" in ran.err) is is_said
 
 
 async def test_the_clock_of_a_rehearsal_is_nothing_to_a_command_that_is_none(

@@ -1,4 +1,4 @@
-"""Runs by name: latest, a beginning, the newest by default; what is in flight of them."""
+"""Runs by name: latest, a beginning or end, the newest by default; what is in flight of them."""
 
 import asyncio
 import json
@@ -25,13 +25,14 @@ async def three_runs(desk: Desk) -> list[str]:
 
 
 @pytest.mark.parametrize("words", OF_A_RUN)
-async def test_a_run_is_known_by_its_name_its_beginning_and_as_the_newest(
+async def test_a_run_is_known_by_its_name_its_beginning_its_end_and_as_the_newest(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         runs = await three_runs(desk)
         names = {(): runs[0], ("latest",): runs[0], (runs[2],): runs[2]}
         names |= {(name[:-1],): name for name in runs if not_shared(name[:-1], runs)}
+        names |= {(name[-4:],): name for name in runs if not_shared(name[-4:], runs)}
         for named, run in names.items():
             shown = await desk.run(*words, *named)
             assert shown.code == 0, shown.err
@@ -39,24 +40,23 @@ async def test_a_run_is_known_by_its_name_its_beginning_and_as_the_newest(
             assert not [other for other in runs if other != run and other in shown.out]
 
 
-def not_shared(beginning: str, runs: list[str]) -> bool:
-    """Whether one run alone has a name that begins so."""
-    return sum(run.startswith(beginning) for run in runs) == 1
+def not_shared(part: str, runs: list[str]) -> bool:
+    """Whether one run alone has a name that begins or ends so."""
+    return sum(run.startswith(part) or run.endswith(part) for run in runs) == 1
 
 
 @pytest.mark.parametrize("words", [*OF_A_RUN, ("resume",)])
-async def test_a_beginning_that_several_have_is_wrong_usage_and_names_them(
+async def test_a_part_that_several_names_have_is_wrong_usage_and_names_them(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         runs = await three_runs(desk)
         refused = await desk.run(*words, runs[0][:4])
         assert (refused.code, refused.out) == (2, "")
-        assert (
-            f"'{runs[0][:4]}' is the beginning of several runs: {', '.join(runs)}." in refused.err
-        )
-        unknown = await desk.run(*words, "1999")
-        assert (unknown.code, "no run '1999'" in unknown.err) == (1, True)
+        assert f"begin or end with '{runs[0][:4]}': {', '.join(runs)}." in refused.err
+        for part in ("1999", runs[0][4:-1], f"1{runs[0]}", "%", "_"):
+            unknown = await desk.run(*words, part)
+            assert (unknown.code, f"no run {part!r}, and none whose" in unknown.err) == (1, True)
         assert ca.books.requests == 3
 
 
@@ -129,6 +129,29 @@ async def counted_once(desk: Desk, sent: int) -> dict[str, int]:
                 states = {name: run[name] for name in ORDER_STATES}
                 assert sum(states.values()) == run["total"]
                 return states
+
+
+async def test_the_newest_run_is_the_one_active_last_though_another_was_planned_later(
+    tmp_path: Path,
+) -> None:
+    fate, _ = silent_after(4)
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        for name, orders in (("older.csv", "1 2 3 4 5"), ("later.csv", "1 6")):
+            desk.write(name, "\n".join(["order_id", *orders.split()]) + "\n")
+        words = ("--all-domains", "--limit", "none", "--timeout", "2m")
+        assert (await desk.run("send", "older.csv", "--max-orders", "2", *words)).code == 4
+        assert (await desk.run("send", "later.csv", *words)).code == 0
+        later, older = await run_ids(desk)
+        resumed = await desk.start("resume", *words[1:])
+        await until(lambda: ca.requests == 3 + 3)
+        resumed.kill()
+        await ended(resumed)
+        assert await run_ids(desk) == [older, later]
+        for command in ("show", "watch", "report"):
+            assert f"Run {older}: " in (await desk.run(command)).out
+        told = (await desk.run("history", "1")).out.splitlines()[1:]
+        assert [line.split()[0] for line in told] == [later, older]
 
 
 @pytest.mark.parametrize("where", [".", "elsewhere"])

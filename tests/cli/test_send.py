@@ -90,7 +90,13 @@ async def test_every_row_is_accounted_for_and_the_exit_code_shows_rejects(tmp_pa
         assert ca.books.mails_per_order == {"100200301": 1}
         summary = desk.summary()
         assert_adds_up(summary)
-        assert summary["rows"] == {"read": 4, "accepted": 2, "duplicate": 1, "rejected": 1}
+        assert summary["rows"] == {
+            "read": 4,
+            "accepted": 2,
+            "duplicate": 1,
+            "skipped": 0,
+            "rejected": 1,
+        }
         assert summary["orders"]["sent"] == summary["orders"]["refused"] == 1
         with (desk.report() / "results.csv").open() as file:
             statuses = [row["status"] for row in csv.DictReader(file)]

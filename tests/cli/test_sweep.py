@@ -199,6 +199,20 @@ async def test_what_is_excluded_is_neither_mailed_nor_stuck(tmp_path: Path) -> N
         assert ca.books.mails_per_order == {"1": 1, "2": 1, "3": 1, "4": 1, "6": 1}
 
 
+async def test_of_a_list_of_exclusions_only_the_numbers_count_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8, 7)
+        desk.write("gone.csv", "order_id,domain,remark\n1,,storniert\n2,a.example,do not send\n")
+        swept = await desk.run("sweep", "--exclude", "gone.csv", "--log-file", "night.log")
+        assert swept.code == 0, swept.err
+        said = "--exclude gone.csv: 2 rows; only the numbers count, not 'domain', 'remark'\n"
+        assert swept.err.startswith(said)
+        assert said in (tmp_path / "night.log").read_text()
+        assert ca.books.mails_per_order == {"3": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

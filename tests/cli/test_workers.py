@@ -28,6 +28,7 @@ from tests.cli.test_signals import signal_at
 from tests.cli.test_sweep import wait
 from tests.postgres import forget, postgres_server
 from tests.report.schemas import output_of
+from tests.report.test_page import text_of
 
 Process = asyncio.subprocess.Process
 
@@ -217,7 +218,12 @@ async def test_whoever_hands_out_may_leave_and_the_run_is_found_again(
         left = await ended(sending)
         assert left.code == 130
         assert "The workers continue the run" in left.err
-        assert not (tmp_path / "reports").exists()
+        live = desk.report()
+        assert sorted(one.name for one in live.iterdir()) == ["report.html", "summary.json"]
+        assert (read_summary(live)["state"], read_summary(live)["orders"]["sent"]) == ("running", 0)
+        page = text_of((live / "report.html").read_text())
+        assert "Under way: 0 of 200 orders sent" in page
+        assert "this page does not change by itself" in page, "nobody keeps it any more"
         (run,) = json.loads((await desk.run("runs", "--json")).out)
         assert run["state"] == "running (workers)"
         again = await desk.run("send", "orders.csv", "--report-dir", "again")

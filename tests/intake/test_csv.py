@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading
 from batch_resend.intake.csv_cells import CsvCells, find_delimiter
-from batch_resend.intake.text import ListFile, Text
+from batch_resend.intake.files import ListFile
+from batch_resend.intake.text import Text
 from batch_resend.model import Entry, Problem, RejectedRow, Row
 from tests.intake.conftest import (
     read,

@@ -205,6 +205,49 @@ def test_an_encoding_is_named_in_which_the_word_is_one_and_a_mark_that_has_to_go
         assert str(by_option.value) == message
 
 
+PLAIN = "".join(f"1002{n:05},s{n}.example,admin@s{n}.example\n" for n in range(3000))
+IN_UTF_8 = {  # how a list begins, and how a row of it does that is not ASCII
+    "a domain": ("order_id,domain,email\n", "100200301,müller.example,admin@müller.example\n"),
+    "a heading": ("order_id,Domäne,email\n", "100200301,a.example,admin@a.example\n"),
+    "a remark": ("order_id,domain,email,note\n", "100200301,a.example,admin@a.example,schön\n"),
+    "far below": (f"order_id,domain,email\n{PLAIN}", "100200301,köln.example,a@köln.example\n"),
+    "JSON": ("", '[{"order_id": 100200301, "domain": "ü.example", "email": "a@ü.example"}]\n'),
+    "lines of JSON": ('{"order_id": 100200301}\n', '{"order_id": 100200302, "customer": "ü"}\n'),
+}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp1250", "cp850", "gb18030"])
+@pytest.mark.parametrize(("begin", "row"), IN_UTF_8.values(), ids=IN_UTF_8)
+def test_a_list_in_utf_8_is_read_in_no_other_encoding(
+    tmp_path: Path, encoding: str, begin: str, row: str
+) -> None:
+    path, text = tmp_path / "list", begin + row
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        list(ListSource(str(path), Reading(encoding=encoding)))
+    at = next(at for at, letter in enumerate(text) if not letter.isascii())
+    line = text.count("\n", 0, at) + 1
+    assert str(refused.value).startswith(f"{path}, line {line}: the list is UTF-8 (")
+    assert "leave it out" in str(refused.value)
+    for same in ("utf-8", "utf8", "utf-8-sig"):
+        assert list(ListSource(str(path), Reading(encoding=same)))
+    path.write_text(text, encoding="utf-8-sig")  # a mark decides
+    assert list(ListSource(str(path), Reading(encoding=encoding)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32"])
+def test_what_is_of_one_byte_a_letter_is_not_read_as_of_two_nor_the_other_way(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(LIST)
+    with pytest.raises(InputError, match=f"list.csv is not {encoding}: it has no NUL bytes"):
+        list(ListSource(str(path), Reading(encoding=encoding)))
+    path.write_text(LIST.decode(), encoding="utf-16-le")
+    with pytest.raises(InputError, match="holds NUL bytes; if it is UTF-16, say --encoding"):
+        list(ListSource(str(path), Reading(encoding="cp1252")))
+
+
 def test_a_nul_rejects_its_row() -> None:
     found = read("order_id\n100200301\n100200302\0\n100200303\n")
     assert [type(row) for row in found] == [Row, RejectedRow, Row]

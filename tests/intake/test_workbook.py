@@ -108,7 +108,7 @@ def bomb(path: Path, cell: str = "", strings: str = "", part: str = "sharedStrin
 def rows_of(path: Path) -> int:
     """Read a workbook; return how many of its rows have cells."""
     with path.open("rb") as file:
-        return len(list(Sheet(path.name, file, None)))
+        return len(list(Sheet(path.name, file, Reading())))
 
 
 FAR = "AAAA1048577"  # behind the last column and the last row that a sheet may have

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from batch_resend.folders import Database, Place
 from batch_resend.journal import Endpoint, Journal, JournalReader, Recorder, Terms, open_journal
+from batch_resend.journal.results import row_result
 from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import (
     Attempt,
@@ -111,7 +112,8 @@ async def pending_ids(reader: JournalReader, run: Run) -> list[str]:
 
 async def all_rows(reader: JournalReader, run: Run) -> list[RowResult]:
     """Return every row of a run, as the lists had them."""
-    return [found async for found in reader.rows_in_list_order(run)]
+    pages = reader.rows_in_list_order(run)
+    return [row_result(record) async for page in pages for record in page]
 
 
 async def results(reader: JournalReader, run: Run) -> dict[str, Result]:

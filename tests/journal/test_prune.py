@@ -21,6 +21,7 @@ from tests.journal.conftest import (
     NOON,
     WINDOWS,
     Clock,
+    all_rows,
     carry,
     on_disk,
     opened,
@@ -66,7 +67,7 @@ async def test_runs_that_ended_long_ago_are_forgotten_wholly_and_younger_ones_no
         assert [run.id for run in kept] == ids[:2]
         for run in kept:
             assert (await reader.tally(run)).orders[RequestStatus.SENT] == 1
-            assert len([row async for row in reader.rows_in_list_order(run)]) == 3
+            assert len(await all_rows(reader, run)) == 3
     everything = await prune_journal(path, 0.0, clock)
     assert len(everything.runs) == 2
     assert {t: on_disk(path, f"SELECT count(*) FROM {t}")[0][0] for t in TABLES} == dict.fromkeys(

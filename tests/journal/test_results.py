@@ -198,8 +198,8 @@ async def test_a_stream_of_ten_times_the_rows_takes_little_more_memory(
             run = await plan(journal, orders(*range(1, rows + 1)))
             tracemalloc.start()
             try:
-                async for row in journal.reader.rows_in_list_order(run):
-                    line = row.line
+                async for page in journal.reader.rows_in_list_order(run):
+                    line = list(page)[-1].line
                 peaks.append(tracemalloc.get_traced_memory()[1])
             finally:
                 tracemalloc.stop()

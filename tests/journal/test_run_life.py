@@ -79,10 +79,10 @@ async def test_of_many_runs_whose_names_begin_alike_the_newest_five_are_named(
         clock.now += 1
         if number == 4:
             with pytest.raises(
-                AmbiguousRun, match=rf"several runs: {', '.join(runs)}\. Write more of"
+                AmbiguousRun, match=rf"with '2027': {', '.join(runs)}\. Write more of"
             ):
                 await journal.reader.run("2027")
-    with pytest.raises(AmbiguousRun, match=rf"several runs: {', '.join(runs[:5])} and others\. "):
+    with pytest.raises(AmbiguousRun, match=rf"with '2027': {', '.join(runs[:5])} and others\. "):
         await journal.reader.run("2027")
 
 
@@ -209,10 +209,10 @@ async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
     assert await journal.reader.recent_ends(BASE_URL, NOON + 3, clock) == [NOON + 4, NOON + 5]
 
 
-async def test_runs_are_listed_newest_first_once_sending_was_begun(
+async def test_runs_are_listed_once_sending_was_begun_the_one_active_last_first(
     journal: Journal, clock: Clock
 ) -> None:
-    assert await journal.reader.unfinished() == []
+    assert await journal.reader.unfinished(clock) == []
     first = await plan(journal, orders(1))
     await send(journal, clock, first, {"1": "503"})
     second = await plan(journal, orders(2))
@@ -220,8 +220,11 @@ async def test_runs_are_listed_newest_first_once_sending_was_begun(
     await journal.finish(second, RunState.COMPLETED)
     await plan(journal, orders(3))
     assert [run.id for run in await journal.reader.runs()] == [second.id, first.id]
-    (unfinished,) = await journal.reader.unfinished()
+    (unfinished,) = await journal.reader.unfinished(clock)
     assert unfinished.run.id == first.id
+    clock.now -= 3_600  # set back: what comes later is newer all the same
+    await send(journal, clock, first, {})
+    assert [run.id for run in await journal.reader.runs()] == [first.id, second.id]
 
 
 async def test_attempts_are_counted_over_all_starts_of_a_run(place: Place, clock: Clock) -> None:

@@ -4,13 +4,15 @@ import pytest
 
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
-from batch_resend.journal import Journal, Terms
+from batch_resend.journal import Journal, Terms, read_journal
 from batch_resend.model import RequestStatus, Run, RunState
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
     NOON,
+    WINDOWS,
     Clock,
+    carry,
     opened,
     orders,
     pending,
@@ -229,3 +231,40 @@ async def test_more_than_a_batch_of_acknowledged_requests_are_all_skipped(
         run = await settled(journal, *many, 9_999)
         assert await pending_ids(journal.reader, run) == ["9999"]
         assert await journal.reader.count_outcomes(run) == {RequestStatus.SKIPPED: len(many)}
+
+
+@pytest.mark.parametrize("hold", [False, True])
+@pytest.mark.parametrize("cooldown_s", [DAY_S, 0.0])
+async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
+    place: Place, clock: Clock, cooldown_s: float, hold: bool
+) -> None:
+    """Counted without changing anything, by who only reads, before the next start cleans up."""
+    fates = {
+        "1": "204", "2": "403", "3": "404", "4": "lost in_doubt", "5": "503 failed", "6": "503",
+        "7": "cut", "8": "lost",
+    }  # fmt: skip
+    async with opened(place, clock) as journal:
+        await ended_run(journal, clock, {"9": "204"})  # mailed before, so skipped at first
+        clock.now += 1
+        rows = [*orders(*range(1, 14)), row(20, "14")._replace(skip="issued")]
+        run = await plan(journal, rows, take_up_since=1e12)
+        await journal.settle(run, DAY_S, hold_doubts=False)
+        terms = {"cooldown_s": cooldown_s, "in_doubt": "hold" if hold else "retry"}
+        recorder = await journal.start(run, Terms(WINDOWS, terms))
+        for planned in await pending(journal.reader, run):
+            await carry(recorder, clock, planned, fates.get(planned.request.subject, ""))
+        await journal.finish(run, RunState.INTERRUPTED)
+        clock.now += DAY_S
+        await ended_run(journal, clock, {"10": "204", "11": "lost in_doubt", "12": "404"})
+    async with read_journal(place) as reader:
+        run = await reader.run(run.id)
+        before = await statuses(reader, run)
+        left = await reader.left(run, clock)
+        assert await statuses(reader, run) == before
+    async with opened(place, clock) as journal:
+        await journal.settle(run, cooldown_s, hold_doubts=hold)
+        expected = await journal.reader.count_by_account(run)
+    assert left.by_account == expected
+    doubts = 4 if cooldown_s else 3  # of another run's nobody is reminded then
+    asked = {None: 9 + (not cooldown_s) - (doubts if hold else 0)}
+    assert (left.by_account, left.sent_elsewhere) == (asked, 1 if cooldown_s else 0)

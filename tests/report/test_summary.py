@@ -40,14 +40,20 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
             }
             for name, rows in (("first.csv", 7), ("second.csv", 5))
         ],
-        "rows": {"read": 12, "accepted": 7, "duplicate": 2, "rejected": 3},
+        "rows": {"read": 12, "accepted": 7, "duplicate": 2, "skipped": 0, "rejected": 3},
         "orders": {
             "total": 5, "sent": 1, "refused": 1, "failed": 1, "in_doubt": 1, "not_attempted": 1,
             "skipped": 0,
             "in_flight": 0,
         },
         "skipped": {"cooldown": 0, "list": 0, "preflight": 0, "under_way": 0},
-        "requests": {"attempts": 7, "retries": 3, "rate_limited": 1, "possible_duplicates": 1},
+        "requests": {
+            "attempts": 7,
+            "retries": 3,
+            "rate_limited": 1,
+            "unconnected": 0,
+            "possible_duplicates": 1,
+        },
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
         "sweep": None,
         "verdict": "needs action",

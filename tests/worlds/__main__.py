@@ -10,6 +10,7 @@ them, this known fault is put back.
 """
 
 import argparse
+import gc
 import itertools
 import os
 import random
@@ -82,6 +83,7 @@ def _search(explorer: Explorer[Any], names: Sequence[str], seconds: float, *, ho
 
 def explore(seeds: range, *, hosts: bool, fault: str) -> tuple[Met, dict[int, list[str]]]:
     """Run worlds in a process of its own."""
+    gc.freeze()  # all that is loaded: no collection has to look at it
     with opened(hosts=hosts, fault=fault) as explorer:
         return explorer.explore(seeds)
 

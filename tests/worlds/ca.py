@@ -38,6 +38,7 @@ class Client:
     on_answer: Callable[[int], None] = lambda _: None
     is_alive: Callable[[], bool] = lambda: True  # one that is dead writes nothing
     state_of_run: Callable[[], str] = lambda: ""
+    is_struck: bool = False  # some time, or another one before it
     arrivals: int = 0
     answers: int = 0
 
@@ -195,7 +196,8 @@ class ModelCA:
     def _is_used_up(self, share: float, key: str) -> bool:
         """Whether others, who take a share of a key's limits, have left nothing of them."""
         for window in self._windows:
-            ours = window.limit * (1 - share)  # in a period; of less than one, one in several
+            # In a period; of less than one, one in several.
+            ours = window.limit * max(1 - share, 0.001)
             since, left = self.outside.now - window.period_s / min(1.0, ours), max(1, int(ours))
             for visit in reversed(self.visits):
                 if visit.left_at < since or not left:
@@ -278,8 +280,8 @@ class ModelCA:
         if kind is Kind.ARRIVES_LATE:
             # The program takes it to arrive within its timeout once it was given up: that is a
             # timeout after the call began, or as soon as something strikes its process.
-            is_struck = any(start.strikes for start in self.world.starts)
-            travels_s = self.world.timeout_s * dice.uniform(0.5, 1.0 if is_struck else 1.6)
+            latest = 1.0 if line.client.is_struck else 1.6
+            travels_s = self.world.timeout_s * dice.uniform(0.5, latest)
         self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
     def _arrive(self, line: _Line, visit: Visit, dice: random.Random) -> None:

@@ -33,6 +33,7 @@ from tests.worlds.loop import Outside
 from tests.worlds.server import PreparedServer, Question
 
 KEEPALIVE_S = 25.0  # after which the server gives up a host that is gone without a word
+_HELD = 0.1  # of the questions that are no part of a transaction
 _GONE = "the connection is lost"
 
 
@@ -107,6 +108,7 @@ class WorldDatabase:
         self._blocked: list[_Question] = []
         self._open: dict[int, Any] = {}  # by process of the server: whose connection that is
         self._left_open: list[Any] = []  # by processes that are dead
+        self._dying: list[list[int]] = []  # connections of which the server is about to notice that
         for trouble in self.troubles:
             if trouble.kind is DatabaseKind.RESTARTED:
                 self.outside.at(trouble.since_s, self._restart)
@@ -164,6 +166,8 @@ class WorldDatabase:
         if question.is_heard or question.is_over:
             return
         question.is_heard = True
+        if self._dying and _is_in_transaction(question.connection) and self._dice.random() < 0.15:
+            self._end_dying(self._dying[0])
         if question.connection is None and self.is_refusing:
             question.error = psycopg.OperationalError("connection refused: is the server running?")
             self._send_back(question)
@@ -171,8 +175,11 @@ class WorldDatabase:
         if question.connection is not None and self._strikes(DatabaseKind.BREAKS_BEFORE):
             self._end([question.connection.pgconn.backend_pid])
         question.breaks_after = self._strikes(DatabaseKind.BREAKS_AFTER)
+        is_by_itself = question.connection and not _is_in_transaction(question.connection)
+        if is_by_itself and self._dice.random() < _HELD:
+            self._hold(question.connection.pgconn.backend_pid)
         self._carry_on(question)
-        if question.connection is None or _is_idle(question.connection):
+        if not _is_in_transaction(question.connection):
             self._carry_on_blocked()
 
     def _carry_on(self, question: _Question) -> None:
@@ -186,6 +193,16 @@ class WorldDatabase:
             self._end([question.connection.pgconn.backend_pid])
             question.lose_answer()
         self._send_back(question)
+
+    def _hold(self, pid: int) -> None:
+        """Have a question stand still where it is about to take slots, with the locks it has."""
+
+        def let_go() -> None:
+            self.server.let_go(pid)
+            self._carry_on_blocked()
+
+        self.server.hold(pid)
+        self.outside.after(self._dice.choice((1e-3, 1e-2, 0.1)), let_go)
 
     def _carry_on_blocked(self) -> None:
         """Let those go on who waited for a lock that is free now."""
@@ -228,15 +245,17 @@ class WorldDatabase:
                     self._arrive(question)
                 question.is_heard = True
         pids = [pid for pid, of in self._open.items() if of is loop]
+        if not pids:
+            return
+        self.outside.after(after_s, partial(self._dying.append, pids))
+        # At the latest: sooner, if there is a transaction of others for it to fall into.
+        self.outside.after(0.5 + 1.2 * after_s, partial(self._end_dying, pids))
 
-        def end() -> None:
+    def _end_dying(self, pids: list[int]) -> None:
+        if pids in self._dying:
+            self._dying.remove(pids)
             self._end(pids)
             self._carry_on_blocked()
-
-        if after_s:
-            self.outside.after(after_s, end)
-        else:
-            end()
 
     def unwind(self, loop: Any) -> None:
         """Let what a dead process waits for fail."""
@@ -313,9 +332,10 @@ def asked_in_the_world(database: WorldDatabase) -> Iterator[None]:
         yield
 
 
-def _is_idle(connection: Any) -> bool:
-    """Whether a connection is in no transaction."""
-    return bool(connection.pgconn.transaction_status == TransactionStatus.IDLE)
+def _is_in_transaction(connection: Any) -> bool:
+    """Whether a connection, if there is one, is inside a transaction."""
+    status = TransactionStatus.IDLE if connection is None else connection.pgconn.transaction_status
+    return bool(status != TransactionStatus.IDLE)
 
 
 def _is_done_at_once(gen: Any) -> bool:

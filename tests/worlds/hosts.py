@@ -160,12 +160,13 @@ def _strike(chance: random.Random, role: Role, orders: int, blows: Sequence[Blow
         on, count = On.LOOK, chance.randint(1, 100 + 15 * orders)
     if blow is Blow.INTERRUPT and role is Role.WORKER:
         blow = Blow.KILL
-    return Strike(blow, on, count, chance.choice((0.5, 4.0, 40.0, 400.0)))
+    # Far more than a worker may be silent, or nothing like it.
+    return Strike(blow, on, count, chance.choice((0.5, 4.0, 60.0, 400.0)))
 
 
 def _trouble(chance: random.Random, hosts: int) -> DatabaseTrouble:
     kind = chance.choice((*DatabaseKind, DatabaseKind.CLOCK_SET))
-    since_s = chance.choice((chance.uniform(0.0, 3.0), chance.uniform(1.0, 10.0)))
+    since_s = chance.choice((0.0, chance.uniform(0.0, 3.0), chance.uniform(1.0, 10.0)))
     for_s = chance.choice((0.5, 5.0, 60.0))
     share = chance.choice((0.003, 0.01, 0.1))  # of some hundred questions
     by_s = chance.choice((-3600.0, 3600.0, -7.0, 7.0))

@@ -14,9 +14,9 @@ from unittest import mock
 from batch_resend import channels
 from batch_resend.cluster import leases, postgres
 from batch_resend.cluster.limiter import SharedLimiter
-from batch_resend.cluster.postgres import PostgresConnection
 from batch_resend.cluster.slots import Bounds, DatabaseTime
-from batch_resend.journal import journal, statements
+from batch_resend.errors import JournalError
+from batch_resend.journal import journal, recording, statements
 from batch_resend.journal.connection import Connection
 from batch_resend.sending import channel
 from batch_resend.windows import Fate
@@ -94,8 +94,18 @@ def _others_taken_for_dead() -> Fault:
 
 
 def _writes_without_its_session() -> Fault:
-    is_lost = property(lambda _: False)
-    return Fault().value(PostgresConnection, "is_lost", is_lost)
+    """Have who has lost its session connect again, as what only reads does, and write on."""
+
+    async def write_on(real: Any, own: Any, work: Any) -> Any:
+        try:
+            return await real(own, work)
+        except JournalError:
+            if not own._connection.connection.is_lost:
+                raise
+        own._connection.reconnect = postgres.PostgresBackend(own._place).connect_to_write
+        return await own._connection.transaction(work)
+
+    return Fault().function(recording.Writer, "_transaction", write_on)
 
 
 HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {

@@ -19,7 +19,9 @@ from tests.worlds.departures import over_the_limit
 from tests.worlds.explore import Explorer
 from tests.worlds.hosts import HostsWorld, draw_hosts, smaller
 from tests.worlds.hosts_run import SharedHistory, run_hosts
+from tests.worlds.run import Process
 from tests.worlds.server import PreparedServer, prepared
+from tests.worlds.spec import Blow
 
 
 @contextmanager
@@ -85,14 +87,22 @@ def _share_forgotten(history: SharedHistory) -> Iterator[str]:
 
 
 def _two_at_once(history: SharedHistory) -> Iterator[str]:
-    """Check that no two living processes have one request on its way at once."""
-    calm = {p.number for p in history.processes if not p.struck and p.error is None}
+    """Check that no two processes that keep their sessions have one request on its way at once."""
+    keep = {p.number: p for p in history.processes if _keeps_its_session(history, p)}
     mails: dict[Any, list[Visit]] = {}
     for visit in history.ca.visits:
-        if visit.order_id is None or visit.process not in calm:
+        if visit.order_id is None or visit.process not in keep:
             continue
         for other in mails.get(visit.asked, ()):
             ended = min(at or inf for at in (other.heard_at, other.given_up_at, other.broke_at))
-            if other.process != visit.process and visit.left_at < ended < inf:
+            ended = min(ended, keep[other.process].ended_at)
+            if other.process != visit.process and visit.left_at < ended:
                 yield f"5 two at once: order {visit.order_id} left at {visit.left_at:.3f} s"
         mails.setdefault(visit.asked, []).append(visit)
+
+
+def _keeps_its_session(history: SharedHistory, process: Process) -> bool:
+    """Whether a process has its session for as long as it lives: a frozen one does."""
+    sleeps = any(blow.startswith(Blow.SUSPEND) for blow in process.struck)
+    is_broken = process.error is not None and {*history.database.met} - {DatabaseKind.SLOW}
+    return process.crashed is None and not sleeps and not is_broken

@@ -188,7 +188,7 @@ class HostsRun:
                 break
 
     def _one(self, number: int, host: HostPlan, start: Start) -> Process:
-        client = Client(len(self.history.processes) + 1)
+        client = Client(len(self.history.processes) + 1, is_struck=bool(start.strikes))
         outside = HostOutside(self.outside, lambda: setattr(self.ca, "client", client))
         outside.pass_time(start.gap_s)
         client.number = len(self.history.processes) + 1
@@ -207,7 +207,8 @@ class HostsRun:
         except BatchResendError as error:
             process.error = error
         finally:
-            self.database.lose_host(one.own_loop, 0.0)
+            if not process.crashed:  # else the database hears of it when it does
+                self.database.lose_host(one.own_loop, 0.0)
             process.ended_at = self.outside.now
             process.struck = tuple(f"{s.blow}@{s.on}" for s in one.struck)
         return process

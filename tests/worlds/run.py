@@ -1,6 +1,7 @@
 """A world from its beginning to its end: its processes, one after another, and what they left."""
 
 import gc
+import itertools
 import random
 import sqlite3
 import tempfile
@@ -158,7 +159,8 @@ class WorldRun:
         process = Process(number, start, calm, self.outside.now, is_second=journal is not None)
         self.history.processes.append(process)
         before, self._batch, self._sending = (self._batch, self._sending), None, None
-        client = Client(number, state_of_run=self._state_of_run)
+        is_struck = any(one.strikes for one in self.world.starts)
+        client = Client(number, state_of_run=self._state_of_run, is_struck=is_struck)
         host = Host(
             f"{self.world.seed}/{number}", self.outside, self.ca, self.disk, client,
             start.strikes, self.world.timers_first,
@@ -362,6 +364,10 @@ def _room() -> Iterator[Path]:
         yield Path(folder)
 
 
+_WORLDS_A_COLLECTION = 20
+_worlds = itertools.count(1)  # that this process has run
+
+
 @contextmanager
 def _garbage_kept() -> Iterator[None]:
     """Have no collection fall into a world: it takes time, and closes what a kill left open."""
@@ -370,7 +376,8 @@ def _garbage_kept() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.collect(1)
+        if next(_worlds) % _WORLDS_A_COLLECTION == 0:
+            gc.collect()  # what worlds leave makes each collection longer
 
 
 def run_world(world: World) -> History:

@@ -29,6 +29,15 @@ _FASTER = (  # it is nobody's memory; and it does nothing at moments of its own
     "ALTER SYSTEM SET max_connections = 200",
     "SELECT pg_reload_conf()",
 )
+# Between what it counts and what it takes, take_slots stands still while the world holds it there:
+# others are carried out meanwhile.
+_STAND_STILL = (
+    "CREATE OR REPLACE FUNCTION batch_resend.stand_still() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN PERFORM pg_advisory_lock(1, pg_backend_pid()); "
+    "PERFORM pg_advisory_unlock(1, pg_backend_pid()); RETURN NULL; END'",
+    "CREATE OR REPLACE TRIGGER stand_still BEFORE INSERT ON batch_resend.slots "
+    "FOR EACH STATEMENT EXECUTE FUNCTION batch_resend.stand_still()",
+)
 _TABLES = (
     "SELECT string_agg(format('batch_resend.%I', relname), ', ') FROM pg_class "
     "WHERE relnamespace = 'batch_resend'::regnamespace AND relkind = 'r' "
@@ -117,7 +126,7 @@ class PreparedServer:
         self.show_time(0.0)
         self._control = _Control.connect(database.url, autocommit=True)
         self._control.execute("SET search_path TO batch_resend")
-        for statement in _FASTER:
+        for statement in (*_FASTER, *_STAND_STILL):
             self._control.execute(statement)
         self._control.execute(
             "CREATE OR REPLACE FUNCTION batch_resend.clock_s() RETURNS double precision "
@@ -134,10 +143,19 @@ class PreparedServer:
     def empty(self) -> None:
         """Forget the world before."""
         self._control.execute(self._empty)
+        self._control.execute("SELECT pg_advisory_unlock_all()")
 
     def show_time(self, at: float) -> None:
         """Have the server's clock say so."""
         os.pwrite(self._clock, f"{at:25.6f}".encode(), 0)
+
+    def hold(self, pid: int) -> None:
+        """Have what a connection asks stand still where it is about to take slots."""
+        self._control.execute("SELECT pg_advisory_lock(1, %s)", (pid,))
+
+    def let_go(self, pid: int) -> None:
+        """Have it go on."""
+        self._control.execute("SELECT pg_advisory_unlock(1, %s)", (pid,))
 
     def is_blocked(self, pid: int) -> bool:
         """Whether a connection waits for a lock that another one has."""

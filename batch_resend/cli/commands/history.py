@@ -1,7 +1,6 @@
 """`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -23,18 +22,13 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.summary import (
-    show_counts,
-    show_next_steps,
-    show_summary,
-    show_why_not_sent,
-)
+from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import domain_name, email_address, order_number
 from batch_resend.journal import Event, mention_of, read_journal, size_of_journal
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, Ruling, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     Presentation,
@@ -52,6 +46,7 @@ from batch_resend.report import (
 )
 
 _COUNTS = ("total", *RequestStatus, "in_flight")
+_TO_RESUME = (RequestStatus.NOT_ATTEMPTED, RequestStatus.IN_DOUBT)
 _ALL_RUNS = 2**31
 
 
@@ -74,7 +69,11 @@ _ALL_RUNS = 2**31
 @format_option("table", "csv")
 @journal_option
 def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
-    """List all runs, newest first. Times are local; in CSV and JSON they are UTC."""
+    """List all runs, newest first.
+
+    The newest is the one that was begun, resumed or ended last. Times are local; in CSV and JSON
+    they are UTC.
+    """
 
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
@@ -127,6 +126,7 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "elapsed_s": lambda run: run[0].elapsed_s,
     "between_starts_s": lambda run: run[0].between_starts_s,
     **{status: _count(status) for status in _COUNTS},
+    "left": lambda run: run[0].left and run[0].left.requests,
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
 }
@@ -136,9 +136,17 @@ def _took(elapsed_s: float | None, between_s: float) -> str:
     return "" if elapsed_s is None else time_taken(elapsed_s - between_s, between_s)
 
 
-def _not_sent(record: Record) -> str:
+def _not_sent(record: Any) -> str:
+    """Return what became of what was not sent, and what `resume` sends, where that differs."""
     counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
-    return ", ".join(f"{count:,} {in_words(status)}" for status, count in counts if count)
+    words = {"not_attempted": "to go"} if str(record["state"]).startswith("running") else {}
+    shown = [
+        f"{count:,} {words.get(status) or in_words(status)}" for status, count in counts if count
+    ]
+    open_ones = sum(record[status] for status in _TO_RESUME)
+    if record["left"] not in (None, open_ones):
+        shown.append(f"{record['left']:,} left")
+    return ", ".join(shown)
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {
@@ -160,7 +168,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 @command(
     examples={
         "The newest run in numbers": "batch-resend show",
-        "Another run, by its name or the beginning of its name": "batch-resend show 20261123-2119",
+        "Another run, by the beginning of its name, or its end": "batch-resend show 753e",
         "For a program, as summary.json has it": "batch-resend show --json",
     },
     see_also=("runs", "report"),
@@ -173,13 +181,14 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
 def show(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Show a run (default: the newest): its lists, limits and counts, and what to do next.
 
-    RUN is the name of a run, the beginning of it, or latest. --json prints it as in summary.json.
+    RUN is the name of a run, its beginning or end, or latest. --json prints it as in summary.json.
     """
 
     async def shown() -> None:
         async with read_journal(journal) as reader:
             run = await reader.run(run_id)
-            summary, steps = await as_it_stands(context, reader, run, options["report_dir"])
+            standing = await as_it_stands(context, reader, run)
+            summary = standing.summary
             state = _state(run, await reader.holder(run))
             if options["is_json"]:
                 show_json(summary.model_dump(mode="json"))
@@ -187,10 +196,7 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
             if options["form"] == "csv":
                 show_records(_facts(summary, state), ["fact", "value"], "csv", {})
                 return
-            show_counts(summary, before=_when_and_where(summary, state))
-            if summary.state != "running":
-                await show_why_not_sent(reader, run, sys.stdout)
-            show_next_steps(steps)
+            await show_summary(reader, run, standing, _when_and_where(summary, state))
 
     anyio.run(shown)
     return ExitCode.ALL_WELL
@@ -199,7 +205,8 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
 def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
     yield "state", state
     yield "started", _local(summary.started_at) or "never"
-    yield "finished", _local(summary.finished_at) or "not yet"
+    finished = "not yet" if summary.state == "running" else "never"
+    yield "finished", _local(summary.finished_at) or finished
     for url in summary.urls:
         yield "CA", url
     yield "limits", " and ".join(summary.limits) or "none"
@@ -246,10 +253,10 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     """Show every attempt ever made for an order, a domain or an e-mail address, in all runs.
 
-    A run that made none has one line, which says why, and so has each rejected or duplicate row of
-    its lists. A domain is also found by its subdomains and by the addresses at it. If an order was
-    sent without addresses, only the CA knows the domains that it mailed: search for the order's
-    number.
+    The newest run comes last. A run that made no attempt has one line, which says why, and so has
+    each rejected or duplicate row of its lists. A domain is also found by its subdomains and by
+    the addresses at it. If an order was sent without addresses, only the CA knows the domains that
+    it mailed: search for the order's number.
     """
     is_name = "." in sought
     read = email_address if "@" in sought else domain_name if is_name else order_number
@@ -323,16 +330,19 @@ def _said(event: Any) -> str:
     return f"{event['input']}, line {event['line']}: {why}"
 
 
+def _answer(event: Any) -> str:
+    status, code = event["http_status"], event["error_code"]
+    never_left = event["answer"] == Ruling.UNAVAILABLE and status is None
+    said = "no connection" if never_left else in_words(event["answer"] or "")
+    return " ".join(str(word) for word in (said, status, code) if word)
+
+
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
     "run": itemgetter("run"),
     "attempt": lambda event: "none" if event["attempt"] is None else str(event["attempt"]),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
-    "answer": lambda event: " ".join(
-        str(word)
-        for word in (in_words(event["answer"] or ""), event["http_status"], event["error_code"])
-        if word
-    ),
+    "answer": _answer,
     "said": _said,
     "outcome": lambda event: in_words(event["outcome"]),
     "mails": _mails,
@@ -356,7 +366,7 @@ _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
 def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Write a run's report again (default: the newest run's), from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. This never replaces the report of a
+    RUN is the name of a run, its beginning or end, or latest. This never replaces the report of a
     newer run: it then writes to a folder of its own beside it.
     """
     pattern: Path = options["report_dir"]
@@ -371,10 +381,9 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             )
             summary = await write_report(reader, run, folder, presentation)
             update_index(index_folder(pattern, run))
-            is_gone = await reader.holder(run) is None
-            steps = next_steps(summary, folder, flags, was_cut_off=is_gone)
+            steps = next_steps(summary, folder, flags)
             if not options["is_json"]:
-                await show_summary(reader, run, summary, folder, steps)
+                await show_summary(reader, run, Standing(summary, folder, steps))
             return CommandResult(ExitCode.ALL_WELL, summary, folder, next_steps=steps)
 
     result = anyio.run(written)

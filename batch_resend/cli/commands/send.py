@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -45,15 +44,14 @@ from batch_resend.cli.options import (
     run_argument,
     send_options,
 )
-from batch_resend.cli.output.progress import follow_others, is_under_way
-from batch_resend.cli.output.summary import show_counts, show_next_steps
+from batch_resend.cli.output.progress import follow_others
+from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run
 from batch_resend.notify import CommandResult
-from batch_resend.report import NextStep, Summary
 
 
 @command(
@@ -131,7 +129,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
     """Resume a run that did not finish, from the journal alone.
 
-    RUN is the name of a run, the beginning of it, or latest. Default: of the unfinished runs for
+    RUN is the name of a run, its beginning or end, or latest. Default: of the unfinished runs for
     this URL, and if possible this key, the one that was active last; the others are named. The run
     keeps its limits and its --in-doubt, unless you give others.
     """
@@ -156,8 +154,10 @@ async def _to_resume(
     context: click.Context, reader: JournalReader, options: dict[str, Any]
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
-    all_found = await reader.unfinished()
-    found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
+    all_found = await reader.unfinished(clock_of_command())
+    found = [
+        one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
+    ] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
         found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
@@ -179,48 +179,42 @@ async def _to_resume(
 def watch(context: click.Context, /, run_id: str | None, journal: Place, **options: Any) -> int:
     """Watch a run that another process sends (default: the one under way), without disturbing it.
 
-    RUN is the name of a run, the beginning of it, or latest. If no run is under way, it shows the
+    RUN is the name of a run, its beginning or end, or latest. If no run is under way, it shows the
     newest, and what to do next. Ctrl-C stops the watching, not the run. It ends with the run and
     with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
-        summary, steps = anyio.run(
-            _watch, context, run_id, journal, options["report_dir"], Style(options["progress"])
-        )
+        return anyio.run(_watch, context, run_id, journal, Style(options["progress"]))
     except KeyboardInterrupt:
         click.echo("No longer watching; the run continues.", err=True)
         return SIGNAL_BASE + 2
-    code = ExitCode.STOPPED
-    if summary.state == "completed":
-        code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-    if options["is_json"]:
-        show_json(CommandResult(code, summary, next_steps=steps).as_json())
-        return code
-    show_counts(summary)
-    if summary.finished_at is None:
-        click.echo("The process that sent it is gone (killed, or the power failed).")
-    show_next_steps(steps)
-    return code
 
 
-async def _watch(
-    context: click.Context, run_id: str | None, journal: Place, report_dir: Path, style: Style
-) -> tuple[Summary, list[NextStep]]:
+async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
     async with read_journal(journal) as reader:
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
-        return await as_it_stands(context, reader, run, report_dir)
+        standing = await as_it_stands(context, reader, run)
+        summary, code = standing.summary, ExitCode.STOPPED
+        if summary.state == "completed":
+            code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
+        if context.params["is_json"]:
+            result = CommandResult(code, summary, standing.folder, next_steps=standing.steps)
+            show_json(result.as_json())
+            return code
+        await show_summary(reader, run, standing)
+        return code
 
 
 async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
     runs = await reader.runs()
-    # Not always the newest: an older one may be resumed.
+    # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
     for run in runs:
-        if await is_under_way(run, reader):
+        if await reader.is_under_way(run):
             return run
     say(
         "No run is under way. (A process that is still reading its list, or asking the CA, has not "

@@ -149,7 +149,8 @@ def _with_its_place(answer: Provenance) -> str:
     type=Parsed("share", parse_share),
     metavar="SHARE",
     show_default="30% with --days, otherwise none",
-    help="Share of mails that lead to an approval within a day.",
+    help="Share of mails that lead to an approval within a day: 30%, none, all. Days pass with "
+    "--days, or while the simulator runs without COMMAND.",
 )
 @option_of_its_own(
     "--unknown",
@@ -186,6 +187,8 @@ def simulate(
         raise click.UsageError("--json belongs to the command that is run: write it after --")
     if days > 1 and not command:
         raise click.UsageError("--days needs a command to run: -- COMMAND")
+    if command and days == 1 and options["approve"]:
+        say("--approve: no order is approved before a day has passed; add --days to see some")
     settings = _settings(options, _USUALLY_APPROVED if days > 1 else 0.0)
     if command:
         daily = partial(_run_daily, command, days, notifies=options["notify"])

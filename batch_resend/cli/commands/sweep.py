@@ -2,9 +2,10 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from batch_resend.cli.output.terminal import say, show_lines, show_table
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.errors import InputError, NoRows
-from batch_resend.intake import ListSource, Reading, checked_or_none
+from batch_resend.intake import ListSource, Reading, checked_or_none, listed
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.model import RejectedRow, Row
+from batch_resend.model import RejectedRow
 from batch_resend.notify import CommandResult
-from batch_resend.report import sweep_in_words
+from batch_resend.report import counted, sweep_in_words
 from batch_resend.results import StuckOrder
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
@@ -40,8 +41,8 @@ _STRANGE_SHOWN = 5  # of the numbers of --exclude
 _DUE_SHOWN = 50  # with --dry-run
 _DAY_S = 86_400.0
 _STUCK = "stuck"
-# From the first sentence or clause on that names an option of `send`, or its column.
-_ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]*(?: --|\ball_domains\b)).*", re.DOTALL)
+# From the first sentence or clause on that names an option of `send`.
+_ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]* --).*", re.DOTALL)
 
 sweep_options = together(
     "Which orders are due",
@@ -116,6 +117,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         run_options = run_options_of(context, options)
         settings = settings_of(options, needs_own_key=True)
         locale = checked_or_none(options["locale"])
+        excluded = partial(_excluded, quiet=run_options.quiet)
         rules = Rules(
             older_than_s=options["older_than"],
             cooldown_s=settings.cooldown_s,
@@ -123,7 +125,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             max_orders=options["max_orders"] or _NO_BOUND,
             filters=filters,
             any_product=options["any_product"],
-            excluded=frozenset(_excluded(options["exclude"])),
+            excluded=frozenset(chain.from_iterable(map(excluded, options["exclude"]))),
             is_wanted=wanted_of(options),
         )
         async with open_batch(settings, clock_of_command()) as batch:
@@ -162,33 +164,33 @@ def _for_programs(orders: Iterable[ListedOrder | StuckOrder]) -> list[dict[str, 
     ]
 
 
-def _excluded(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield the orders of lists. Raises InputError, also where a row names none that can be read.
+def _excluded(path: Path, *, quiet: bool) -> list[str]:
+    """Return the orders of a list. Raises InputError, also where a row names none that can be read.
 
-    Left out, such a row would have its order mailed. Numbers of any length are taken, and rows
-    without addresses: they ask for no mail. A heading alone names no order, and is fine.
+    Left out, such a row would have its order mailed. A heading alone names no order, and is fine.
     """
-    for path in paths:
-        try:
-            yield from map(
-                partial(_order_of, path), ListSource(str(path), Reading(all_domains=True))
-            )
-        except NoRows:
-            continue
-        except InputError as error:
-            if isinstance(error.__cause__, OSError):  # nothing of it was read
-                raise InputError(f"--exclude {error}") from None
-            raise InputError(
-                f"--exclude {_without_advice(str(error))}\n{path} names the orders to leave out. "
-                "It needs only the heading order_id and one number per line: correct that file, or "
-                "remove what is not an order from it."
-            ) from None
-
-
-def _order_of(path: Path, row: Row | RejectedRow) -> str:
-    if isinstance(row, RejectedRow):
-        raise InputError(f"{path}, line {row.line}: {row.reason}")
-    return row.order_id
+    source, numbers = ListSource(str(path), Reading(numbers_only=True)), list[str]()
+    try:
+        for row in source:
+            if isinstance(row, RejectedRow):
+                raise InputError(f"{path}, line {row.line}: {row.reason}")
+            numbers.append(row.order_id)
+    except NoRows:
+        pass
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):  # nothing of it was read
+            raise InputError(f"--exclude {error}") from None
+        raise InputError(
+            f"--exclude {_without_advice(str(error))}\n{path} names the orders to leave out. "
+            "It needs only the heading order_id and one number per line: correct that file, or "
+            "remove what is not an order from it."
+        ) from None
+    only = f"; only the numbers count, not {listed([*source.form.unread])}"
+    found = f"--exclude {path}: {counted(len(numbers), 'row')}{only if source.form.unread else ''}"
+    run_log.info("%s", found)
+    if not quiet:
+        say(found)
+    return numbers
 
 
 def _without_advice(reason: str) -> str:

@@ -56,7 +56,7 @@ _SHOWN = 10
 def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) -> int:
     """Ask the CA what became of the orders that a run sent (default: the newest that sent any).
 
-    RUN is the name of a run, the beginning of it, or latest.
+    RUN is the name of a run, its beginning or end, or latest.
 
     One run at a time: `batch-resend runs` lists the others.
 

@@ -32,7 +32,7 @@ from batch_resend.cli.output.view import View, as_json, live_lines, plain_line, 
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import RequestStatus, Run
 from batch_resend.sending import Flow, Reader, Sender, Share
 from batch_resend.windows import (
     Course,
@@ -257,11 +257,6 @@ async def follow_others(reader: JournalReader, run: Run, style: Style) -> None:
             pass
 
 
-async def is_under_way(run: Run, reader: JournalReader) -> bool:
-    """Whether a process sends a run now."""
-    return run.state is RunState.RUNNING and await reader.holder(run) is not None
-
-
 class _Watcher:
     """Looks at a run now and then, through the journal."""
 
@@ -282,7 +277,7 @@ class _Watcher:
         self._standing = await self._reader.standing(self._run, self._clock)
         self._looked_at = anyio.current_time()
         self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
-        return await is_under_way(self._run, self._reader)
+        return await self._reader.is_under_way(self._run)
 
     async def look_again(self) -> bool:
         await anyio.sleep(self.rest_s)

@@ -23,6 +23,7 @@ from batch_resend.report import (
     counted,
     headline,
     in_words,
+    outcome_in_words,
     sweep_in_words,
     verdict_in_words,
 )
@@ -155,11 +156,7 @@ def _least_time(least_s: float, limits: Sequence[str]) -> str:
 
 
 def _rows_in_words(of: Preview | Summary) -> str:
-    rows = of.rows
-    return (
-        f"{rows.read:,} read: {rows.accepted:,} accepted, {rows.duplicate:,} duplicate, "
-        f"{rows.rejected:,} rejected"
-    )
+    return f"{of.rows.read:,} read: {of.rows.in_words()}"
 
 
 def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -228,6 +225,15 @@ def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterat
             yield 4, f"and {more:,} more: {elsewhere}"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run as a command found it, or left it."""
+
+    summary: Summary
+    folder: Path | None  # of its report; None: there is none that says how it stands
+    steps: Sequence[NextStep]  # what to do next
+
+
 _FEW_SECONDS = 2.0
 _STUCK_SHOWN = 5
 _REASONS_SHOWN = 5  # for which orders were not sent
@@ -235,16 +241,28 @@ _REASONS_READ = _REASONS_SHOWN + 2  # are there more? And those not attempted, w
 
 
 async def show_summary(
-    reader: JournalReader, run: Run, summary: Summary, folder: Path, steps: Sequence[NextStep]
+    reader: JournalReader,
+    run: Run,
+    of: Standing,
+    before: Iterable[tuple[str, str]] = (),
+    *,
+    with_counts: bool = True,
 ) -> None:
-    """Print a run in a few lines, and the next commands. Raises JournalError."""
-    if summary.orders.total or summary.sweep is None:  # else the sweep has said it
-        show_counts(summary)
-    await show_why_not_sent(reader, run, sys.stdout)
+    """Print a run in a few lines, and the next commands. Raises JournalError.
+
+    `before` its numbers, what else there is to say of it.
+    """
+    summary, is_under_way = of.summary, of.summary.state == "running"
+    if with_counts:
+        show_counts(summary, before=before)
+    if not is_under_way:  # what is in flight would pass for in doubt
+        await show_why_not_sent(reader, run, sys.stdout)
     stuck = [order async for order in reader.stuck(run, _STUCK_SHOWN)]
     show_lines(list(stuck_in_words(stuck, summary.stuck)), sys.stdout)
-    show_lines([(0, f"Report: {folder}/report.html")], sys.stdout)
-    show_next_steps(steps)
+    if of.folder is not None:
+        what = "Report so far" if is_under_way else "Report"
+        show_lines([(0, f"{what}: {of.folder}/report.html")], sys.stdout)
+    show_next_steps(of.steps)
 
 
 def show_next_steps(steps: Iterable[NextStep], to: TextIO | None = None) -> None:
@@ -263,7 +281,7 @@ def show_counts(
     if summary.sweep:
         pairs.append(("sweep", sweep_in_words(summary.sweep)))
     orders = [
-        f"{count:,} {in_words(name)}"
+        f"{count:,} {outcome_in_words(name, summary)}"
         for name, count in summary.orders
         if name != "total" and (count or name != "in_flight")
     ]
@@ -274,7 +292,8 @@ def show_counts(
         ("rows", _rows_in_words(summary)),
         (
             "requests",
-            f"{requests.attempts:,} made, {requests.retries:,} of them retries, "
+            f"{requests.attempts:,} {_without_connection(requests.unconnected)}, "
+            f"{requests.retries:,} of them retries, "
             f"{requests.rate_limited:,} answered with 429, "
             f"{requests.possible_duplicates:,} possible duplicate mails",
         ),
@@ -282,6 +301,10 @@ def show_counts(
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
     show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
+
+
+def _without_connection(unconnected: int) -> str:
+    return f"tried, {unconnected:,} of them without a connection" if unconnected else "made"
 
 
 async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:

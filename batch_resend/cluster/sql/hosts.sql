@@ -217,7 +217,7 @@ WHERE relnamespace = to_regnamespace('batch_resend') AND relkind = 'r'
 -- --- chunks of runs -----------------------------------------------------------------------------
 
 -- name: runs_with_workers
-SELECT * FROM runs WHERE {with_workers} ORDER BY number DESC
+SELECT * FROM runs WHERE {with_workers} ORDER BY activity DESC
 
 -- name: positions
 SELECT position FROM requests

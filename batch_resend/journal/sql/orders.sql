@@ -154,7 +154,7 @@ WHERE runs.base_url = :base_url
         WHERE starts.run = runs.number)
     OR EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start
         WHERE starts.run = runs.number AND budgets.account = '' AND budgets.budget = :budget))
-ORDER BY runs.number DESC LIMIT 1
+ORDER BY runs.activity DESC LIMIT 1
 
 -- name: sent_by_run
 SELECT requests.order_id FROM requests

@@ -1,8 +1,12 @@
 -- Rows become requests; what of them is settled before anything is sent.
 
 -- name: add_run
-INSERT INTO runs (id, base_url, state, limits, settings, created_at, session)
-VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session)
+INSERT INTO runs (id, base_url, state, limits, settings, created_at, session, activity)
+VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session, {next_activity})
+
+-- Counted, not timed: clocks are set, and that of a rehearsal is ahead.
+-- part: next_activity
+(SELECT coalesce(max(activity), 0) + 1 FROM runs)
 
 -- name: add_row
 INSERT INTO rows (run, seq, input, line, status, order_id, locale, entries, skip, notes, call,
@@ -111,7 +115,7 @@ runs.distributed_by IS NOT NULL AND runs.state = 'running'
 SELECT * FROM runs
 WHERE state IN {unfinished} AND plan_digest = :digest
     AND coalesce(finished_at, started_at) >= :since AND NOT {in_anothers_hand}
-ORDER BY number DESC LIMIT 1
+ORDER BY activity DESC LIMIT 1
 
 -- name: claim_run
 UPDATE runs SET session = :session WHERE number = :run AND NOT {in_anothers_hand}
@@ -158,8 +162,11 @@ VALUES (:run, :request, :status, :http_status, :error_code, :error_message)
 -- A key that was denied (403) may have been given its permission since. What the CA itself said
 -- before sending stays: it was asked about this run, order by order.
 -- name: forget_outcomes
-DELETE FROM outcomes WHERE run = :run AND (http_status = 403 OR status = 'in_doubt'
-    OR status = 'skipped' AND error_code <> 'preflight')
+DELETE FROM outcomes WHERE run = :run AND {is_looked_at_again}
+
+-- part: is_looked_at_again
+coalesce(http_status = 403 OR status = 'in_doubt' OR status = 'skipped' AND error_code <> 'preflight',
+    FALSE)
 
 -- name: skip_what_lists_say
 INSERT INTO outcomes (run, request, status, error_code, error_message)
@@ -181,6 +188,26 @@ attempts.digest = requests.digest AND attempts.run <> requests.run
 UPDATE requests SET doubted_before = TRUE
 WHERE run = :run AND NOT {has_outcome} AND NOT doubted_before AND EXISTS (
     SELECT 1 FROM attempts, starts WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')
+
+-- part: is_acknowledged_elsewhere
+EXISTS (SELECT 1 FROM attempts, starts
+    WHERE {by_another_run_since} AND attempts.ruling = 'accepted')
+
+-- What settling would leave to send, were the run resumed now, by account; nothing is changed.
+-- name: left_to_send
+SELECT account, count(*) FROM requests
+WHERE run = :run AND skip IS NULL AND NOT {is_acknowledged_elsewhere}
+    AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.run = requests.run
+        AND outcomes.request = requests.number AND NOT {is_looked_at_again})
+    AND NOT (:hold_doubts AND (doubted_before OR EXISTS (SELECT 1 FROM attempts
+        WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt})
+        OR EXISTS (SELECT 1 FROM attempts, starts
+            WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')))
+GROUP BY account ORDER BY account NULLS FIRST
+
+-- name: count_sent_elsewhere
+SELECT count(*) FROM requests
+WHERE run = :run AND NOT {has_outcome} AND {is_acknowledged_elsewhere}
 
 -- name: acknowledged_elsewhere
 SELECT acknowledged.number, acknowledged.sent_at, (

@@ -22,6 +22,7 @@ coalesce(attempts.ruling, 'in_doubt') = 'in_doubt'
         ELSE last.error_message END) AS error_message,
     coalesce(tries.attempts, 0) AS attempts,
     coalesce(tries.rate_limited, 0) AS rate_limited,
+    coalesce(tries.unconnected, 0) AS unconnected,
     CASE WHEN {beyond_the_first} > 0 THEN {beyond_the_first} ELSE 0 END AS possible_duplicates,
     tries.first_attempt_at, tries.last_attempt_at
 FROM requests
@@ -31,6 +32,8 @@ LEFT JOIN (
         sum(CASE WHEN {is_doubt} THEN 1 ELSE 0 END) AS doubts,
         sum(CASE WHEN attempts.ruling = 'accepted' THEN 1 ELSE 0 END) AS acknowledged,
         sum(CASE WHEN attempts.ruling = 'rate_limited' THEN 1 ELSE 0 END) AS rate_limited,
+        sum(CASE WHEN attempts.ruling = 'unavailable' AND attempts.http_status IS NULL
+            THEN 1 ELSE 0 END) AS unconnected,
         min(attempts.begun_at) AS first_attempt_at, max(attempts.begun_at) AS last_attempt_at,
         max(CASE WHEN {is_doubt} THEN attempts.attempt END) AS last_doubt
     FROM attempts WHERE attempts.run = :run GROUP BY attempts.request
@@ -56,6 +59,7 @@ CREATE TEMPORARY TABLE kept_results (
     error_message {text},
     attempts BIGINT,
     rate_limited BIGINT,
+    unconnected BIGINT,
     possible_duplicates BIGINT,
     first_attempt_at FLOAT,
     last_attempt_at FLOAT,
@@ -105,21 +109,22 @@ WHERE rows.run = :run AND {not_sent} ORDER BY rows.seq
 -- name: rejected_rows
 SELECT {row_columns} FROM rows WHERE rows.run = :run AND rows.status = 'rejected' ORDER BY rows.seq
 
+-- The rows that ask for each request, put together as JSON: one record a request, not one a row.
+-- part: requests_with_sources
+SELECT CAST(sources.found AS TEXT) AS sources, {request_columns}, {result_columns}
+FROM (
+    SELECT request, {json_of_all}({json_array}(seq, input, line, kept)) AS found
+    FROM rows WHERE run = :run AND request IS NOT NULL GROUP BY request
+) AS sources JOIN {results} ON results.number = sources.request
+
 -- name: results_by_request
-SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
-FROM rows LEFT JOIN {results} ON results.number = rows.request
-WHERE rows.run = :run AND rows.request IS NOT NULL ORDER BY results.position, rows.seq
+{requests_with_sources} ORDER BY results.position
 
 -- name: results_not_sent
-SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
-FROM rows LEFT JOIN {results} ON results.number = rows.request
-WHERE rows.run = :run AND rows.request IS NOT NULL AND {not_sent} ORDER BY results.position, rows.seq
+{requests_with_sources} WHERE {not_sent} ORDER BY results.position
 
 -- name: results_skipped
-SELECT rows.input, rows.line, rows.kept, {request_columns}, {result_columns}
-FROM rows LEFT JOIN {results} ON results.number = rows.request
-WHERE rows.run = :run AND rows.request IS NOT NULL AND coalesce(results.status, '') = 'skipped'
-ORDER BY results.position, rows.seq
+{requests_with_sources} WHERE results.status = 'skipped' ORDER BY results.position
 
 -- To find that there are none among the results takes as long as to find them all; to count doesn't.
 -- name: any_not_sent
@@ -150,6 +155,7 @@ SELECT status, count(*) FROM outcomes WHERE run = :run GROUP BY status
 SELECT status, count(*) AS orders, CAST(sum(attempts) AS BIGINT) AS attempts,
     CAST(sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END) AS BIGINT) AS retries,
     CAST(sum(rate_limited) AS BIGINT) AS rate_limited,
+    CAST(sum(unconnected) AS BIGINT) AS unconnected,
     CAST(sum(possible_duplicates) AS BIGINT) AS possible_duplicates
 FROM {results} GROUP BY status
 
@@ -265,7 +271,7 @@ SELECT * FROM pauses WHERE run = :run ORDER BY began_at DESC, number DESC LIMIT 
 
 -- What the CA said to an attempt; where a run made none, what became of the order.
 -- part: history
-SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
+SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
     requests.entries, requests.call, requests.account, attempts.attempt, attempts.begun_at,
     attempts.ended_at, attempts.ruling,
     CASE WHEN attempts.attempt IS NULL THEN outcomes.http_status ELSE attempts.http_status END
@@ -296,13 +302,13 @@ ORDER BY requests.run, requests.number, attempts.attempt
 
 -- Rows that became no part of a request, as the statements above have attempts.
 -- name: history_of_rows
-SELECT runs.number, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
+SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
     rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
     rows.status AS outcome, inputs.name AS input, rows.line, rows.raw
 FROM rows JOIN runs ON runs.number = rows.run
 JOIN inputs ON inputs.run = rows.run AND inputs.ordinal = rows.input
-WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate')
+WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate', 'skipped')
     AND lower(coalesce(rows.order_id, '') || ' ' || coalesce(rows.entries, '') || ' ' || rows.raw)
         LIKE :somewhere
 ORDER BY rows.run, rows.seq

@@ -29,6 +29,7 @@ CREATE TABLE runs (
     started_at FLOAT,
     finished_at FLOAT,
     session INTEGER DEFAULT '0' NOT NULL,  -- of the process that has it in hand
+    activity INTEGER NOT NULL,  -- the higher, the later it was planned, begun, resumed or ended
     distributed_by INTEGER,  -- the start that left it to workers; NULL: one process sends it all
     PRIMARY KEY (number),
     UNIQUE (id)
@@ -88,7 +89,7 @@ CREATE TABLE starts (
     offset_s FLOAT NOT NULL,  -- its clock, less the steady time of that machine
     began_at FLOAT NOT NULL,
     limits {text},  -- as in runs: each start may have others
-    session INTEGER DEFAULT '0' NOT NULL,  -- 0: the only one there is
+    session INTEGER DEFAULT '0' NOT NULL,  -- in a file, always 1
     PRIMARY KEY (number)
 );
 -- Whose windows the requests of an account count in, from a start on.

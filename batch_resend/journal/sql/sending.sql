@@ -7,24 +7,25 @@ SELECT * FROM runs WHERE id = :id
 state IN ('running', 'stopped', 'interrupted', 'completed')
 
 -- name: runs
-SELECT * FROM runs WHERE {begun} ORDER BY number DESC LIMIT :most
+SELECT * FROM runs WHERE {begun} ORDER BY activity DESC LIMIT :most
 
--- name: runs_beginning
-SELECT * FROM runs WHERE {begun}
-    AND substr(id, 1, length(CAST(:beginning AS TEXT))) = CAST(:beginning AS TEXT)
-ORDER BY number DESC LIMIT :most
+-- name: runs_by_part
+SELECT * FROM runs WHERE {begun} AND CAST(:part AS TEXT) IN (
+    substr(id, 1, length(CAST(:part AS TEXT))),
+    substr(id, length(id) - length(CAST(:part AS TEXT)) + 1))
+ORDER BY activity DESC LIMIT :most
 
--- The last at work first. What was stopped before anything was sent, as by a wrong URL, is last.
+-- The last at work first. What failed before anything was sent, as by a wrong URL, is last.
 -- name: unfinished_runs
-SELECT *, CASE WHEN state = 'stopped' AND NOT EXISTS (
-    SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent') THEN 1 ELSE 0
+SELECT *, CASE WHEN NOT EXISTS (
+        SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent')
+    AND (state = 'stopped' OR EXISTS (
+        SELECT 1 FROM attempts WHERE attempts.run = runs.number AND ruling IS NOT NULL))
+    THEN 1 ELSE 0
 END AS was_useless, coalesce(
     (SELECT max(began_at) FROM starts WHERE starts.run = runs.number), started_at) AS last_begun_at
 FROM runs WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
-ORDER BY was_useless,
-    coalesce((SELECT max(starts.number) FROM starts WHERE starts.run = runs.number), 0) DESC,
-    number DESC
-LIMIT :most
+ORDER BY was_useless, activity DESC LIMIT :most
 
 -- name: budgets_of_run
 SELECT DISTINCT budget FROM budgets JOIN starts ON starts.number = budgets.start
@@ -39,11 +40,13 @@ INSERT INTO budgets (start, account, budget) VALUES (:start, :account, :budget)
 
 -- name: begin_run
 UPDATE runs SET state = 'running', stop_reason = NULL, finished_at = NULL, limits = :limits,
-    settings = :settings, started_at = coalesce(started_at, :now), distributed_by = :distributed_by
+    settings = :settings, started_at = coalesce(started_at, :now), distributed_by = :distributed_by,
+    activity = {next_activity}
 WHERE number = :run
 
 -- name: set_state
-UPDATE runs SET state = :state, stop_reason = :stop_reason, finished_at = :finished_at
+UPDATE runs SET state = :state, stop_reason = :stop_reason, finished_at = :finished_at,
+    activity = {next_activity}
 WHERE number = :run
 
 -- --- the hot path ------------------------------------------------------------------------------
