@@ -30,6 +30,7 @@ TIMEOUT_S = 8.0  # of one try
 LONGEST_S = 30.0  # for all tries
 LAST_SUCCESS = "batch_resend_last_success_timestamp_seconds"
 _LEAST_ERROR = 300
+_STOPPED = 4  # as an exit code, such as of a key that is refused while the CA is asked what waits
 _READABLE = 0o644  # of metrics: the collector is another user
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"batch-resend/{__version__}"}
 
@@ -56,7 +57,8 @@ class CommandResult:
         if self.summary is None and (note := self.note or self.declined):
             return f"batch-resend: {note}"
         if self.summary is None:
-            return f"batch-resend could not start: {self.error}"
+            how = "stopped early" if self.code == _STOPPED else "could not start"
+            return f"batch-resend {how}: {self.error}"
         note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"

@@ -102,7 +102,7 @@ async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
         pytest.param(("--profile", "shopp"), {}, 2, "no profile 'shopp'", id="profile"),
         pytest.param((), {"BATCH_RESEND_PROFIL": "shop"}, 1, "BATCH_RESEND_PROFIL", id="variable"),
         pytest.param((), {"BATCH_RESEND_CONFIG": "wrong.toml"}, 1, "max-order", id="file"),
-        pytest.param(("--max-orders", "x"), {}, 2, "'x'", id="value"),
+        pytest.param(("--max-orders", "x"), {}, 2, "'x': write a whole number, at", id="value"),
         pytest.param(("--max-orders",), {}, 2, "requires an argument", id="no value"),
         pytest.param(("--max-order", "3"), {}, 2, "No such option", id="option"),
         pytest.param(("orders.csv",), {}, 2, "unexpected extra argument", id="argument"),
@@ -135,6 +135,16 @@ async def test_whoever_the_flags_or_the_file_name_is_told_whatever_else_is_wrong
         assert why in refused.err
         assert told(watchdog)[-1] == (f"/{SECRET}/fail", note)
         assert ca.books.requests == 0
+
+
+async def test_a_key_that_is_refused_before_there_is_a_run_has_stopped_it_as_its_exit_code_says(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path, api_key="another") as (desk, _):
+        assert (await desk.run("sweep", "--notify-url", hook.url)).code == 4
+        ((_, note),) = told(hook)
+        assert note is not None
+        assert note["text"].startswith("batch-resend stopped early: the CA refused the API key")
 
 
 async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) -> None:

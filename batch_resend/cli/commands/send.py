@@ -23,6 +23,7 @@ from batch_resend.cli.command import (
     SHOWN,
     SIGNAL_BASE,
     ExitCode,
+    WholeNumber,
     command,
     option,
     together,
@@ -77,7 +78,7 @@ from batch_resend.notify import CommandResult
     option(
         "--max-orders",
         "first_orders",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         metavar="N",
         help="Send N orders first, and show the answers. On a terminal you are asked whether to "
         "send the rest; otherwise the run ends there, and `resume` sends the rest.",

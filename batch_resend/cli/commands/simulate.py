@@ -24,6 +24,7 @@ from batch_resend.cli.command import (
     ExitCode,
     ManualCommand,
     Parsed,
+    WholeNumber,
     option_of_its_own,
 )
 from batch_resend.cli.lifecycle import beside
@@ -88,7 +89,7 @@ def _with_its_place(answer: Provenance) -> str:
 @option_of_its_own("--host", default="127.0.0.1", help="Loopback only.")
 @option_of_its_own(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=0,
     show_default="a free port",
     help="The port it listens on.",
@@ -97,7 +98,7 @@ def _with_its_place(answer: Provenance) -> str:
 @option_of_its_own(
     "--revoke-after",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     help="Revoke every key after N requests: later ones get the answer for a wrong key.",
 )
 @option_of_its_own(
@@ -120,20 +121,20 @@ def _with_its_place(answer: Provenance) -> str:
 )
 @option_of_its_own(
     "--orders",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     help="How many orders wait there, for `sweep`, `export`, `verify` and --preflight.",
 )
 @option_of_its_own(
     "--odd-orders",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     help="How many odd orders wait there as well; each is odd in one way, such as a date_created "
     "of zeros.",
 )
 @option_of_its_own(
     "--days",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1,
     help="Run COMMAND N times, a day apart by its clock and the simulator's: orders age, some are "
     "approved, and each day a tenth as many new ones come.",

@@ -14,7 +14,15 @@ import click
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
-from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
+from batch_resend.cli.command import (
+    FILE,
+    OF_SENDING,
+    ExitCode,
+    WholeNumber,
+    command,
+    option,
+    together,
+)
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
@@ -54,13 +62,13 @@ sweep_options = together(
     ),
     option(
         "--max-mails-per-order",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         default=5,
         help="At most this many mails for one order, in all runs together.",
     ),
     option(
         "--max-orders",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         help="At most N orders in one sweep; those that have waited longest come first.",
     ),
     filter_options,
@@ -204,7 +212,7 @@ def _not_waiting(excluded: Sequence[str]) -> str:
     return (
         f"--exclude: {len(excluded):,} of its numbers {'is' if len(excluded) == 1 else 'are'} not "
         f"among the waiting orders ({first}{' and others' if others else ''}): approved since "
-        "then, or mistyped"
+        "then, another account's, or mistyped"
     )
 
 
