@@ -77,7 +77,7 @@ class CommandResult:
             "text": self.text,
             "exit_code": self.code,
             "error": "; ".join(filter(None, (self.declined, stopped, self.error))) or None,
-            "report": str(self.folder) if self.folder else None,
+            "report": str(self.folder.absolute()) if self.folder else None,
             "report_url": self.url,
         }
         if self.summary:

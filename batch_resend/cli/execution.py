@@ -358,7 +358,10 @@ class _Execution:
             return await self._without_report(error)
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
-        steps = next_steps(summary, folder, presentation.flags)
+        # For the terminal; and for a mail, whose reader is in another folder.
+        steps, elsewhere = (
+            next_steps(summary, place, presentation.flags) for place in (folder, folder.absolute())
+        )
         with suppress(OSError):
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)
@@ -367,7 +370,7 @@ class _Execution:
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-        return CommandResult(code, summary, folder, url=url, next_steps=steps)
+        return CommandResult(code, summary, folder, url=url, next_steps=elsewhere)
 
     async def _without_report(self, error: ReportError) -> CommandResult:
         """Say what came of a run whose report could not be written, and how to write it later."""

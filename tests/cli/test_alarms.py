@@ -1,6 +1,9 @@
 """Somebody is told how a command ended, whatever ended it; and nothing comes of it for the run."""
 
+import html
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.cli.conftest import desk_with_ca, ended, run_ids, until
+from tests.cli.conftest import desk_with_ca, ended, read_summary, run_ids, until
 from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import SECRET, Listener, listening
 from tests.notify.test_alarm import samples
@@ -47,7 +50,7 @@ async def test_orders_not_sent_are_a_failure_and_the_webhook_says_how_many(tmp_p
         ((_, told_hook),) = told(hook)
         assert told_hook is not None
         assert "2 of 3 orders sent" in told_hook["text"]
-        assert told_hook["report"] == f"reports/{desk.summary()['run_id']}"
+        assert told_hook["report"] == f"{tmp_path}/reports/{desk.summary()['run_id']}"
         assert samples(tmp_path / "resend.prom")["batch_resend_orders refused"] == 1
 
 
@@ -135,6 +138,31 @@ async def test_whoever_the_flags_or_the_file_name_is_told_whatever_else_is_wrong
         assert why in refused.err
         assert told(watchdog)[-1] == (f"/{SECRET}/fail", note)
         assert ca.books.requests == 0
+
+
+async def test_a_command_out_of_a_notification_or_the_page_can_be_run_in_any_folder(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path) as (desk, _):
+        desk.write("config.toml", "max-attempts = 1\n")
+        desk.write_list(3)
+        words = ("--journal", "k.db", "--report-dir", "reports/{run}", "--notify-url", hook.url)
+        first = ("--config", "config.toml", "send", "orders.csv", "--max-orders", "1", *words)
+        sent = await desk.run(*first)
+        assert sent.code == 4, sent.err
+        ((_, note),) = told(hook)
+        assert note is not None
+        report = desk.report()
+        assert note["report"] == str(report)
+        (command,) = (step["command"] for step in note["next_steps"] if step["command"])
+        page = re.sub("<[^>]+>", "", (report / "report.html").read_text())
+        assert command in html.unescape(page)
+        (tmp_path / "elsewhere").mkdir()
+        desk.folder = tmp_path / "elsewhere"
+        again = await desk.run(*shlex.split(command)[1:])
+        assert "3 of 3 orders sent" in again.out, again.err
+        assert read_summary(report)["orders"]["sent"] == 3
+        assert list(desk.folder.iterdir()) == []
 
 
 async def test_a_key_that_is_refused_before_there_is_a_run_has_stopped_it_as_its_exit_code_says(

@@ -57,7 +57,9 @@ REFUSED = {
     "a text as a number": ('[sweep]\nmax-orders = "3"', 2, "max-orders: write a whole number"),
     "a fraction as a number": ("[sweep]\nmax-orders = 3.7", 2, "max-orders: write a whole number"),
     "truth as a number": ("max-orders = true", 1, "max-orders: write a whole number"),
-    "a number that is too small": ("[sweep]\nmax-orders = 0", 2, "max-orders: 0: write a whole number, at least 1"),
+    "a number that is too small": (
+        "[sweep]\nmax-orders = 0", 2, "max-orders: 0: write a whole number, at least 1",
+    ),
     "a text as truth": ('strict = "yes"', 1, "strict: write true or false"),
     "a number as truth": ("strict = 1", 1, "strict: write true or false"),
     "a number as text": ("locale = 5", 1, "locale: write a string"),
