@@ -48,6 +48,7 @@ class CommandResult:
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
     url: str | None = None  # of the report's page, where it is served
+    before: str | None = None  # what there is to say of the run before, in half a sentence
     next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
 
@@ -64,6 +65,8 @@ class CommandResult:
             note += f" ({self.summary.stop_reason})"
         if self.error:
             note += f"; but {self.error}"
+        if self.before:
+            note += f"; {self.before}"
         return f"{note} {self.url}" if self.url else note
 
     def as_json(self, *, redact: bool = False) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none, listed
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.model import RejectedRow
+from batch_resend.model import RejectedRow, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted, sweep_in_words
 from batch_resend.results import StuckOrder
@@ -143,11 +143,15 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
             )
             found = f"{sweep_in_words(swept.counts)}{news}"
+            if before := await _unfinished_before(batch):
+                run_log.warning("%s", before)
+                say(f"{before[0].upper()}{before[1:]}")
             _say_found(found, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
                 _show_found(swept, batch.journal.now())
             planning = batch.plan_sweep(swept, locale)
             result = await execute(batch, planning, run_options, interruption)
+            result = replace(result, before=before)
             if run_options.dry_run:
                 more = {"due": _for_programs(swept.due), "stuck": _for_programs(swept.stuck)}
                 result = replace(
@@ -238,6 +242,18 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> tuple[SweepResult
         f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer "
         f"{'waits' if gone == 1 else 'wait'}"
     )
+
+
+async def _unfinished_before(batch: Batch) -> str | None:
+    """Return that the last run to mail by this key did not finish; None: it did, or none has."""
+    reader, settings = batch.reader, batch.settings
+    if (name := await reader.newest_run(settings.base_url, settings.budget)) is None:
+        return None
+    run = await reader.run(name)
+    if run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
+        return None
+    why = f" ({run.stop_reason})" if run.stop_reason else ""
+    return f"the last run, {run.id}, did not finish{why}; this sweep has what it left and is due"
 
 
 def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
