@@ -91,7 +91,7 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """Tells of a command's beginning and end. URLs are secrets: they are not repeated anywhere."""
+    """Notifies of a command's start and end. URLs are secrets: they are not repeated anywhere."""
 
     notify_url: str | None = None  # is sent a POST with the result
     ping_url: str | None = None  # healthchecks.io's: URL/start, then URL or URL/fail
@@ -118,12 +118,12 @@ class Notifier:
                 raise SettingsError(f"{option} is not a URL such as https://host/path")
 
     async def started(self) -> None:
-        """Tell that a command has begun."""
+        """Notify that a command has begun."""
         if self.ping_url and not self.is_silent:
             await self._post("--ping-url, at the start", _below(self.ping_url, "start"), "")
 
     async def ended(self, result: CommandResult) -> None:
-        """Tell how a command ended."""
+        """Notify how a command ended."""
         if self.is_silent:
             return
         if self.metrics_file:
@@ -150,7 +150,7 @@ class Notifier:
                 problem = await self._try(url.strip(), body)
                 if problem is None:
                     return
-        log.error("%s: %s: %s", what, urlsplit(url).hostname, problem)
+        log.error("%s: %s could not be notified: %s", what, urlsplit(url).hostname, problem)
 
     async def _try(self, url: str, body: str) -> str | None:
         import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing
@@ -174,7 +174,7 @@ class Notifier:
         except aiohttp.ServerDisconnectedError:
             return "the connection was closed"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return type(error).__name__  # its text may repeat the URL
+            return f"the request failed ({type(error).__name__})"  # its text may have the URL
 
 
 def is_url(url: str) -> bool:
@@ -215,14 +215,17 @@ def write_metrics(path: Path, code: int, summary: Summary | None, now: float) ->
             "rehearsal": ("Whether it was a rehearsal: nobody was mailed", summary.is_rehearsal),
             "rejected_rows": ("Rows that were rejected", summary.rows.rejected),
             "attempts": ("Requests that were made", requests.attempts),
-            "retries": ("Requests beyond an order's first", requests.retries),
+            "retries": ("Requests that were repeated", requests.retries),
             "rate_limited": ("Requests answered with 429", requests.rate_limited),
-            "possible_duplicates": (
-                "Mails that may have gone out beyond an order's first",
-                requests.possible_duplicates,
+            "possible_duplicates": ("Possible duplicate mails", requests.possible_duplicates),
+            "duration_seconds": (
+                "How long the run took, without the time between its starts",
+                summary.active_s,
             ),
-            "duration_seconds": ("How long the run was at work", summary.active_s),
-            "paused_seconds": ("of which paused", summary.back_pressure.paused_s),
+            "paused_seconds": (
+                "How long it was paused because of the CA",
+                summary.back_pressure.paused_s,
+            ),
         }
         orders = Gauge(
             "batch_resend_orders", "Orders of the last run", ["outcome"], registry=registry

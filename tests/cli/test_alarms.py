@@ -213,7 +213,7 @@ async def test_listeners_that_fail_or_hang_change_neither_exit_code_nor_mails_no
         watchdog.let_go()
         sent = await ended(process)
         assert sent.code == 0, sent.err
-        assert "--notify-url: 127.0.0.1: HTTP 500" in sent.err
+        assert "--notify-url: 127.0.0.1 could not be notified: HTTP 500" in sent.err
         assert "--metrics-file /proc/no/such.prom" in sent.err
         assert SECRET not in sent.err + sent.out
 
