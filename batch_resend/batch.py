@@ -47,12 +47,13 @@ from batch_resend.report import (
     Summary,
     live_report,
     make_summary,
+    plan_of,
     prepare_report,
     write_report,
 )
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
-from batch_resend.windows import Schedule, dictated_time, joint, parse_windows
+from batch_resend.windows import Schedule, parse_windows
 
 if TYPE_CHECKING:
     from batch_resend.order_reader import OrderReader
@@ -136,11 +137,7 @@ class Batch:
         another CA; JournalBusy where another process has it in hand.
         """
         reader = self.journal.reader
-        run = await (reader.run(run_id) if run_id else self.channels.to_resume())
-        if run is None:
-            raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
-        if run.state is RunState.COMPLETED:
-            raise UnknownRun(f"run {run.id} is complete: nothing is left to send")
+        run = unfinished(await (reader.run(run_id) if run_id else self.channels.to_resume()))
         self.channels.refuse_elsewhere(run, await reader.count_by_account(run))
         await self.journal.claim(run)
         return await self._settled(run, taken_up=True)
@@ -294,20 +291,7 @@ class Batch:
 
     async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
         """Return the plan of a run as the journal has it now."""
-        reader, parts = self.reader, await self.channels.left(run)
-        duration_s = max(dictated_time(*part) for part in parts)
-        alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
-        return Plan(
-            run=run,
-            taken_up=taken_up,
-            rows=await reader.count_rows(run),
-            orders=await reader.count_orders(run),
-            settled=await reader.count_outcomes(run),
-            to_send=sum(count for count, _, _ in parts),
-            limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
-            duration_s=duration_s,
-            waits_s=max(0.0, duration_s - alone_s),
-        )
+        return await plan_of(self.reader, run, await self.channels.left(run), taken_up=taken_up)
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason
@@ -322,6 +306,15 @@ class Batch:
         except JournalError as error:
             # The next start finds the run cut off, and resumes it.
             sending.lose(str(error))
+
+
+def unfinished(run: Run | None) -> Run:
+    """Return a run that can be resumed. Raises UnknownRun."""
+    if run is None:
+        raise UnknownRun("no run is unfinished; `batch-resend runs` lists all")
+    if run.state is RunState.COMPLETED:
+        raise UnknownRun(f"run {run.id} is complete: nothing is left to send")
+    return run
 
 
 async def resend(

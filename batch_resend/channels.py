@@ -57,7 +57,7 @@ class Channels:
 
     async def to_resume(self) -> Run | None:
         """Return the unfinished run that these settings are to resume, unless one is named."""
-        unfinished = await self.journal.reader.unfinished(self.clock)
+        unfinished = await self.journal.reader.unfinished()
         found = best_fitting(unfinished, self._endpoint_of)
         return found[0].run if found else None
 

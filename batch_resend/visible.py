@@ -14,6 +14,9 @@ _ADDRESS = re.compile(
 )
 # What a message quotes of a row, from its first quotation mark to its last.
 _QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+# A domain with an A-label in it, and that label (RFC 5890).
+_A_DOMAIN = re.compile(r"(?<![\w.-])(?:[\w-]+\.)*xn--[\w-]+(?:\.[\w-]+)*", re.IGNORECASE)
+_LABEL = re.compile(r"(?<![\w-])xn--([a-z0-9-]+)", re.IGNORECASE)
 MASK = "***@"
 NOT_SHOWN = "not shown: --redact"
 
@@ -30,6 +33,26 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """Return text of several lines, each of them visible."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def with_unicode(text: str) -> str:
+    """Return text with its internationalized domains, and behind them as people write these.
+
+    Behind, not instead: letters of two scripts may look alike.
+    """
+    if "xn--" not in text.lower():
+        return text
+    domains = dict.fromkeys(one[0] for one in _A_DOMAIN.finditer(text))
+    written = [_LABEL.sub(_as_people_write, domain) for domain in domains]
+    known = [visible(name) for name in dict.fromkeys(written) if name not in domains]
+    return f"{text} ({', '.join(known)})" if known else text
+
+
+def _as_people_write(label: re.Match[str]) -> str:
+    try:
+        return label[1].encode("ascii").decode("punycode")
+    except ValueError:  # it is none
+        return label[0]
 
 
 def defused(cell: Cell) -> Cell | str:

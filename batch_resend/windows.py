@@ -208,12 +208,11 @@ class Hold:
 
 def beyond_patience(reason: str, since_s: float, next_s: float, patience_s: float) -> str:
     """Return why nothing more is sent: what there was to wait for takes too long."""
-    total_s = round(since_s) + round(next_s)  # what the two are as shown
+    in_all = format_duration(ceil(since_s + next_s))  # to be seen to be more than the patience
     return (
-        f"{reason}, for {format_duration(since_s)}; until the next try, in "
-        f"{format_duration(next_s)}, that makes {format_duration(total_s)}, beyond the patience of "
-        f"{format_duration(patience_s)}. Run the same command again later, or with a longer "
-        "--patience."
+        f"{reason}, for {format_duration(since_s)}; with the wait for the next try it would be "
+        f"{in_all}, beyond the patience of {format_duration(patience_s)}. Run the same command "
+        "again later, or with a longer --patience."
     )
 
 

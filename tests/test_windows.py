@@ -4,7 +4,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_resend.windows import CA_WINDOWS, Schedule, Window, dictated_time, joint, parse_windows
+from batch_resend.windows import (
+    CA_WINDOWS,
+    Schedule,
+    Window,
+    beyond_patience,
+    dictated_time,
+    joint,
+    parse_windows,
+)
 
 unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
@@ -208,3 +216,9 @@ def test_what_several_keep_each_for_itself_is_added_up_over_a_time_of_any_length
         Window(1000 + 18 * 50, 180.0), Window(150, 5.0), Window(200 + 50, 10.0),
     )  # fmt: skip
     assert joint([CA_WINDOWS, ()]) == (), "one without a limit"
+
+
+@pytest.mark.parametrize("since_s", [19.0, 19.2, 19.5, 19.9])
+def test_what_goes_beyond_the_patience_is_said_to_be_longer_than_it(since_s: float) -> None:
+    told = beyond_patience("it is down", since_s, 1.01, 20.0)
+    assert "it would be 21s, beyond the patience of 20s" in told

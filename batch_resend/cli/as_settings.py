@@ -155,6 +155,14 @@ def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Pr
     }
 
 
+def accounts_to_plan_by(options: dict[str, Any], run: Run | None = None) -> dict[str, Account]:
+    """Return the accounts of profiles with keys that are made up, one for each key file."""
+    return {
+        name: profile.account_by(f"of-{str(profile.api_key_file).encode().hex()}")
+        for name, profile in accounts_of(options, run).items()
+    }
+
+
 def _is_given(option: str) -> bool:
     """Whether a flag or the environment names an option, and no file or default."""
     source = click.get_current_context().get_parameter_source(option)

@@ -42,6 +42,7 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
+from batch_resend.journal import JournalReader
 from batch_resend.model import Plan, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -75,7 +76,9 @@ async def execute(
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
-        return await execution.show_only()
+        result = await show_only(plan, batch.reader, redact=options.presentation.redact)
+        await batch.discard(plan)
+        return result
     asks = options.asks and await execution.has_something_to_send()
     preview = await execution.shown(asks=asks, is_held_back=bool(reason))
     if reason:
@@ -89,6 +92,19 @@ async def execute(
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
     return await execution.send_and_report()
+
+
+async def show_only(plan: Plan, reader: JournalReader, *, redact: bool) -> CommandResult:
+    """Show a plan in place of sending it."""
+    preview = await make_preview(plan, reader, shown=BEFORE_SENDING.first)
+    if plan.taken_up:
+        show_left(plan, preview, sys.stdout)
+    elif any(plan.rows.values()):
+        show_plan(preview, sys.stdout, BEFORE_SENDING, redact=redact)
+    first = await first_requests(reader, plan.run, _REQUESTS_FOR_PROGRAMS)
+    click.echo("Nothing was sent: --dry-run.")
+    note, shown = "nothing was sent: --dry-run", for_programs(preview, first)
+    return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": shown})
 
 
 async def _preflighted(
@@ -129,17 +145,6 @@ class _Execution:
     async def has_something_to_send(self) -> bool:
         """Whether a request may leave: not all go by keys that the preflight has stopped."""
         return self.plan.to_send > await self.batch.count_stopped(self.plan)
-
-    async def show_only(self) -> CommandResult:
-        """Show the plan in place of sending it."""
-        preview = await self._preview()
-        if any(self.plan.rows.values()):
-            self.show_plan(preview, sys.stdout)
-        first = await first_requests(self.batch.reader, self.plan.run, _REQUESTS_FOR_PROGRAMS)
-        await self.batch.discard(self.plan)
-        click.echo("Nothing was sent: --dry-run.")
-        note, plan = "nothing was sent: --dry-run", for_programs(preview, first)
-        return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": plan})
 
     async def shown(self, *, asks: bool, is_held_back: bool) -> Preview | None:
         """Show the plan where it is wanted; return the preview that it took, or that asking will.

@@ -177,7 +177,7 @@ class _Formatter(logging.Formatter):
         super().__init__()
         self._is_json = log_format == "json"
         self._redact = redact
-        self._brief = on_terminal and not self._is_json  # it shows one run, of today
+        self._brief = on_terminal and not self._is_json  # it shows one run, by the local clock
         # NO_COLOR: any value but none asks for it (no-color.org)
         is_coloured = on_terminal and is_screen(sys.stderr) and not os.environ.get("NO_COLOR")
         self._is_coloured = is_coloured
@@ -231,7 +231,7 @@ def _with_time(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "Eve
 
 
 def _with_local_time(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
-    event["timestamp"] = f"{datetime.now():%H:%M:%S}"
+    event["timestamp"] = f"{datetime.now():%m-%d %H:%M:%S}"
     return event
 
 

@@ -1,7 +1,6 @@
 """The command line: the subcommands, each imported when it is used, and the entry point."""
 
 import gc
-import logging
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ from batch_resend.cli.command import (
     ManualCommand,
     code_of_error,
 )
-from batch_resend.cli.streams import STREAMS
+from batch_resend.cli.streams import STREAMS, log_for_file
 from batch_resend.errors import BatchResendError, JournalError, SettingsError
 from batch_resend.version import __version__
 
@@ -57,14 +56,13 @@ NOT_OPTIONS = (
 _WORDS = f"{__name__}.words"  # in a context: those of a command line behind the command's name
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
 
-log = logging.getLogger(__name__)  # for a file alone: standard error has it in plain words
-
 
 class _Subcommands(Mapping[str, click.Command]):
     """The commands by name, each imported when it is asked for."""
 
     def __getitem__(self, name: str) -> click.Command:
         module, summary = SUBCOMMANDS[name]
+        log_for_file(__name__)  # before anything logs
         gc.disable()  # what is imported stays: nobody looks for garbage in it
         try:
             imported = import_module(f"batch_resend.cli.commands.{module}")
@@ -188,8 +186,6 @@ def _installed(wanted: str) -> list[click.Command]:
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     STREAMS.take_over()
-    # Until a command has its own.
-    logging.getLogger("batch_resend").addHandler(logging.NullHandler())
     code = _run()
     STREAMS.finish()
     if STREAMS.output_failed and code == ExitCode.ALL_WELL:
@@ -206,7 +202,7 @@ def _run() -> int:
         return _say_wrong_usage(error)
     except BatchResendError as error:
         code = code_of_error(error)
-        log.error("ended", extra={"exit_code": int(code), "why": str(error)})
+        log_for_file(__name__).error("ended", extra={"exit_code": int(code), "why": str(error)})
         from batch_resend.cli.output.terminal import say  # noqa: PLC0415 - slow, and rarely needed
 
         with suppress(OSError):
@@ -248,7 +244,9 @@ def _say_wrong_usage(error: click.ClickException) -> ExitCode:
 
 def _leave_at_once(number: int) -> NoReturn:
     """End although a thread may still wait for standard input, which would hold up an exit."""
-    log.error("interrupted by %s; nothing more was sent", signal.Signals(number).name)
+    log_for_file(__name__).error(
+        "interrupted by %s; nothing more was sent", signal.Signals(number).name
+    )
     click.echo("batch-resend: interrupted; nothing more was sent", err=True)
     _say_to_programs(SIGNAL_BASE + number, "interrupted; nothing more was sent")
     STREAMS.leave(SIGNAL_BASE + number)

@@ -13,7 +13,6 @@ from click.core import ParameterSource
 
 from batch_resend.cli.accounts import (
     PARAMETERS,
-    clock_of_command,
     ended_simulator,
     is_rehearsal,
     profiles_of,
@@ -147,7 +146,7 @@ async def _lately_cut_off(
     since = time.time() - _LATELY_S
     others = [
         one
-        for one in await reader.unfinished(clock_of_command())
+        for one in await reader.unfinished()
         if one.run.id != shown.id and not one.was_useless and one.last_begun_at >= since
     ]
     return await resume_others(context, reader, others)

@@ -11,7 +11,6 @@ them; what is on standard output is not: it is data, or the summary of a run.
 import atexit
 import errno
 import io
-import logging
 import math
 import os
 import select
@@ -22,11 +21,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from batch_resend.cli.command import SIGNAL_BASE
 
-log = logging.getLogger(__name__)  # for a file alone: see `logs`
+if TYPE_CHECKING:
+    import logging
 
 CHUNK_BYTES = 4096  # of one write: how often it is seen that somebody reads
 MOST_WAITING_BYTES = 256 * 1024  # a reader of 5 kB/s has them within LONGEST_WAIT_S
@@ -258,7 +258,7 @@ class Streams:
             lines = outflow.left_out if is_written else outflow.give_up()
             if lines and outflow.error is None:
                 words = f"{lines:,} lines {where} were not written: nobody read them in time"
-                log.warning(words)
+                log_for_file(__name__).warning(words)
                 text += f"batch-resend: {words}\n"
         where_to = messages = self._outflows["on standard error"]
         is_read = messages.error is None and not messages.waiting_bytes
@@ -266,6 +266,19 @@ class Streams:
             where_to = self._output
         where_to.put(text.encode(), may_be_left_out=False)
         where_to.wait(stalled_s)
+
+
+def log_for_file(name: str) -> "logging.Logger":
+    """Return a log of what standard error has in other words: it is for a file alone (`logs`).
+
+    Until a command has one, it goes nowhere.
+    """
+    import logging  # noqa: PLC0415 - a tenth of the time of --help, which logs nothing
+
+    of_all = logging.getLogger("batch_resend")
+    if not of_all.handlers:
+        of_all.addHandler(logging.NullHandler())
+    return logging.getLogger(name)
 
 
 def _quit_on_signals() -> None:

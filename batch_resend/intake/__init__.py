@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
-    from batch_resend.intake.cells import Malformed, domain_name, email_address, order_number
+    from batch_resend.intake.cells import Malformed, domain_name, email_address, named, order_number
     from batch_resend.intake.exports import is_dv, skip_cause
-    from batch_resend.intake.fields import REQUEST_FIELDS, Field
+    from batch_resend.intake.fields import REQUEST_FIELDS, Field, known_field
     from batch_resend.intake.passed_over import OWN_COLUMNS
     from batch_resend.intake.reading import Reading, checked_or_none
     from batch_resend.intake.records import NAMES_NOBODY
@@ -40,8 +40,10 @@ __all__ = [
     "domain_name",
     "email_address",
     "is_dv",
+    "known_field",
     "listed",
     "map_flag",
+    "named",
     "order_number",
     "refuse_ignored",
     "skip_cause",
@@ -50,9 +52,9 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
-        "cells": ("Malformed", "domain_name", "email_address", "order_number"),
+        "cells": ("Malformed", "domain_name", "email_address", "named", "order_number"),
         "exports": ("is_dv", "skip_cause"),
-        "fields": ("REQUEST_FIELDS", "Field"),
+        "fields": ("REQUEST_FIELDS", "Field", "known_field"),
         "passed_over": ("OWN_COLUMNS",),
         "reading": ("Reading", "checked_or_none"),
         "records": ("NAMES_NOBODY",),

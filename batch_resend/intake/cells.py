@@ -44,12 +44,12 @@ def _lookalike(text: str) -> str | None:
             and sign not in _OF_FULL_WIDTH
             and unicodedata.normalize("NFKC", sign).isascii()
         ):
-            return _named(sign)
+            return named(sign)
     for word in _WORDS.findall(text.lower()):
         foreign = [sign for sign in word if _script(sign) not in ("LATIN", "")]
         scripts = {_script(sign) for sign in word} - {""}
         if foreign and (len(scripts) > 1 or all(sign in _LIKE_LATIN for sign in foreign)):
-            return _named(foreign[0])
+            return named(foreign[0])
     return None
 
 
@@ -59,13 +59,17 @@ def _script(sign: str) -> str:
     return next((script for script in _SCRIPTS if name.startswith(script)), "")
 
 
-def _named(sign: str) -> str:
+def named(sign: str) -> str:
+    """Return a character as a message shows it: one that looks like another, with its name."""
+    if sign.isascii():
+        return repr(sign)
     name = unicodedata.name(sign, "a character without a name").lower()
     return f"{sign!r} (U+{ord(sign):04X}, {name})"
 
 
 _GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
 _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
+_MISSING = "the order number is missing: write it in each row of the order"
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+(?:\n|\Z)){_LABEL}")
@@ -159,7 +163,7 @@ def order_number(value: object) -> str:
     thousands marks, a decimal `.0`; and what is added for them, as in `="0815"`.
     """
     if value is None:
-        raise Malformed("the order number is missing")
+        raise Malformed(_MISSING)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -188,7 +192,7 @@ def _plain_digits(text: str) -> str:
     if stripped.startswith('="') and stripped.endswith('"'):  # so that Excel takes it for text
         stripped = stripped[2:-1]
     if not stripped:
-        raise Malformed("the order number is missing")
+        raise Malformed(_MISSING)
     if _SCIENTIFIC.fullmatch(stripped):
         raise Malformed(
             f"the order number {shown(stripped)} has lost digits in a spreadsheet: "
@@ -241,6 +245,8 @@ def _domain_name(text: str) -> str:
 
 
 def _why_no_name(base: str) -> str:
+    if "@" in base and ":" not in base:  # which a URL with a user's name has
+        return "is an e-mail address: are two columns swapped?"
     *labels, last = base.split(".")
     is_full = labels and not last.isdigit() and len(base) <= 253
     return "has characters that no domain name has" if is_full else "is not a full domain name"

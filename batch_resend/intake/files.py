@@ -73,6 +73,8 @@ class ListFile:
             ) from error
         except OSError as error:
             like = _like(Path(self._path)) if isinstance(error, FileNotFoundError) else ""
+            if isinstance(error, IsADirectoryError):
+                like = "; name the files in it"
             raise InputError(
                 f"{self.name}: cannot be read: {error.strerror or error}{like}"
             ) from error

@@ -18,7 +18,7 @@ from batch_resend.intake.fields import Field, RawRecord
 from batch_resend.intake.signs import is_title, may_narrow
 from batch_resend.model import RejectedRow, Row
 
-_OF_ITS_OWN = "send its row in a list of its own"
+_OF_ITS_OWN = "put its row into a list of its own"
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
 _LONGEST = 20  # digits of what is read as a number
 _SAMPLE = 50

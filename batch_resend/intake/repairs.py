@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, is_plain_pair, trimmed
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.intake.languages import KNOWN_LOCALES, code_of
+from batch_resend.intake.lengths import digits_of
 from batch_resend.list_form import Remark
 
 _BULLETS = "\u2022\u2023\u2043\u25aa\u25cf\u25e6\u00b7"
@@ -174,7 +175,7 @@ def _address_of(part: str) -> str | None:
 
 
 # Most cells are plain; the others are looked at more closely.
-_ODD_NUMBER = re.compile("[^0-9 .,']")
+_PLAIN_NUMBER = re.compile("[1-9][0-9]*")
 _PLAIN_DOMAIN = re.compile(r"(?:\*\.)?[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+")
 _URL = re.compile(r"(?:(?:https?|ftps?):)?//([^/\s;,?#@:]+)(?::\d+)?(?:[/?#][^\s;,]*)?", re.I)
 # `host:443`, and a path, which is no second name.
@@ -197,7 +198,7 @@ def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
     """Return a record with what is repaired in its cells, and count those cells by what it was."""
     texts: dict[Field, object] = {}
     number = record.texts.get(Field.ORDER_ID)
-    if isinstance(number, str) and _ODD_NUMBER.search(number):
+    if isinstance(number, str) and not _PLAIN_NUMBER.fullmatch(number):
         texts[Field.ORDER_ID] = _number(number, counts)
     locale = record.texts.get(Field.LOCALE)
     if locale and locale not in KNOWN_LOCALES and (locale := record.text(Field.LOCALE)):
@@ -241,7 +242,10 @@ def _number(cell: str, counts: Counter[Remark]) -> str:
     without = text.lstrip("#\u2116").lstrip()
     if not without[:1].isdigit():  # the sign is none of a number: a formula has failed
         return text
-    return noted(without, Remark.REPAIRED_SIGNS, counts) if without != text else text
+    if without != text:
+        noted(without, Remark.REPAIRED_SIGNS, counts)
+    number = digits_of(without) or without
+    return noted(number, Remark.REPAIRED_NUMBER, counts) if number != without else number
 
 
 def _domains(cell: str, counts: Counter[Remark]) -> str:

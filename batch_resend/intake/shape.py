@@ -125,14 +125,20 @@ class Shape:
         count = len(cells)
         if count < self.width:
             if between := separated_otherwise(cells, self.width):
-                return f"its cells are separated by {between!r}, and the heading's are not"
+                return (
+                    f"its cells are separated by {between!r}, and the heading's are not: separate "
+                    "all by one"
+                )
             return (
                 f"{_counted(count)}, where {self._whose} {self.width}: was the row cut off, or "
                 "broken in two?"
             )
         most = max(self.heading, self.width)
         if count > most and any(map(str.strip, cells[most:])):
-            return f"{_counted(count)}, where {self._whose} {self.heading or self.width}"
+            return (
+                f"{_counted(count)}, where {self._whose} {self.heading or self.width}: are "
+                "quotation marks missing around a cell, or is one too many?"
+            )
         # Where each row ends with a delimiter that the heading has not, it is the same in all.
         same_in_all = count == self.usual and self._is_unmistakable(cells)
         if (count > most or self.usual > most or not self.is_sure) and not same_in_all:

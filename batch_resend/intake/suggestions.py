@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from batch_resend.intake.cells import named
 from batch_resend.intake.fields import (
     ADDRESSES,
     Field,
@@ -83,7 +84,7 @@ def check_command(where: str, flags: Iterable[str]) -> str:
 
 _TITLES_LOOKED_BELOW = 3  # rows that may be the headings, where titles stand above
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_-]{24,}")  # in a message it would come out
-_OTHER_DELIMITERS = (":", "^", "~", "!", "/", "\\", "#", "&", "*")
+_NO_DELIMITER = re.compile(r"[\w\s.,;|()-]")  # of another kind, or in headings
 _IN_QUOTES = (",", ";", "|", "\t")
 _IN_WORDS = {
     Field.ORDER_ID: "the order number",
@@ -256,11 +257,11 @@ def _is_split(head: Head) -> str:
     if len(head.names) != 1:
         return ""
     text = head.names[0]
-    for between in _OTHER_DELIMITERS:
+    for between in dict.fromkeys(_NO_DELIMITER.sub("", text)):
         if _has_several(text.split(between)):
             flags = (head.given, f"--delimiter {quoted(between)}")
             return (
-                f"the columns seem to be separated by {between!r}: "
+                f"the columns seem to be separated by {named(between)}: "
                 f"{check_command(head.where, flags)}"
             )
     for between in _IN_QUOTES:

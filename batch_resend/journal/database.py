@@ -165,10 +165,13 @@ async def reading_connection(backend: Backend) -> AsyncIterator[AsyncConnection]
 class Reader:
     """Reads through a connection that cannot write, one statement at a time."""
 
-    def __init__(self, connection: AsyncConnection, backend: Backend, session: int = 0) -> None:
+    def __init__(
+        self, connection: AsyncConnection, backend: Backend, clock: Clock, session: int = 0
+    ) -> None:
         """Read for the process that has this session; 0: for one that only reads."""
         self.connection = connection
         self.place = backend.place
+        self.clock = clock
         self._backend = backend
         self._session = session
         self._kept_run: int | None = None  # of which the results are kept,

@@ -354,18 +354,18 @@ async def _opened(
             held.note_log()
         now = clock()
         session = await writer.transaction(lambda writing: backend.enter(writing, now, title))
-        reader = JournalReader(reading, backend, session)
+        reader = JournalReader(reading, backend, clock, session)
         journal = Journal(backend, writer, session, reader, clock)
         await journal.decide(journal.clean_up)
         yield journal
 
 
 @asynccontextmanager
-async def read_journal(place: Place) -> AsyncIterator[JournalReader]:
+async def read_journal(place: Place, clock: Clock | None = None) -> AsyncIterator[JournalReader]:
     """Open the journal for reading, beside the process that writes it. Raises JournalError."""
     backend = backend_of(place)
     async with reading_connection(backend) as connection:
-        yield JournalReader(connection, backend)
+        yield JournalReader(connection, backend, clock or SystemClock())
 
 
 async def prune_journal(

@@ -389,7 +389,7 @@ def _notes(members: Sequence[StagedRow], entries: Sequence[Entry], *, disagree: 
     of_rows = set(" ".join([row.notes for row in members if row.notes]).split())
     if disagree:
         of_rows.add(Note.ROWS_DISAGREE)
-    if Note.MAY_MAIL_ALL in of_rows and not all(_may_mail_all(row) for row in members):
+    if Note.MAY_MAIL_ALL in of_rows and not all(Note.MAY_MAIL_ALL in row.notes for row in members):
         # Beside an address that the CA knows, those that it does not know are only left out.
         of_rows ^= {Note.MAY_MAIL_ALL}
         of_rows.add(Note.NOT_CONSTRUCTED)
@@ -397,7 +397,3 @@ def _notes(members: Sequence[StagedRow], entries: Sequence[Entry], *, disagree: 
     if len(set(named)) < len(named):
         of_rows.add(Note.SEVERAL_ADDRESSES)
     return [note for note in Note if note in of_rows] if of_rows else []
-
-
-def _may_mail_all(row: StagedRow) -> bool:
-    return Note.MAY_MAIL_ALL in row.notes.split()

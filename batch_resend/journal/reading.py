@@ -146,13 +146,13 @@ class JournalReader(ResultReader, StatisticsReader):
         """Whether another process sends a run now, or workers are to."""
         return run.state is RunState.RUNNING and await self.holder(run) is not None
 
-    async def unfinished(self, clock: Clock) -> list[Unfinished]:
+    async def unfinished(self) -> list[Unfinished]:
         """Return the unfinished runs in nobody's hand, the last at work first, the useless last."""
         found = await self.fetch("unfinished_runs", session=self._session, most=_MOST_UNFINISHED)
         return [
             Unfinished(
                 run=run_of(record),
-                left=await self.left(run_of(record), clock),
+                left=await self.left(run_of(record)),
                 budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),

@@ -35,6 +35,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "tables": "SELECT name FROM sqlite_master WHERE type = 'table'",
         "living": "()",
         "trunc": "",
+        "temporary": "temp.",
         "index_by_place": "",
         "requests_by_place": "rows CROSS JOIN requests ON requests.run = rows.run "
         "AND requests.number = rows.request AND requests.position = rows.seq",
@@ -56,6 +57,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "tables": "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema",
         "living": "(SELECT number FROM living)",
         "trunc": "trunc",
+        "temporary": "",
         "index_by_place": "CREATE INDEX requests_in_list_order ON requests (run, position)",
         "requests_by_place": "requests",
         "place": "requests.position",

@@ -6,8 +6,9 @@ from math import ceil
 from typing import NamedTuple
 
 from batch_resend.clock import Clock
+from batch_resend.journal.connection import Connection, execute
 from batch_resend.journal.database import Reader
-from batch_resend.journal.runs import clock_values, settled_since
+from batch_resend.journal.runs import clock_values, settle, settled_since
 from batch_resend.journal.statements import decode_call
 from batch_resend.model import RequestStatus, Run, SkipReason
 from batch_resend.results import Left, PartCount, ProductCount
@@ -190,14 +191,28 @@ class StatisticsReader(Reader):
         """Return how many requests of a run under way are in flight."""
         return await self.count("unanswered", run=run.number)
 
-    async def left(self, run: Run, clock: Clock) -> Left:
+    async def left(self, run: Run) -> Left:
         """Return what is left to send of a run that did not finish, if it is resumed."""
         terms = run.settings
-        since = settled_since(run, float(str(terms.get("cooldown_s", 0.0))), clock())
-        by = {"run": run.number, "since": _NEVER if since is None else since, **clock_values(clock)}
+        since = settled_since(run, float(str(terms.get("cooldown_s", 0.0))), self.clock())
+        since = _NEVER if since is None else since
+        by = {"run": run.number, "since": since, **clock_values(self.clock)}
         hold_doubts = terms.get("in_doubt") == "hold"
         found = dict(await self.fetch("left_to_send", **by, hold_doubts=hold_doubts))
         return Left(found, await self.count("count_sent_elsewhere", **by))
+
+    async def settle_copy(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
+        """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on."""
+        since, clock = settled_since(run, cooldown_s, self.clock()), self.clock
+
+        def copy_and_settle(connection: Connection) -> None:
+            for table, column in (("requests", "number"), ("outcomes", "request")):
+                words = (("table", table), ("number", str(run.number)), ("column", column))
+                execute(connection, "copy_of_run", words)
+                execute(connection, "index_copy", words)
+            settle(connection, run, since, clock, hold_doubts=hold_doubts)
+
+        await self.ask(copy_and_settle)
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""

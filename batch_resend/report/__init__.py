@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         MailDomainsAsked,
         Preview,
         make_preview,
+        plan_of,
         with_mail_routes,
     )
     from batch_resend.report.report import prepare_report, update_index, whole_file, write_report
@@ -72,6 +73,7 @@ __all__ = [
     "next_steps",
     "old_reports",
     "outcome_in_words",
+    "plan_of",
     "prepare_report",
     "remove_reports",
     "set_aside",
@@ -109,6 +111,7 @@ __getattr__ = imported_on_demand(
             "MailDomainsAsked",
             "Preview",
             "make_preview",
+            "plan_of",
             "with_mail_routes",
         ),
         "report": ("prepare_report", "update_index", "whole_file", "write_report"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from batch_resend.model import RequestStatus
 from batch_resend.results import PartCount, ProductCount
+from batch_resend.visible import with_unicode
 
 MOST_PARTS = 10
 LONGEST_PRODUCT = 80  # characters of its name
@@ -71,7 +72,7 @@ def by_domain(orders: Sequence[Sequence[str]]) -> list[Breakdown]:
     if len(orders) < LEAST_TO_GROUP or not several or len(counts) == 1:
         return []
     most = counts.most_common(min(several, MOST_PARTS))
-    parts = [(name, count, None) for name, count in most]
+    parts = [(with_unicode(name), count, None) for name, count in most]
     return [Breakdown("Not sent, by domain", "orders not sent", parts, len(counts) - len(parts))]
 
 

@@ -40,7 +40,7 @@ from batch_resend.report.summary import (
 )
 from batch_resend.results import InputNote
 from batch_resend.topics import mail_advice
-from batch_resend.visible import NOT_SHOWN, without_quotes
+from batch_resend.visible import NOT_SHOWN, with_unicode, without_quotes
 from batch_resend.windows import parse_windows
 
 LIVE_EVERY_S = 30.0  # a page of a run under way is written, and read, again
@@ -245,7 +245,7 @@ async def _not_sent(
                     answer,
                     result.error_message or "",
                     tuple({parent_of(entry.domain) for entry in order.entries[:MOST_ENTRIES]}),
-                    _cut([str(entry) for entry in order.entries]),
+                    _cut([with_unicode(str(entry)) for entry in order.entries]),
                     _cut([f"{names[at.input_ordinal]}, line {at.line}" for at in sources]),
                 )
 

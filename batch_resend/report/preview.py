@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag
+from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag, named
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.list_form import ListForm, ListKind, Remark
 from batch_resend.model import Note, Plan, Problem, Request, RequestStatus, Run, SkipReason
 from batch_resend.report.summary import RowCounts, counted
 from batch_resend.results import InputNote, RowResult
+from batch_resend.windows import Window, dictated_time, joint
 
 if TYPE_CHECKING:
     from batch_resend.mail_domains import MailDomains
@@ -21,7 +22,7 @@ KINDS_SHOWN = 10  # of reasons to skip, and of domains
 SHOWN = 5  # of columns, and of the addresses of an order
 MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
 Said = TypeVar("Said", Problem, Note)
-_DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon"}
+_DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
 
 _NOTE_IN_WORDS = {
     Note.MAY_MAIL_ALL: "DANGER: domain-dcv with addresses other than admin, administrator, "
@@ -61,6 +62,7 @@ _REMARK_IN_WORDS = {
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
+    Remark.REPAIRED_NUMBER: ("order number", "repaired: thousands separators, .0 or zeros removed"),
     Remark.REPAIRED_WIDTH: ("cell", "repaired: full-width letters"),
     Remark.REPAIRED_INVISIBLE: ("cell", "repaired: invisible characters"),
     Remark.REPAIRED_ENCODING: ("cell", "repaired: &nbsp;, %20 and the like, decoded"),
@@ -138,6 +140,33 @@ class Preview(BaseModel):
     duration_s: float
     waits_s: float  # of that, because of requests that were made lately
     mail_domains: MailDomainsAsked | None = None  # None: DNS was not asked
+
+
+async def plan_of(
+    reader: JournalReader,
+    run: Run,
+    parts: Sequence[tuple[int, Sequence[Window], Sequence[float]]],
+    *,
+    taken_up: bool,
+) -> Plan:
+    """Return the plan of a run as the journal has it now.
+
+    `parts`: of each key, how many requests are left, its windows, and how many seconds ago those
+    requests ended that these still count.
+    """
+    duration_s = max(dictated_time(*part) for part in parts)
+    alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
+    return Plan(
+        run=run,
+        taken_up=taken_up,
+        rows=await reader.count_rows(run),
+        orders=await reader.count_orders(run),
+        settled=await reader.count_outcomes(run),
+        to_send=sum(count for count, _, _ in parts),
+        limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
+        duration_s=duration_s,
+        waits_s=max(0.0, duration_s - alone_s),
+    )
 
 
 async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Preview:
@@ -244,7 +273,7 @@ def _form_in_words(form: ListForm) -> str:
     # What a program hands over has no form to speak of.
     words = [] if form.kind is ListKind.RECORDS else [form.kind.value]
     if form.delimiter is not None:
-        words.append(_DELIMITERS.get(form.delimiter, form.delimiter))
+        words.append(_DELIMITERS.get(form.delimiter) or named(form.delimiter))
     if form.encoding is not None:
         words.append(form.encoding)
     if form.is_table and not form.columns:

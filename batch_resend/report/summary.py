@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
-from batch_resend.clock import SystemClock, format_duration, timestamp
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import InputNote, Left, SweepCounts, Tally
@@ -187,7 +187,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
     return summary.model_copy(
         update={
             "state": "running" if is_under_way else summary.state,
-            "left": None if is_over else await reader.left(run, SystemClock()),
+            "left": None if is_over else await reader.left(run),
             "skipped_unsure": await reader.count_unsure(run),
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),

@@ -190,6 +190,7 @@ class World:
         self.dns_txt: dict[str, tuple[str, ...]] = {}
         # What the account's setting "Send verification DCV emails to" selects.
         self.mailed_local_parts: frozenset[str] = USUAL_LOCAL_PARTS
+        self._mailed: set[str] = set()  # that are not among these orders
         self._seed = seed
         self._within_s = within_s
         self._approvals: list[tuple[float, int]] = []  # a heap: when, of which order
@@ -236,13 +237,21 @@ class World:
             )
 
     def order(self, order_id: str) -> WorldOrder | None:
-        """Return an order by its number as it stands in an address, after approvals are in."""
+        """Return an order by its number as it stands in an address, after approvals are in.
+
+        One that was mailed is there, and waits, though only the list of the caller has it.
+        """
         self.let_approve()
-        return self._order(order_id)
+        found = self._order(order_id)
+        if found is None and order_id in self._mailed:
+            name, ordered_at = f"order{order_id}.example.com", self.clock() - DAY_S
+            return WorldOrder(int(order_id), domains=(name,), created_at=ordered_at)
+        return found
 
     def waiting(self, order_id: str) -> list[str] | None:
         """Return the names of an order that wait for an approval; None: it is not in the world."""
-        if (order := self.order(order_id)) is None:
+        self.let_approve()
+        if (order := self._order(order_id)) is None:
             return None
         return [name for name in order.domains if name not in order.approved]
 
@@ -254,6 +263,8 @@ class World:
     def mail(self, order_id: str) -> None:
         """Note that an order was mailed; it may be approved by that, later."""
         if (order := self._order(order_id)) is None:
+            if order_id.isdecimal():
+                self._mailed.add(order_id)
             return
         order.mails += 1
         luck = self._luck(order.order_id, order.mails)

@@ -1,6 +1,7 @@
 """report.html in a real browser: it stands alone, tells the truth, and stays text."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -269,12 +270,14 @@ def test_a_run_under_way_is_seen_changing_and_its_page_says_how_old_it_is(
 def test_a_reader_may_stop_a_page_from_loading_itself_again(
     chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "LIVE_EVERY_S", 1.0)
+    monkeypatch.setattr(page_module, "LIVE_EVERY_S", 5.0)  # time enough for a slow machine
     report = Report(tmp_path)
     (tmp_path / "report.html").write_text(page_under_way(sent=1, written_at=time.time()))
     with shown(chromium, report) as seen:
         seen.page.get_by_role("button", name="Stop reloading").click()
-        expect(seen.page.locator(".age")).to_contain_text(" 2 s ago")
+        expect(seen.page.locator(".age")).to_contain_text(
+            re.compile(r" ([7-9]|\d\d+) s ago"), timeout=20_000
+        )
         assert len(seen.requests) == 1
 
 

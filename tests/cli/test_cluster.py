@@ -4,8 +4,10 @@ import asyncio
 import json
 import re
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -30,11 +32,6 @@ from tests.cli.counting_server import CountingServer, says
 from tests.postgres import forget, postgres_server
 
 WINDOWS = (Window(60, 2.0), Window(100, 6.0))
-SKEWED = """
-import os, time
-_time = time.time
-time.time = lambda: _time() + float(os.environ["SKEW_S"])
-"""
 
 
 @asynccontextmanager
@@ -113,6 +110,12 @@ async def test_a_host_that_was_killed_is_followed_by_another(
         assert len(in_doubt) <= 2 * 32
 
 
+def skewed(by_s: float) -> None:
+    """Have the system's clock of a process be fast by so much."""
+    right = time.time
+    pytest.MonkeyPatch().setattr(time, "time", lambda: right() + by_s)
+
+
 async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagree(
     tmp_path: Path, database: Database
 ) -> None:
@@ -120,7 +123,6 @@ async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagr
         desk,
         ca,
     ):
-        (tmp_path / "sitecustomize.py").write_text(SKEWED)
         started = []
         for place, skew in enumerate((0, -2, 0, 30)):
             desk.write(
@@ -128,7 +130,7 @@ async def test_four_hosts_by_one_key_keep_its_windows_though_their_clocks_disagr
                 "order_id\n" + "".join(f"{900_000 + 75 * place + n}\n" for n in range(75)),
             )
             command = ("send", f"{place}.csv", "--report-dir", f"report {place}")
-            started.append(await desk.start(*command, SKEW_S=str(skew), PYTHONPATH=str(tmp_path)))
+            started.append(await desk.start_after(partial(skewed, skew), *command))
         ends = await asyncio.gather(*(ended(process) for process in started))
         assert [one.code for one in ends] == [0] * 4, ends
         assert kept(ca), ca.books.answers

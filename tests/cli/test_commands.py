@@ -297,9 +297,12 @@ async def test_the_help_ends_with_every_answer_and_what_it_rests_on(desk: Desk) 
 
 
 @pytest.mark.parametrize(
-    "command", [("batch-resend", "runs"), ("sh", "-c", "batch-resend runs && batch-resend runs")]
+    ("program", "command"),
+    [
+        ((SCRIPT,), ("batch-resend", "runs")),
+        ((sys.executable, "-m", "batch_resend"), ("sh", "-c", "true && batch-resend runs")),
+    ],
 )
-@pytest.mark.parametrize("program", [(SCRIPT,), (sys.executable, "-m", "batch_resend")])
 async def test_simulate_runs_this_program_by_its_name_though_it_is_on_no_path(
     desk: Desk, program: tuple[str, ...], command: tuple[str, ...]
 ) -> None:

@@ -83,7 +83,7 @@ async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
         assert not (tmp_path / "journal.db").exists()
 
 
-async def test_resume_with_a_dry_run_shows_what_is_left_and_not_the_rejected_rows_again(
+async def test_resume_with_a_dry_run_shows_what_is_left_needs_no_key_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
@@ -91,16 +91,31 @@ async def test_resume_with_a_dry_run_shows_what_is_left_and_not_the_rejected_row
         rows = (tmp_path / "orders.csv").read_text()
         desk.write("orders.csv", f"{rows}x,,\n")
         await desk.run("send", "orders.csv", "--yes", *FIRST)
+        (run,) = await run_ids(desk)
+        other = next(
+            row for row in rows.splitlines()[1:] if row[:6] not in ca.books.mails_per_order
+        )
+        ones = [row for row in rows.splitlines()[1:] if row[:6] == other[:6]]
+        desk.write("one.csv", "\n".join([rows.splitlines()[0], *ones, ""]))
+        await desk.run("send", "one.csv", "--report-dir", "one")
+        key = desk.environment.pop("DIGICERT_API_KEY")
+        journal = (tmp_path / "journal.db").read_bytes()
+        told = (await desk.run("runs", "--json")).out
         left = await desk.run("resume", "--dry-run")
         assert left.code == 0, left.err
-        (run,) = await run_ids(desk)
-        assert f"Left of run {run}\n  requests  15 to send of 20\n  so far    5 sent\n" in left.out
+        assert (
+            f"Left of run {run}\n  requests  14 to send of 20\n  so far    5 sent · 1 skipped\n"
+            in (left.out)
+        )
         assert "Rejected" not in left.out
         assert left.out.endswith("Nothing was sent: --dry-run.\n")
         said = json.loads((await desk.run("resume", "--dry-run", "--json")).out)
         requests = said["plan"]["first_requests"]
         assert {one["order_id"] for one in requests} == set(numbers) - set(ca.books.mails_per_order)
-        assert ca.books.mails == 5
+        assert (ca.books.mails, ca.books.reads) == (6, 0)
+        assert (await desk.run("runs", "--json")).out == told
+        assert (tmp_path / "journal.db").read_bytes() == journal
+        desk.environment["DIGICERT_API_KEY"] = key
         resumed = await desk.run("resume", "--report-dir", "all")
         assert "Rejected" not in resumed.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)

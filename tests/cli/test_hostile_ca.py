@@ -94,14 +94,14 @@ def worst_day() -> Fate:
 
 
 async def sent_on_the_worst_day(
-    folder: Path, policy: str
+    folder: Path,
 ) -> tuple[CountingServer, dict[str, Any], dict[str, dict[str, Any]]]:
     """Send 400 orders; return the server's books, the summary, and the results by order."""
     async with CountingServer(worst_day()) as ca:
         desk = Desk(folder, ca.base_url)
         desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, WINDOWS))
         desk.write("orders.csv", "order_id\n" + "".join(f"{n}\n" for n in range(1, ORDERS + 1)))
-        options = ("--timeout", "2s", "--in-doubt", policy, "--all-domains")
+        options = ("--timeout", "2s", "--all-domains")
         ended = await desk.run("send", "orders.csv", *options, timeout_s=120)
         assert ended.code == 3, ended.err
         assert "others use this key" in ended.err
@@ -134,7 +134,7 @@ def unseen(ca: CountingServer, found: dict[str, dict[str, Any]]) -> Counter[str]
 
 @pytest.mark.timeout(300)
 async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_path: Path) -> None:
-    ca, summary, found = await sent_on_the_worst_day(tmp_path, "retry")
+    ca, summary, found = await sent_on_the_worst_day(tmp_path)
     expected = {n: "refused" if kind_of(n) in REFUSED else "sent" for n in found}
     assert {number: line["status"] for number, line in found.items()} == expected
     assert ca.acknowledged == {number for number, status in expected.items() if status == "sent"}
@@ -144,19 +144,6 @@ async def test_all_that_can_be_sent_is_sent_and_no_double_goes_unreported(tmp_pa
     doubts = {number for number in found if kind_of(number) in IN_DOUBT}
     assert doubled <= doubts <= marked <= doubts | set(unseen(ca, found))
     assert summary["requests"]["possible_duplicates"] >= ca.doubles > 0
-
-
-@pytest.mark.timeout(300)
-async def test_with_hold_nothing_is_mailed_twice_and_every_doubt_is_told(tmp_path: Path) -> None:
-    ca, summary, found = await sent_on_the_worst_day(tmp_path, "hold")
-    assert ca.doubles == 0
-    in_doubt = {n for n in found if kind_of(n) in IN_DOUBT} | set(unseen(ca, found))
-    refused = {n for n in found if kind_of(n) in REFUSED} - in_doubt
-    assert {number: line["status"] for number, line in found.items()} == {
-        n: "in_doubt" if n in in_doubt else "refused" if n in refused else "sent" for n in found
-    }
-    assert ca.acknowledged == set(found) - in_doubt - refused
-    assert summary["requests"]["possible_duplicates"] == 0
 
 
 # --- a CA that is out -----------------------------------------------------------------------------

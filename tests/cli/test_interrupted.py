@@ -65,8 +65,8 @@ async def send_until(
 
 async def test_after_a_kill_resume_needs_no_list_and_marks_doubts(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
-        numbers = desk.write_list(200)
-        killed = await send_until(desk, ca, 80, "--concurrency", "16", by=signal.SIGKILL)
+        numbers = desk.write_list(100)
+        killed = await send_until(desk, ca, 40, "--concurrency", "16", by=signal.SIGKILL)
         assert killed.code == -signal.SIGKILL
         await everything_acted_on(ca)
         (tmp_path / "orders.csv").unlink()
@@ -78,7 +78,7 @@ async def test_after_a_kill_resume_needs_no_list_and_marks_doubts(tmp_path: Path
         assert "of those to send may have been mailed before" in " ".join(resumed.err.split())
         summary = desk.summary()  # there is just one report: that of the run, under its id
         assert_adds_up(summary)
-        assert summary["orders"]["sent"] == 200
+        assert summary["orders"]["sent"] == 100
         assert set(ca.books.mails_per_order) == set(numbers)
         repeated = {n for n, count in ca.books.mails_per_order.items() if count > 1}
         marked = {r["order_id"] for r in results(desk.report()) if r["possible_duplicate"]}
@@ -96,8 +96,8 @@ async def test_a_signal_lets_requests_in_flight_finish_and_the_rest_is_sent_late
     tmp_path: Path, by: signal.Signals, later: str
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
-        numbers = desk.write_list(200)
-        stopped = await send_until(desk, ca, 60, by=by)
+        numbers = desk.write_list(120)
+        stopped = await send_until(desk, ca, 40, by=by)
 
         assert stopped.code == 128 + by
         summary = desk.summary()
@@ -106,7 +106,7 @@ async def test_a_signal_lets_requests_in_flight_finish_and_the_rest_is_sent_late
         assert summary["stop_reason"] == f"interrupted by {by.name}"
         assert summary["orders"]["sent"] == ca.books.requests == ca.books.mails
         assert summary["orders"]["in_doubt"] == 0
-        assert summary["orders"]["not_attempted"] == 200 - ca.books.requests
+        assert summary["orders"]["not_attempted"] == 120 - ca.books.requests
         assert f"batch-resend resume {summary['run_id']}" in stopped.out
 
         words = {
@@ -123,13 +123,13 @@ async def test_a_signal_lets_requests_in_flight_finish_and_the_rest_is_sent_late
 
 async def test_a_terminal_that_closes_ends_the_run_in_good_order(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
-        numbers = desk.write_list(300)
+        numbers = desk.write_list(120)
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(tmp_path)
             command = desk.command("send", "orders.csv", "--yes")
             os.execve(command[0], command, desk.environment | {"TERM": "xterm"})
-        await until(lambda: ca.books.requests >= 60)
+        await until(lambda: ca.books.requests >= 40)
         os.close(terminal)  # the kernel sends SIGHUP, and nothing can be written any more
         _, status = await asyncio.to_thread(os.waitpid, pid, 0)
 

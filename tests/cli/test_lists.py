@@ -357,3 +357,39 @@ async def test_what_a_run_leaves_is_read_by_the_command_it_shows_in_any_number_o
                 _, cells = csv.reader(file, delimiter=";" if encoding else ",")
             assert tuple(cells[:4]) == BESIDE_UMLAUTS[2]
             assert "encoding" not in cells[6]
+
+
+async def test_an_internationalized_domain_is_shown_as_it_is_sent_and_as_people_write_it(
+    tmp_path: Path,
+) -> None:
+    """In the plan and on the page, in one form everywhere; the lists have what is sent."""
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"100300308"})) as (desk, _):
+        rows = ("100300308,weiß308.de,admin@weiß308.de", "100300309,xn--zzz9.de,admin@xn--zzz9.de")
+        desk.write("orders.csv", "\n".join(["order_id,domain,email", *rows, ""]))
+        planned = (await desk.run("check", "orders.csv")).out
+        sent = await desk.run("send", "orders.csv")
+        shown = "xn--wei308-dta.de (weiß308.de)"
+        assert sent.code == 3, sent.err
+        for plan in (planned, sent.err):
+            assert f"{shown} 1" in " ".join(plan.split())
+        page = (desk.report() / "report.html").read_text()
+        text = re.sub("<[^>]*>", "", page)
+        assert "xn--wei308-dta.de: admin@xn--wei308-dta.de (weiß308.de)" in text
+        assert text.count("weiß308.de") == 1
+        assert results(desk.report())[0]["entries"][0]["domain"] == "xn--wei308-dta.de"
+
+
+async def test_an_order_is_looked_up_in_the_words_that_lists_have_for_its_number(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("list.csv", "order_id,domain,email\n1 100 161,a.example,admin@a.example\n")
+        sent = await desk.run("send", "list.csv")
+        assert sent.code == 0, sent.err
+        assert "1 order number repaired: thousands separators, .0 or zeros removed" in sent.err
+        for word in ("1100161", " 1100161 ", "#1100161", "order 1100161", "Order #1100161",
+                     "Bestell-Nr. 1100161", "1 100 161", "1,100,161", "1100161.0"):  # fmt: skip
+            found = await desk.run("history", word)
+            assert " accepted " in found.out, word
+        for word in ("customer 1100161", "x1100161", "1100161x", "#"):
+            assert (await desk.run("history", word)).code == 2, word

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -361,3 +362,13 @@ async def test_which_way_the_ca_was_asked_is_logged_but_no_raw_line_on_a_termina
         assert "[info" not in screen.text
         assert said in (tmp_path / "run.log").read_text()
         assert said in (await desk.run(*words)).err
+
+
+async def test_on_a_terminal_a_line_of_the_log_has_its_day_for_a_run_may_pass_midnight(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        async with on_screen(desk, "send", "orders.csv", "--yes", "-v", columns=120) as screen:
+            assert await screen.ended() == 0
+        assert re.search(r"^\d\d-\d\d \d\d:\d\d:\d\d \[", "\n".join(screen.lines), re.MULTILINE)

@@ -36,10 +36,11 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
         verified = await desk.run("verify", run)
         assert verified.code == 0, verified.err
         assert verified.out == (
-            f"Of 6 orders sent by run {run}\n  issued    3\n  pending   2\n  waiting   1\n"
+            f"Of 6 orders sent by run {run}\n  issued    3\n  pending   3\n"
             "Names that still wait\n"
             "  3         its name is not approved yet\n"
             "  4         its name is not approved yet\n"
+            "  5         its name is not approved yet\n"
         )
         assert ca.books.reads_of == {"status-changes": 1, "validation": 3}, (
             "what changed of all, and of each that waits its names"
@@ -48,7 +49,19 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
         assert "What has come of it" not in page
         await desk.run("report", run)
         page = (desk.report() / "report.html").read_text()
-        assert "of 6 orders sent 3 are issued, 2 are pending, 1 is waiting." in page
+        assert "of 6 orders sent 3 are issued, 3 are pending." in page
+
+
+@pytest.mark.parametrize(("orders", "statuses"), [(2, {"pending": 2}), (40, {"waiting": 40})])
+async def test_in_a_rehearsal_the_orders_of_ones_own_list_wait_once_they_were_mailed(
+    tmp_path: Path, orders: int, statuses: dict[str, int]
+) -> None:
+    """Asked one by one, or by what has changed: as the CA, the simulator knows what it mailed."""
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(orders)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        asked = json.loads((await desk.run("verify", "--json")).out)
+        assert asked["statuses"] == statuses
 
 
 async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> None:

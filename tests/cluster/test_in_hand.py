@@ -96,7 +96,7 @@ async def test_a_run_that_is_left_to_workers_is_in_their_hand_when_who_began_it_
             )
         run = await other.reader.run(run.id)
         assert await other.reader.holder(run) == "workers"
-        assert await other.reader.unfinished(clock) == []
+        assert await other.reader.unfinished() == []
         stands = await other.reader.standing(run, clock)
         assert stands is not None
         assert (stands.planned, stands.made) == (2, 0)
@@ -138,7 +138,7 @@ async def test_a_run_in_anothers_hand_cannot_be_taken(database: Database, clock:
         with pytest.raises(JournalBusy, match=f"batch-resend watch {run.id}"):
             await other.claim(run)
         await one.claim(run)  # its own it may
-        assert await other.reader.unfinished(clock) == []
+        assert await other.reader.unfinished() == []
 
 
 async def test_what_another_run_sent_after_this_one_was_planned_is_not_sent_again(

@@ -150,7 +150,7 @@ def empty(database: Database) -> Database:
 
 async def test_the_database_grants_what_the_model_grants(empty: Database) -> None:
     async with hosts(empty) as opened, set_clock(empty) as clock:
-        for seed in range(150):
+        for seed in range(60):
             chance = random.Random(seed)
             windows = windows_of(chance)
             budget = Budget(f"key {seed}", windows, linger_s=0.25)
@@ -338,7 +338,7 @@ async def test_however_often_the_clock_is_set_the_windows_are_kept_and_used(
     empty: Database,
 ) -> None:
     async with hosts(empty) as opened, set_clock(empty) as clock:
-        for seed in range(20):
+        for seed in range(8):
             chance = random.Random(seed)
             budget = Budget(f"key {seed}", (WINDOW,), 0.0)
             taken: list[float] = []

@@ -86,7 +86,9 @@ def test_the_locale_of_the_list_is_for_rows_that_name_none() -> None:
         ),
         pytest.param("100200301,,,,english please", "locale 'english please'", id="a bad locale"),
         pytest.param(
-            "100200301,,,,,,,more", "8 cells, where the heading has 5", id="too many cells"
+            "100200301,,,,,,,more",
+            "8 cells, where the heading has 5: are quotation marks",
+            id="too many cells",
         ),
     ],
 )

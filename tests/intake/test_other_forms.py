@@ -32,6 +32,10 @@ OTHER_TEXTS = {
         "order_id^domain^email\n1^a.example.com^x@y.example\n",
         '--delimiter "^"',
     ),
+    "a sign that looks like another": (
+        "order_id\u037edomain\u037eemail\n1\u037ea.example.com\u037ex@y.example\n",
+        "separated by '\u037e' (U+037E, greek question mark)",
+    ),
     "lines in quotation marks": (
         '"order_id,domain,email"\n"1,a.example.com,x@y.example"\n',
         "each line is in quotation marks",

@@ -24,7 +24,10 @@ def test_a_row_with_other_delimiters_is_said_to_have_these_and_harms_no_row_besi
     assert isinstance(first, Row)
     assert isinstance(third, Row)
     assert isinstance(second, RejectedRow)
-    assert second.reason == f"its cells are separated by {between!r}, and the heading's are not"
+    assert (
+        second.reason
+        == f"its cells are separated by {between!r}, and the heading's are not: separate all by one"
+    )
 
 
 @pytest.mark.parametrize("between", [";", "\t", "|"])

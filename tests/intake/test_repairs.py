@@ -260,6 +260,34 @@ def test_codes_of_languages_go_as_they_are(cell: str) -> None:
     assert not remarks
 
 
+NUMBERS = {  # an order's number as lists have it, and what of it is repaired
+    "1100161": [],
+    " 1100161 ": [],
+    "1 100 161": ["repaired_number"],
+    "1,100,161": ["repaired_number"],
+    "1'100'161": ["repaired_number"],
+    "1100161.0": ["repaired_number"],
+    "001100161": ["repaired_number"],
+    "'1100161": ["repaired_signs"],
+    "#1100161": ["repaired_signs"],
+    "#1 100 161": ["repaired_signs", "repaired_number"],
+    "\uff11100161": ["repaired_width"],
+}
+
+
+@pytest.mark.parametrize(("cell", "repairs"), NUMBERS.items())
+def test_an_order_number_is_plain_digits_and_what_was_removed_is_counted(
+    cell: str, repairs: list[str]
+) -> None:
+    record = {"order_id": cell, "domain": "a.example.com", "email": ADMIN}
+    with standard_input(json.dumps(record).encode()):
+        source = ListSource("-")
+        (row,) = source
+    assert isinstance(row, Row), row
+    assert row.order_id == "1100161"
+    assert source.form.remarks == dict.fromkeys(repairs, 1)
+
+
 @pytest.mark.parametrize(("word", "code"), [("German", "de"), ("de_DE.UTF-8", "de"), ("FR", "fr")])
 @pytest.mark.asyncio
 async def test_options_and_programs_may_name_a_language_too(word: str, code: str) -> None:

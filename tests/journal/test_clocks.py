@@ -4,8 +4,6 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from batch_resend.clock import SystemClock, steady_time
 from batch_resend.folders import Place
@@ -85,37 +83,6 @@ async def test_of_two_clocks_the_one_counts_by_which_an_attempt_is_younger(
     clock = machine.clock()
     async with opened(place, clock) as journal:
         assert await ages(journal, clock) == [age_s]
-
-
-steps = st.tuples(
-    st.floats(0, 600).map(round),  # seconds that pass
-    st.sampled_from((0, 0, 5, -5, 90, -90, 3600, -3600)),  # how far the clock is set
-)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.lists(steps, min_size=1, max_size=5))
-async def test_no_attempt_is_ever_taken_for_older_than_it_is(
-    tmp_path_factory: pytest.TempPathFactory, processes: list[tuple[int, int]]
-) -> None:
-    path = tmp_path_factory.mktemp("clocks") / "journal.db"
-    machine = Machine()
-    ended_at: list[float] = []
-    for passed_s, set_by_s in processes:
-        clock = machine.clock()
-        async with opened(path, clock) as journal:
-            found = sorted(await ages(journal, clock), reverse=True)
-            true_ages = sorted((machine.steady - at for at in ended_at), reverse=True)
-            assert len(found) == len(true_ages)
-            assert all(said <= true + 1e-3 for said, true in zip(found, true_ages, strict=True)), (
-                found,
-                true_ages,
-            )
-            await attempted(journal, clock, "204")
-        machine.steady += 1.0
-        ended_at.append(machine.steady)
-        machine.steady += passed_s
-        machine.ahead_s += set_by_s
 
 
 async def test_an_attempt_in_doubt_may_arrive_so_much_later(place: Place) -> None:

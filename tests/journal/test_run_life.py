@@ -212,7 +212,7 @@ async def test_recent_ends_are_those_of_one_ca_over_all_runs_oldest_first(
 async def test_runs_are_listed_once_sending_was_begun_the_one_active_last_first(
     journal: Journal, clock: Clock
 ) -> None:
-    assert await journal.reader.unfinished(clock) == []
+    assert await journal.reader.unfinished() == []
     first = await plan(journal, orders(1))
     await send(journal, clock, first, {"1": "503"})
     second = await plan(journal, orders(2))
@@ -220,7 +220,7 @@ async def test_runs_are_listed_once_sending_was_begun_the_one_active_last_first(
     await journal.finish(second, RunState.COMPLETED)
     await plan(journal, orders(3))
     assert [run.id for run in await journal.reader.runs()] == [second.id, first.id]
-    (unfinished,) = await journal.reader.unfinished(clock)
+    (unfinished,) = await journal.reader.unfinished()
     assert unfinished.run.id == first.id
     clock.now -= 3_600  # set back: what comes later is newer all the same
     await send(journal, clock, first, {})

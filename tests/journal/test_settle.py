@@ -256,15 +256,20 @@ async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
         await journal.finish(run, RunState.INTERRUPTED)
         clock.now += DAY_S
         await ended_run(journal, clock, {"10": "204", "11": "lost in_doubt", "12": "404"})
-    async with read_journal(place) as reader:
+    async with read_journal(place, clock) as reader:
         run = await reader.run(run.id)
         before = await statuses(reader, run)
-        left = await reader.left(run, clock)
+        left = await reader.left(run)
+        assert await statuses(reader, run) == before
+        await reader.settle_copy(run, cooldown_s, hold_doubts=hold)
+        in_copy = await reader.count_by_account(run)
+        assert await pending_ids(reader, run)
+    async with read_journal(place) as reader:
         assert await statuses(reader, run) == before
     async with opened(place, clock) as journal:
         await journal.settle(run, cooldown_s, hold_doubts=hold)
         expected = await journal.reader.count_by_account(run)
-    assert left.by_account == expected
+    assert left.by_account == in_copy == expected
     doubts = 4 if cooldown_s else 3  # of another run's nobody is reminded then
     asked = {None: 9 + (not cooldown_s) - (doubts if hold else 0)}
     assert (left.by_account, left.sent_elsewhere) == (asked, 1 if cooldown_s else 0)

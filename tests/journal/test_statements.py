@@ -23,7 +23,12 @@ pytestmark = pytest.mark.asyncio
 TEMPORARY = (
     "create_sorted_rows", "create_assignments", "create_sorted_assignments", "create_kept_results",
 )  # fmt: skip
-WORDS = (("table", "rows"), ("bounds", "WHEN ended_at > 1 THEN 1"))  # what statements leave open
+WORDS = (
+    ("table", "rows"),
+    ("column", "seq"),
+    ("number", "1"),
+    ("bounds", "WHEN ended_at > 1 THEN 1"),
+)  # what statements leave open
 TIMES = ("since", "now", "before", "linger_s", "our_offset_s", "from_at", "step_s", "pause_s")
 
 

@@ -1,10 +1,10 @@
-"""Masked addresses keep their domain, and nothing of whose they are."""
+"""Text made to be shown: masked addresses, and domains in both of their forms."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.visible import redacted, without_quotes
+from batch_resend.visible import redacted, with_unicode, without_quotes
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,20 @@ def test_of_what_a_message_quotes_nothing_is_left(mistyped: str) -> None:
     told = without_quotes(f"the e-mail address {mistyped!r} has no @, in {mistyped!r} (column 'e')")
     assert "secret" not in told
     assert told.startswith("the e-mail address '***'")
+
+
+@pytest.mark.parametrize(
+    ("text", "behind"),
+    [
+        ("a@xn--wei308-dta.de", " (weiß308.de)"),
+        ("shop.xn--strae-oqa.example", " (shop.straße.example)"),
+        ("xn--wei308-dta.de: a@xn--wei308-dta.de", " (weiß308.de)"),
+        ("xn--p1ai.example, xn--wei308-dta.de", " (рф.example, weiß308.de)"),
+        ("a@plain.example", ""),
+        ("xn--.example", ""),
+        ("xn--zzzzzzzz99999999.example: a@xn--zzzzzzzz99999999.example", ""),
+        ("xn--ab-g4t.example", " (a\\u202eb.example)"),
+    ],
+)
+def test_a_domain_has_behind_it_how_people_write_it(text: str, behind: str) -> None:
+    assert with_unicode(text) == text + behind

@@ -60,7 +60,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
     }  # fmt: skip
     assert found.summary == expected
     assert json.dumps(found.summary) == json.dumps(expected), "and in that order"
-    assert Summary.model_validate(found.summary) == summary
+    assert Summary.model_validate(found.summary) == summary.model_copy(update={"left": None})
 
 
 @pytest.mark.parametrize(

@@ -352,9 +352,9 @@ async def test_the_first_slots_after_a_restart(ages_s: list[float], granted: lis
 
 
 @both
-async def test_grants_of_a_busy_run_are_steady_over_half_an_hour(kind: str) -> None:
+async def test_grants_of_a_busy_run_are_steady_over_minutes(kind: str) -> None:
     window = Window(10, 5.0)
-    courses, _ = await play_anew(kind, [window], [Request(0, 0.25, 0.5)] * 3_500)
+    courses, _ = await play_anew(kind, [window], [Request(0, 0.25, 0.5)] * 700)
     bursts = sorted({course.granted for course in courses})
     assert {later - sooner for sooner, later in pairwise(bursts)} == {5.5}
 

@@ -143,7 +143,7 @@ async def test_patience_ends_before_a_wait_that_would_go_beyond_it_and_says_so()
     assert [at for at, _ in door.left] == [7, 12, 22, 42, 82]
     assert door.breaker.reason == (
         "the CA asks for fewer requests (scripted: 429), for 1m 15s; "
-        "until the next try, in 1m 00s, that makes 2m 15s, beyond the patience of 1m 40s. Run the "
+        "with the wait for the next try it would be 2m 15s, beyond the patience of 1m 40s. Run the "
         "same command again later, or with a longer --patience."
     )
 

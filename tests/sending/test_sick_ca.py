@@ -1,6 +1,6 @@
 """A sick CA, a sick order, a shared key: what a run then costs, in time and in requests.
 
-The properties P1 to P7, each with several seeds; P8 is `tests/certcentral/test_connections.py`. A
+The properties P1 to P7; P8 is `tests/certcentral/test_connections.py`. A
 fate says what comes of a request: a word of `conftest.answer`, by chance, by its order, or by the
 time.
 """
@@ -191,17 +191,16 @@ ROUND_TRIP_S = 0.1
 OUT = ("503", "noconn", "lost", "timeout@5", "429", "page403")
 
 
-@pytest.mark.parametrize("concurrency", [1, 8, 32])
+@pytest.mark.parametrize("concurrency", [1, 32])
 @pytest.mark.parametrize("word", OUT)
 async def test_p1_what_a_total_outage_costs_in_requests(word: str, concurrency: int) -> None:
     """At most concurrency + 20 before the pause, then ten probes and one a minute, and four."""
-    for seed, long_s in ((1, 90.0), (2, 1800.0)):
-        since, until = 2.0, 2.0 + long_s
-        course = await send(out(since, until, word), 400, seed=seed, concurrency=concurrency)
-        paused_at = course.pauses[0]
-        assert course.asked(since, paused_at + 1e-9) <= concurrency + 20
-        assert course.asked(paused_at + 1e-9, until) <= 10 + long_s / 60 + 4
-        assert course.outcomes == {"sent": 400}, "an outage is no order's failure"
+    since, long_s = 2.0, 900.0
+    course = await send(out(since, since + long_s, word), 200, concurrency=concurrency)
+    paused_at = course.pauses[0]
+    assert course.asked(since, paused_at + 1e-9) <= concurrency + 20
+    assert course.asked(paused_at + 1e-9, since + long_s) <= 10 + long_s / 60 + 4
+    assert course.outcomes == {"sent": 200}, "an outage is no order's failure"
 
 
 @pytest.mark.parametrize("word", [*OUT, "503/120"])
@@ -209,7 +208,7 @@ async def test_p2_it_goes_on_within_a_minute_of_the_cas_return(word: str) -> Non
     chance = random.Random(word)
     for seed in range(4):
         until = 2.0 + chance.uniform(20, 600)
-        course = await send(out(2.0, until, word), 300, seed=seed)
+        course = await send(out(2.0, until, word), 150, seed=seed)
         first = min(line.at for line in course.rig.noted("call") if line.at >= until)
         names_s = float(word.partition("/")[2] or 60)
         round_trip_s = float(word.partition("@")[2] or ROUND_TRIP_S)
@@ -218,39 +217,36 @@ async def test_p2_it_goes_on_within_a_minute_of_the_cas_return(word: str) -> Non
 
 @pytest.mark.parametrize(
     ("word", "share"),
-    [("429", 0.05), *itertools.product(["500", "noconn", "lost"], [0.05, 0.3, 0.6])],
+    [("429", 0.05), *itertools.product(["500", "noconn", "lost"], [0.3, 0.6])],
 )
 async def test_p3_failures_by_chance_pause_for_a_twentieth_of_the_run_at_most(
     word: str, share: float
 ) -> None:
-    for seed in range(1, 4):
-        course = await send(by_chance(share, word), 300, seed=seed)
-        assert course.paused_s <= course.took_s / 20
-        assert course.outcomes.total() == 300
+    course = await send(by_chance(share, word), 300)
+    assert course.paused_s <= course.took_s / 20
+    assert course.outcomes.total() == 300
 
 
-@pytest.mark.parametrize("order", [1, 40, 150])
+@pytest.mark.parametrize("order", [1, 40, 100])
 @pytest.mark.parametrize("word", ["500", "noconn", "lost", "page403", "503/3", "429"])
 async def test_p4_an_order_in_trouble_by_itself_pauses_nobody_and_ends_within_its_attempts(
     word: str, order: int
 ) -> None:
     """Some are free, since they may be the CA's: three 429, a page before any word of the CA's."""
     free = {"429": 3, "page403": order == 1}.get(word, 0)
-    for seed in range(2):
-        course = await send(of_orders({order}, word), 300, seed=seed)
-        assert course.pauses == []
-        assert course.outcomes["sent"] == 299
-        assert len(course.asked_at(order)) <= ATTEMPTS + free
+    course = await send(of_orders({order}, word), 150)
+    assert course.pauses == []
+    assert course.outcomes["sent"] == 149
+    assert len(course.asked_at(order)) <= ATTEMPTS + free
 
 
-@pytest.mark.parametrize("concurrency", [1, 4, 32])
+@pytest.mark.parametrize("concurrency", [1, 32])
 @pytest.mark.parametrize("word", ["503", "lost", "429"])
 async def test_p5_none_probes_twice_while_one_that_was_tried_less_waits(
     word: str, concurrency: int
 ) -> None:
-    for seed in range(2):
-        course = await send(out(2.0, 900.0, word), 150, seed=seed, concurrency=concurrency)
-        assert course.breaker.unfair == []
+    course = await send(out(2.0, 900.0, word), 150, concurrency=concurrency)
+    assert course.breaker.unfair == []
 
 
 def places(count: int, of: int, where: str) -> set[int]:
@@ -260,10 +256,11 @@ def places(count: int, of: int, where: str) -> set[int]:
     return {first + step * n for n in range(count)}
 
 
-@pytest.mark.parametrize("where", ["first", "in the middle", "last", "spread"])
 @pytest.mark.parametrize(
-    ("count", "concurrency"), [(1, 1), (1, 32), (8, 8), (8, 32), (32, 32)], ids=str
-)
+    ("count", "concurrency", "where"),
+    [(1, 1, "last"), (1, 32, "first"), (8, 8, "spread"), (8, 32, "last"), (32, 32, "first"),
+     (32, 32, "in the middle"), (32, 32, "last")],
+)  # fmt: skip
 async def test_p6_orders_that_always_fail_cost_a_minute_and_one_for_each_attempt(
     count: int, concurrency: int, where: str
 ) -> None:
@@ -288,7 +285,7 @@ OTHERS_REFUSED = {
 @pytest.mark.parametrize("another", OTHERS_REFUSED)
 async def test_p7_a_key_whose_other_client_takes_half_is_shared_fairly(another: Another) -> None:
     fair_s = dictated_time(500, [Window(WINDOW.limit // 2, WINDOW.period_s)])
-    for seed in range(4):
+    for seed in range(2):
         course = await send(of_orders((), ""), 500, seed=seed, another=another)
         assert course.took_s <= 1.4 * fair_s
         assert course.ca.others_refused <= OTHERS_REFUSED[another]

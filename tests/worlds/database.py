@@ -6,7 +6,8 @@ show what we take it to do. psycopg runs as it is, too; what is replaced is wher
 server. A question (a statement, a COMMIT, a new connection) leaves, travels, is carried out at one
 moment of the world's, and its answer travels back. One that waits for a lock stands there until
 whoever has it lets go, which the server itself is asked about. So statements of several hosts fall
-between each other as chance has it, inside transactions too, and the same way for the same seed.
+between each other as chance has it, inside transactions too, and the same way for the same seed;
+inside `take_slots` as well, which a trigger holds between what it counts and what it takes.
 
 The clock that slots are stamped by is the world's: the function `clock_s` reads a file. Nothing
 else in the database looks at a clock. The tables are made once, and emptied for each world.
@@ -33,7 +34,7 @@ from tests.worlds.loop import Outside
 from tests.worlds.server import PreparedServer, Question
 
 KEEPALIVE_S = 25.0  # after which the server gives up a host that is gone without a word
-_HELD = 0.1  # of the questions that are no part of a transaction
+_HELD = 0.2  # of the questions that are no part of a transaction
 _GONE = "the connection is lost"
 
 
@@ -202,7 +203,7 @@ class WorldDatabase:
             self._carry_on_blocked()
 
         self.server.hold(pid)
-        self.outside.after(self._dice.choice((1e-3, 1e-2, 0.1)), let_go)
+        self.outside.after(self._dice.choice((1e-3, 0.03, 0.3)), let_go)
 
     def _carry_on_blocked(self) -> None:
         """Let those go on who waited for a lock that is free now."""

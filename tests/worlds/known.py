@@ -47,10 +47,9 @@ from batch_resend.model import Ruling
 from batch_resend.sending import breaker, breaker_state, channel, limiter
 from batch_resend.sending.breaker_state import Advice
 from batch_resend.windows import Fate
-from tests.worlds.explore import ONE_HOST, Explorer
+from tests.worlds.explore import Explorer
 
 judge = import_module("batch_resend.certcentral.judge")  # the package has a function of that name
-MOST_TO_REACH = 300  # worlds, within which each fault's code is met
 
 
 @dataclass(eq=False)
@@ -368,25 +367,22 @@ def search(
     began, worlds = time.process_time(), 0
     while time.process_time() - began < seconds and worlds < most:
         worlds += 1
-        world = explorer.draw(f"known {worlds}")
-        found = _violations(explorer, world, fault)
-        if found and not explorer.violations(world):  # and not what is there without the fault
+        found = broken_by(fault, explorer, worlds)
+        # And not what is there without the fault.
+        if found and not explorer.violations(explorer.draw(seed_of(worlds))):
             return worlds, time.process_time() - began, found
     return worlds, time.process_time() - began, []
 
 
-def is_reached(fault: Fault) -> bool:
-    """Whether one of a few worlds comes to what is replaced."""
-    for number in range(MOST_TO_REACH):
-        if not fault.is_reached:
-            _violations(ONE_HOST, ONE_HOST.draw(f"known {number}"), fault)
-    return fault.is_reached
+def seed_of(number: int) -> str:
+    """Return the seed of a world in which known faults are looked for. From 1 on."""
+    return f"known {number}"
 
 
-def _violations(explorer: Explorer[Any], world: Any, fault: Fault) -> list[str]:
-    """Return what is wrong in a world with a fault. Raises ValueError where the fault itself is."""
+def broken_by(fault: Fault, explorer: Explorer[Any], number: int) -> list[str]:
+    """Return what is wrong in such a world with a fault. Raises ValueError where the fault is."""
     with fault.put_back():
-        found = explorer.violations(world)
+        found = explorer.violations(explorer.draw(seed_of(number)))
     if stale := [line for line in found if "known.py:" in line]:
         raise ValueError(f"the program is not what this fault takes it for: {stale[0]}")
     return found

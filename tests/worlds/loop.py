@@ -26,7 +26,7 @@ from math import inf
 from typing import Any, cast
 
 TURN_S = 1e-5  # what one turn of the loop takes: a loop that spins gets on in time, too
-MOST_TURNS = 400_000  # of one process; far beyond what any world needs
+MOST_TURNS = 100_000  # of one process; most worlds need some hundred, few some thousand
 
 
 class Killed(BaseException):

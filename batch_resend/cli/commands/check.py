@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
 from batch_resend.calls import body_of, list_fields, path_of
-from batch_resend.cli.as_settings import accounts_of, reading_of, windows_of
+from batch_resend.cli.as_settings import accounts_to_plan_by, reading_of, windows_of
 from batch_resend.cli.command import (
     FILE,
     ExitCode,
@@ -183,12 +183,8 @@ async def _with_mail_routes(
 
 
 def _settings(options: dict[str, Any], journal: Path) -> Settings:
-    """Return settings to plan by as `send` does. Their keys are made up, one for each key file."""
-    accounts = {
-        name: profile.account_by(f"of-{str(profile.api_key_file).encode().hex()}")
-        for name, profile in accounts_of(options).items()
-    }
-    windows = windows_of(options["limit"])
+    """Return settings to plan by as `send` does, without its keys."""
+    accounts, windows = accounts_to_plan_by(options), windows_of(options["limit"])
     return make_settings(api_key="own", windows=windows, accounts=accounts, journal=journal)
 
 

@@ -13,6 +13,7 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import (
     ExitCode,
     WholeNumber,
@@ -32,7 +33,7 @@ from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
-from batch_resend.intake import domain_name, email_address, order_number
+from batch_resend.intake import Field, domain_name, email_address, known_field, order_number
 from batch_resend.journal import Event, mention_of, read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Ruling, Run, RunState
 from batch_resend.notify import CommandResult
@@ -54,6 +55,7 @@ from batch_resend.report import (
 _COUNTS = ("total", *RequestStatus, "in_flight")
 _TO_RESUME = (RequestStatus.NOT_ATTEMPTED, RequestStatus.IN_DOUBT)
 _ALL_RUNS = 2**31
+_ORDER = re.compile(r"([^0-9@]*?)[\s:#]*([0-9][0-9 ,.']*)")  # as lists have it
 
 
 @command(
@@ -84,7 +86,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
     async def found() -> list[tuple[Summary, str]]:
         if size_of_journal(journal) is None:
             return []
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             return [
                 (await make_summary(reader, run), _state(run, await reader.holder(run)))
                 for run in await reader.runs(last)
@@ -191,7 +193,7 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
     """
 
     async def shown() -> None:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
             standing = await as_it_stands(context, reader, run)
             summary = standing.summary
@@ -264,15 +266,14 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     the addresses at it. If an order was sent without addresses, only the CA knows the domains that
     it mailed: search for the order's number.
     """
-    is_name = "." in sought
-    read = email_address if "@" in sought else domain_name if is_name else order_number
     try:
-        sought = read(sought)
+        sought = _as_in_the_journal(sought)
     except ValueError as error:
         raise click.UsageError(f"ORDER_ID: {error}") from None
+    is_name = "." in sought
 
     async def found() -> list[Event]:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             return await reader.history(sought)
 
     records = _records(anyio.run(found), _EVENT_FIELDS)
@@ -288,6 +289,19 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
         table = {"order": lambda event: event["order_id"] or ""} | table | of_name
     show_records(records, [*_EVENT_FIELDS], form, table)
     return ExitCode.ALL_WELL
+
+
+def _as_in_the_journal(sought: str) -> str:
+    """Return an order's number, also one such as `Order #1 100 161`, a domain, or an address.
+
+    Raises ValueError.
+    """
+    order = _ORDER.fullmatch(sought)
+    if order and (not order[1].strip() or known_field(order[1]) is Field.ORDER_ID):
+        return order_number(order[2])
+    if "@" in sought:
+        return email_address(sought)
+    return domain_name(sought) if "." in sought else order_number(sought)
 
 
 def _took_s(event: Event) -> float | None:
@@ -378,7 +392,7 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     pattern: Path = options["report_dir"]
 
     async def written() -> CommandResult:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
             folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))

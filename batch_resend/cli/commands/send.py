@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.batch import open_batch
+from batch_resend.batch import open_batch, unfinished
 from batch_resend.channels import best_fitting
 from batch_resend.cli.accounts import (
     RESUME_NO_REHEARSAL,
@@ -17,7 +17,14 @@ from batch_resend.cli.accounts import (
     look_for_key,
     refuse_ended_rehearsal,
 )
-from batch_resend.cli.as_settings import endpoint_of, reading_of, run_options_of, settings_of
+from batch_resend.cli.as_settings import (
+    accounts_to_plan_by,
+    endpoint_of,
+    reading_of,
+    run_options_of,
+    settings_by,
+    settings_of,
+)
 from batch_resend.cli.command import (
     OF_SENDING,
     SHOWN,
@@ -29,7 +36,7 @@ from batch_resend.cli.command import (
     together,
 )
 from batch_resend.cli.commands.check import check_lists
-from batch_resend.cli.execution import execute
+from batch_resend.cli.execution import execute, show_only
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import as_it_stands, resume_as_begun, resume_others
@@ -48,11 +55,14 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.errors import JournalBusy
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run
 from batch_resend.notify import CommandResult
+from batch_resend.report import plan_of
+from batch_resend.settings import InDoubt
 
 
 @command(
@@ -136,12 +146,15 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """
 
     async def work(interruption: Interruption) -> CommandResult:
-        async with read_journal(options["journal"]) as reader:
+        async with read_journal(options["journal"], clock_of_command()) as reader:
             run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is not None:
-                refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
                 resume_as_begun(context, run, await reader.accounts(run))
-        wanted = {**options, "in_doubt": context.params["in_doubt"]}
+            wanted = {**options, "in_doubt": context.params["in_doubt"]}
+            if options["dry_run"]:
+                return await _show_left(reader, run, wanted)
+            if run is not None:
+                refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
         settings = settings_of(wanted, run)
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
@@ -151,11 +164,30 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     return run_with_notifier(work, options)
 
 
+async def _show_left(
+    reader: JournalReader, found: Run | None, options: dict[str, Any]
+) -> CommandResult:
+    """Show what resuming a run would send now. No key is needed, and nothing is changed."""
+    run = unfinished(found)
+    if await reader.is_under_way(run):
+        raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
+    settings = settings_by(options, "own", accounts_to_plan_by(options, run), run)
+    hold_doubts = settings.in_doubt is InDoubt.HOLD
+    await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts)
+    counts = await reader.count_by_account(run)
+    parts = [
+        (sum(counts.get(name, 0) for name in key.names), key.windows, ())
+        for key in settings.keys(counts or (None,))
+    ]
+    plan = await plan_of(reader, run, parts, taken_up=True)
+    return await show_only(plan, reader, redact=options["redact"])
+
+
 async def _to_resume(
     context: click.Context, reader: JournalReader, options: dict[str, Any]
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
-    all_found = await reader.unfinished(clock_of_command())
+    all_found = await reader.unfinished()
     found = [
         one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
     ] or all_found
@@ -193,7 +225,7 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
 
 
 async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
-    async with read_journal(journal) as reader:
+    async with read_journal(journal, clock_of_command()) as reader:
         run = await _run_to_watch(reader, run_id)
         await follow_others(reader, run, style)
         run = await reader.run(run.id)

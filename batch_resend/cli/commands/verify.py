@@ -70,7 +70,7 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
     set_up_logs(options)
 
     async def work(_: Interruption) -> Found:
-        async with read_journal(journal) as reader:
+        async with read_journal(journal, clock_of_command()) as reader:
             run, is_chosen = await _run_to_verify(reader, run_id)
             refuse_ended_rehearsal(run, await reader.accounts(run))
         async with open_batch(settings_of(options, run), clock_of_command()) as batch:

@@ -28,7 +28,7 @@ from batch_resend.report import (
     verdict_in_words,
 )
 from batch_resend.results import StuckOrder
-from batch_resend.visible import without_quotes
+from batch_resend.visible import with_unicode, without_quotes
 
 if TYPE_CHECKING:
     from batch_resend.report import Kind, MailDomainsAsked, Preview
@@ -167,10 +167,10 @@ def _under(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _recipients(preview: Preview) -> Iterator[str]:
     recipients = preview.recipients
     if len(recipients) < preview.recipient_domains == preview.mails:  # the most is one each
-        such = ", ".join(one.text for one in recipients[:_ALIKE_SHOWN])
+        such = ", ".join(with_unicode(one.text) for one in recipients[:_ALIKE_SHOWN])
         yield f"{counted(preview.recipient_domains, 'domain')}, one each, such as {such}"
     elif recipients:
-        shown = [f"{one.text} {one.count:,}" for one in recipients]
+        shown = [f"{with_unicode(one.text)} {one.count:,}" for one in recipients]
         if others := preview.recipient_domains - len(shown):
             mails = preview.mails - sum(one.count for one in recipients)
             shown.append(f"and {counted(mails, 'mail')} at {counted(others, 'other domain')}")

@@ -152,8 +152,14 @@ DELETE FROM runs WHERE number = :run
 
 -- part: may_have_arrived
 (requests.doubted_before OR EXISTS (SELECT 1 FROM attempts
-    WHERE attempts.run = requests.run AND attempts.request = requests.number
-        AND attempts.ruling = 'in_doubt'))
+    WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt}))
+
+-- A copy of what settling changes, in place of it: for who only looks.
+-- name: copy_of_run
+CREATE TEMPORARY TABLE {table} AS SELECT * FROM {table} WHERE run = {number}
+
+-- name: index_copy
+CREATE INDEX {temporary}copy_of_{table} ON {table} (run, {column})
 
 -- name: settle
 INSERT INTO outcomes (run, request, status, http_status, error_code, error_message)
@@ -199,10 +205,8 @@ SELECT account, count(*) FROM requests
 WHERE run = :run AND skip IS NULL AND NOT {is_acknowledged_elsewhere}
     AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.run = requests.run
         AND outcomes.request = requests.number AND NOT {is_looked_at_again})
-    AND NOT (:hold_doubts AND (doubted_before OR EXISTS (SELECT 1 FROM attempts
-        WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt})
-        OR EXISTS (SELECT 1 FROM attempts, starts
-            WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')))
+    AND NOT (:hold_doubts AND ({may_have_arrived} OR EXISTS (SELECT 1 FROM attempts, starts
+        WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')))
 GROUP BY account ORDER BY account NULLS FIRST
 
 -- name: count_sent_elsewhere
