@@ -18,14 +18,15 @@ import anyio
 import click
 from anyio.abc import TaskGroup, TaskStatus
 
-from batch_resend.cli.accounts import is_rehearsal_in_silence
+from batch_resend.cli.accounts import is_rehearsal, is_rehearsal_in_silence
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import say, show_json
-from batch_resend.errors import BatchResendError, SettingsError
+from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError
 from batch_resend.notify import CommandResult
+from batch_resend.report import note_not_started
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
@@ -157,6 +158,10 @@ def run_with_notifier(
                 result = await work(interruption)
         except Exception as error:
             result = _failed(error)
+            if isinstance(error, CallError | JournalBusy) and not is_rehearsal():
+                # No fault of the command line's: the night would be missing from the index.
+                pattern = options.get("report_dir", Path())
+                note_not_started(pattern, notifier.clock(), result.code, str(error))
             raise
         finally:
             result = result or _cut_short(interruption)
