@@ -16,12 +16,13 @@ It prints nothing, sets up no logging and no signal handler, and holds no global
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence, Set
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from inspect import isawaitable
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -52,7 +53,7 @@ from batch_resend.report import (
     write_report,
 )
 from batch_resend.sending import Sender
-from batch_resend.settings import DEFAULT_COOLDOWN_S, OWN_KEY, InDoubt, Settings
+from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
 from batch_resend.windows import Schedule, parse_windows
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Batch:
             await stage(
                 sources,
                 staging,
-                each_names_an_account=None not in settings.names,
+                refused=settings.refused,
                 may_be_empty=may_be_empty,
             )
             digest = await staging.group(
@@ -352,19 +353,19 @@ async def stage(
     sources: Sequence[Source],
     staging: Staging,
     *,
-    each_names_an_account: bool = False,
+    refused: Mapping[str | None, str] = MappingProxyType({}),
     may_be_empty: bool = False,
 ) -> None:
     """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
 
-    `each_names_an_account`: it is to, for there is no key for one that does not.
+    `refused`: accounts that there is no key for, and why; a row that names one ends it.
     """
     rejected = 0
     for source in sources:
         async for batch in batches(source):
             await staging.add_rows(batch)
-            if each_names_an_account:
-                _refuse_without_account(source, batch)
+            if refused:
+                _refuse_without_key(source, batch, refused)
             rejected += _count_rejected(source, batch, rejected)
         await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
     refuse_ignored(sources)
@@ -383,10 +384,9 @@ def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: 
     return len(bad)
 
 
-def _refuse_without_account(source: Source, batch: Sequence[Row | RejectedRow]) -> None:
+def _refuse_without_key(
+    source: Source, batch: Sequence[Row | RejectedRow], refused: Mapping[str | None, str]
+) -> None:
     for row in batch:
-        if isinstance(row, Row) and row.account is None:
-            raise InputError(
-                f"{source.name}, line {row.line}: names no account, and there is no API key for "
-                f"such rows: {OWN_KEY}"
-            )
+        if isinstance(row, Row) and row.account in refused:
+            raise InputError(f"{source.name}, line {row.line}: {refused[row.account]}")

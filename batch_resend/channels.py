@@ -82,6 +82,7 @@ class Channels:
         )
         return Channel(
             names=key.names,
+            key_named=account.key_named,
             windows=key.windows,
             ca=ca,
             limiter=limiter,

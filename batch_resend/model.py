@@ -331,6 +331,12 @@ class Run:
         """Whether workers are to send it now, as long as there are any."""
         return self.distributed_by is not None and self.state is RunState.RUNNING
 
+    @property
+    def profile(self) -> str | None:
+        """The name of the profile that it was for; None: it was for none."""
+        profile = self.settings.get("profile")
+        return profile if isinstance(profile, str) else None
+
     def url_of(self, account: str | None) -> str | None:
         """Return where an account's CA was; None: that is not known."""
         if account is None:

@@ -6,24 +6,20 @@ A failure here never changes what a run comes to.
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
-from batch_resend.report import NextStep, Summary, headline, whole_file
+from batch_resend.report import NextStep, Summary, headline, of_profile, whole_file
 from batch_resend.results import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
-
-if TYPE_CHECKING:
-    from prometheus_client import Gauge
 
 TRIES_AFTER_S = (0.0, 1.0, 3.0)
 TIMEOUT_S = 8.0  # of one try
@@ -51,16 +47,18 @@ class CommandResult:
     before: str | None = None  # what there is to say of the run before, in half a sentence
     next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
+    profile: str | None = None  # that it was for
 
     @property
     def text(self) -> str:
         """The whole in one sentence."""
+        of = of_profile(self.summary.profile if self.summary else self.profile)
         if self.summary is None and (note := self.note or self.declined):
-            return f"batch-resend: {note}"
+            return f"batch-resend{of}: {note}"
         if self.summary is None:
             how = "stopped early" if self.code == _STOPPED else "could not start"
-            return f"batch-resend {how}: {self.error}"
-        note = f"batch-resend {self.summary.run_id}: {headline(self.summary)}"
+            return f"batch-resend{of} {how}: {self.error}"
+        note = f"batch-resend {self.summary.run_id}{of}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
         if self.error:
@@ -78,6 +76,7 @@ class CommandResult:
         stopped = self.summary.stop_reason if self.summary else None
         note: dict[str, Any] = {
             "text": self.text,
+            "profile": self.profile,
             "exit_code": self.code,
             "error": "; ".join(filter(None, (self.declined, stopped, self.error))) or None,
             "report": str(self.folder.absolute()) if self.folder else None,
@@ -99,6 +98,7 @@ class Notifier:
     trust_env: bool = False  # go through the environment's proxy
     redact: bool = False  # mask e-mail addresses
     is_silent: bool = False  # nobody is notified
+    profile: str | None = None  # a label of all metrics, so that accounts can be told apart
     clock: Callable[[], float] = time.time
 
     @property
@@ -128,7 +128,7 @@ class Notifier:
             return
         if self.metrics_file:
             try:
-                write_metrics(self.metrics_file, result.code, result.summary, self.clock())
+                write_metrics(self.metrics_file, result, self.clock(), self.profile)
             except ReportError as error:
                 log.error("--metrics-file %s", error)
         note = json.dumps(result.as_json(redact=self.redact), ensure_ascii=False)
@@ -192,64 +192,58 @@ def _below(url: str, name: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
 
 
-def write_metrics(path: Path, code: int, summary: Summary | None, now: float) -> None:
-    """Write what a command came to. Raises ReportError.
+def write_metrics(path: Path, result: CommandResult, now: float, profile: str | None) -> None:
+    """Write what a command came to, with its profile as a label. Raises ReportError.
 
     The time of the last success outlives the runs that had none. A rehearsal is none.
     """
     from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
-    registry = CollectorRegistry()
-    is_success = code == 0 and not (summary and summary.is_rehearsal)
-    gauges = {
-        "exit_code": ("Exit code of the last command", code),
-        "last_run_timestamp_seconds": ("When the last command ended", now),
-        "last_success_timestamp_seconds": (
-            "When a command last ended with exit code 0, and was no rehearsal",
-            now if is_success else _last_success(path),
-        ),
-    }
-    if summary is not None:
-        requests = summary.requests
-        gauges |= {
-            "rehearsal": ("Whether it was a rehearsal: nobody was mailed", summary.is_rehearsal),
-            "rejected_rows": ("Rows that were rejected", summary.rows.rejected),
-            "attempts": ("Requests that were made", requests.attempts),
-            "retries": ("Requests that were repeated", requests.retries),
-            "rate_limited": ("Requests answered with 429", requests.rate_limited),
-            "possible_duplicates": ("Possible duplicate mails", requests.possible_duplicates),
-            "duration_seconds": (
-                "How long the run took, without the time between its starts",
-                summary.active_s,
-            ),
-            "paused_seconds": (
-                "How long it was paused because of the CA",
-                summary.back_pressure.paused_s,
-            ),
-        }
-        orders = Gauge(
-            "batch_resend_orders", "Orders of the last run", ["outcome"], registry=registry
-        )
-        _set_each(orders, RequestStatus, summary.orders)
-    if summary is not None and summary.sweep is not None:
-        waiting = Gauge(
-            "batch_resend_waiting_orders",
-            "Orders that wait at the CA, by what the last sweep decided",
-            ["decision"],
-            registry=registry,
-        )
-        _set_each(waiting, Decision, summary.sweep)
-    for name, (text, value) in gauges.items():
-        if value is not None:
-            Gauge(f"batch_resend_{name}", text, registry=registry).set(value)
+    registry, gauges = CollectorRegistry(), dict[str, Gauge]()
+    is_rehearsal = result.summary is not None and result.summary.is_rehearsal
+    is_success = result.code == 0 and not is_rehearsal
+    succeeded_at = now if is_success else _last_success(path)
+    of_profile = {"profile": profile} if profile else {}
+    for name, text, value, labels in _metrics(result, now, succeeded_at):
+        if value is None:
+            continue
+        every = labels | of_profile
+        if name not in gauges:
+            gauges[name] = Gauge(f"batch_resend_{name}", text, [*every], registry=registry)
+        (gauges[name].labels(**every) if every else gauges[name]).set(value)
     with whole_file(path, mode=_READABLE) as file:
         file.write(generate_latest(registry).decode())
 
 
-def _set_each(gauge: "Gauge", kinds: Iterable[StrEnum], counts: object) -> None:
-    """Set a gauge with one label to how many there are of each kind."""
-    for kind in kinds:
-        gauge.labels(kind.value).set(getattr(counts, kind))
+def _metrics(
+    result: CommandResult, now: float, succeeded_at: float | None
+) -> Iterator[tuple[str, str, float | None, dict[str, str]]]:
+    """Yield the metrics of a command: name, meaning, value if there is one, labels."""
+    yield "exit_code", "Exit code of the last command", result.code, {}
+    yield "last_run_timestamp_seconds", "When the last command ended", now, {}
+    text = "When a command last ended with exit code 0, and was no rehearsal"
+    yield "last_success_timestamp_seconds", text, succeeded_at, {}
+    if (summary := result.summary) is None:
+        return
+    requests = summary.requests
+    text = "Whether it was a rehearsal: nobody was mailed"
+    yield "rehearsal", text, summary.is_rehearsal, {}
+    yield "rejected_rows", "Rows that were rejected", summary.rows.rejected, {}
+    yield "attempts", "Requests that were made", requests.attempts, {}
+    yield "retries", "Requests that were repeated", requests.retries, {}
+    yield "rate_limited", "Requests answered with 429", requests.rate_limited, {}
+    yield "possible_duplicates", "Possible duplicate mails", requests.possible_duplicates, {}
+    text = "How long the run took, without the time between its starts"
+    yield "duration_seconds", text, summary.active_s, {}
+    text = "How long it was paused because of the CA"
+    yield "paused_seconds", text, summary.back_pressure.paused_s, {}
+    for status in RequestStatus:
+        count = getattr(summary.orders, status)
+        yield "orders", "Orders of the last run", count, {"outcome": status.value}
+    text = "Orders that wait at the CA, by what the last sweep decided"
+    for decision in Decision if summary.sweep else ():
+        count = getattr(summary.sweep, decision)
+        yield "waiting_orders", text, count, {"decision": decision.value}
 
 
 def _last_success(path: Path) -> float | None:

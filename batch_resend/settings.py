@@ -205,6 +205,7 @@ class Account(BaseModel):
                                 "none: no limit.", metavar="N/W", carried=True,
     )] = CA_WINDOWS
     # fmt: on
+    key_named: str = ""  # which key it is and where it was, after "the API key" in a message
 
     @property
     def budget(self) -> str:
@@ -280,6 +281,9 @@ class Settings(Account):
     # fmt: on
     # What the next commands for a run take beside the journal, by fields of `report.NextFlags`.
     next_flags: Mapping[str, str] = Field(default_factory=dict)
+    profile: str | None = None  # the name of the command's own account, where it has one
+    # Accounts that rows may name, and why their keys cannot be used; None: the command's own.
+    without_key: Mapping[str | None, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:
@@ -292,10 +296,17 @@ class Settings(Account):
         """The accounts that there are keys of; None, these settings' own, comes first."""
         return (*self.accounts,) if self.api_key == _NO_KEY else (None, *self.accounts)
 
+    @property
+    def refused(self) -> Mapping[str | None, str]:
+        """Why there is no key for rows that name an account (None: that name none)."""
+        why = f"no API key for rows that name no account: {OWN_KEY}"
+        return self.without_key if None in self.names else {None: why, **self.without_key}
+
     def snapshot(self) -> dict[str, object]:
         """Return what may be written down of these settings: all but the keys, as JSON has it."""
         values = self.model_dump(
-            mode="json", exclude={"api_key", "windows", "base_url", "accounts"}
+            mode="json",
+            exclude={"api_key", "key_named", "windows", "base_url", "accounts", "without_key"},
         )
         if self.accounts:
             values["accounts"] = {name: one.base_url for name, one in self.accounts.items()}
@@ -309,10 +320,9 @@ class Settings(Account):
         """Return an account that rows name; None: these settings' own. Raises SettingsError."""
         if name in self.names:
             return self if name is None else self.accounts[name]
-        if name is None:
-            raise SettingsError(f"no API key for rows that name no account: {OWN_KEY}")
         raise SettingsError(
-            f"the account {name!r} is needed, and no profile of that name can be used"
+            self.refused.get(name)
+            or f"the account {name!r} is needed, and there is no such profile"
         )
 
     def key(self, name: str | None) -> Key:

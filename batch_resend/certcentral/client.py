@@ -146,9 +146,9 @@ class CertCentral:
         """Return what an answer means. The key is not in it, whatever the server repeats."""
         return judge(result, self.api_key.get_secret_value())
 
-    def remedy(self, verdict: Verdict) -> str:
+    def remedy(self, verdict: Verdict, key_named: str = "") -> str:
         """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
-        return remedy(verdict, self.base_url)
+        return remedy(verdict, self.base_url, key_named)
 
     def resend(
         self, order: Request, leave: Callable[[], None] = at_once

@@ -165,14 +165,17 @@ def _foreign_code(reply: Reply) -> str | None:
     return PAGE if _is_page(reply) else None
 
 
-def remedy(verdict: Verdict, base_url: str) -> str:
-    """Return why nothing will pass, and what a person can do, of a verdict that stops a run."""
+def remedy(verdict: Verdict, base_url: str, key_named: str = "") -> str:
+    """Return why nothing will pass, and what a person can do, of a verdict that stops a run.
+
+    `key_named`: which key it is, after "the API key".
+    """
     status, code = verdict.http_status, verdict.error_code
     is_key = verdict.ruling is Ruling.KEY_REFUSED
     known = explain(403, KEY_CODE) if is_key else explain(status, code)
     what_to_do = known.remedy if known else "Check --base-url or --region."
     if is_key:
-        return f"{KEY_REFUSED} ({verdict.summary}). {what_to_do}"
+        return f"{KEY_REFUSED}{key_named} ({verdict.summary}). {what_to_do}"
     if status == 403 and verdict.ruling is Ruling.REFUSED:
         return (
             f"{KEY_MAY_NOT} ({verdict.summary}); none of the first orders was allowed. {what_to_do}"

@@ -14,7 +14,7 @@ import resource
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,20 +58,24 @@ class FoundKey:
     where: str
     remedy: str | None = None  # what keeps others from reading its file; None: they cannot
 
-
-def read_key(path: Path | None) -> str:
-    """Return the API key from a file, or else from where there is one. Raises SettingsError."""
-    if (key := find_key(path)) is not None:
-        return key
-    raise SettingsError(f"no API key: {WHERE_TO_PUT_IT}")
+    def named(self, profile: str | None) -> str:
+        """Return which key it is, for messages, without saying it."""
+        return f" of profile {profile}, from {self.where}" if profile else f" from {self.where}"
 
 
-def find_key(path: Path | None) -> str | None:
-    """Return the API key as `read_key` does, or None where nothing names one."""
-    found = look_for_key(path)
-    if found is not None and found.remedy:
-        log.warning("%s can be read by other users: %s", found.where, found.remedy)
-    return None if found is None else found.text
+@contextmanager
+def about_profile(name: str | None) -> Iterator[None]:
+    """Have errors about settings name the profile that they are of, if they are of one."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"profile {name}: {error}" if name else str(error)) from None
+
+
+def warn_of_open_keys(keys: Iterable[FoundKey]) -> None:
+    """Warn of keys that are used and that other users can read, of each file once."""
+    for where, remedy in dict.fromkeys((key.where, key.remedy) for key in keys if key.remedy):
+        log.warning("%s can be read by other users: %s", where, remedy)
 
 
 def look_for_key(path: Path | None) -> FoundKey | None:
@@ -270,21 +274,16 @@ class Profile:
         """The windows that are to be kept: the CA's, if nothing is said of them."""
         return CA_WINDOWS if self.windows is None else self.windows
 
-    def account(self) -> Account:
-        """Return the account, its key read; in a rehearsal one at the simulator.
-
-        Raises SettingsError.
-        """
+    def find_key(self) -> FoundKey:
+        """Return its key; in a rehearsal one that the simulator takes. Raises SettingsError."""
         if not is_rehearsal():
             file = self.key_file()
-            try:
-                return self.account_by(read_key(file))
-            except SettingsError as error:
-                raise SettingsError(f"profile {self.name}: {error}") from None
+            with about_profile(self.name):
+                return _read(file, f"--api-key-file {file}")
         key = os.environ.get(KEY_VARIABLE, _ANY_KEY)
         # Accounts by one key are one: each has its own, unless the simulator takes but one.
         own = f"{key}-{self.name.encode().hex()}" if key == _ANY_KEY else key
-        return make_account(api_key=own, base_url=os.environ[_REHEARSAL], windows=self.windows_kept)
+        return FoundKey(own, "the rehearsal")
 
     def key_file(self) -> Path:
         """Return where its key is. Raises SettingsError."""
@@ -292,10 +291,15 @@ class Profile:
             raise SettingsError(f"profile {self.name} has no api-key-file")
         return self.api_key_file
 
-    def account_by(self, key: str) -> Account:
+    def account_by(self, key: FoundKey) -> Account:
         """Return the account as reached by a key. Raises SettingsError."""
         with named_as_options():
-            return make_account(api_key=key, base_url=self.base_url, windows=self.windows_kept)
+            return make_account(
+                api_key=key.text,
+                key_named=key.named(self.name),
+                base_url=self.base_url,
+                windows=self.windows_kept,
+            )
 
 
 def read_profiles(
@@ -332,15 +336,17 @@ def _profile(name: str, values: Mapping[str, Any], rest: Mapping[str, Any]) -> P
     base_url = place.get("base-url", _region(place.get("region", Region.US)).base_url)
     limits = _limits(known.get(_LIMIT))
     file = known.get("api-key-file")
-    taken = {"api-key-file": file, "locale": known.get("locale"), _LIMIT: limits}
+    taken = {**known, _LIMIT: limits}
+    said = {key: value for key, value in taken.items() if key in own}
+    if "region" in own:  # not where the rest of the file says
+        said |= {key: own.get(key) for key in _PLACE}
     return Profile(
         name=name,
         api_key_file=Path(file) if file else None,
         base_url=base_url,
         windows=None if limits is None else parse_windows(limits),
         locale=known.get("locale"),
-        values={key.replace("-", "_"): value for key, value in taken.items() if key in own}
-        | ({"base_url": base_url} if has_place else {}),
+        values={key.replace("-", "_"): value for key, value in said.items()},
     )
 
 

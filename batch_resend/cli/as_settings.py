@@ -3,24 +3,28 @@
 import logging
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import click
 from click.core import ParameterSource
 
 from batch_resend.cli.accounts import (
+    WHERE_TO_PUT_IT,
+    FoundKey,
     Profile,
+    about_profile,
     clock_of_command,
-    find_key,
     is_rehearsal_in_silence,
+    look_for_key,
     named_as_options,
     profiles_of,
-    read_key,
     refuse_elsewhere,
+    warn_of_open_keys,
 )
 from batch_resend.cli.next_flags import KEPT, next_flags
 from batch_resend.cli.options import Style
@@ -42,6 +46,8 @@ from batch_resend.settings import (
     make_settings,
 )
 from batch_resend.windows import Window, of_one_key, parse_windows
+
+_KEYS = f"{__name__}.keys"  # in a context: of the accounts that a list may name
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +164,7 @@ def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Pr
 def accounts_to_plan_by(options: dict[str, Any], run: Run | None = None) -> dict[str, Account]:
     """Return the accounts of profiles with keys that are made up, one for each key file."""
     return {
-        name: profile.account_by(f"of-{str(profile.api_key_file).encode().hex()}")
+        name: profile.account_by(FoundKey(f"of-{str(profile.api_key_file).encode().hex()}", ""))
         for name, profile in accounts_of(options, run).items()
     }
 
@@ -178,7 +184,9 @@ def _given_base_url(options: dict[str, Any]) -> str | None:
 
 def _base_url(options: dict[str, Any], run: Run | None) -> str:
     """Return where the API is: by flags, else by the file, else as it was for a run."""
-    usual = Region(options["region"]).base_url if run is None else run.base_url
+    own = profiles_of().get(options.get("profile") or "")
+    is_new = run is None or (own is not None and "region" in own.values)
+    usual = Region(options["region"]).base_url if is_new or run is None else run.base_url
     named = (_given_base_url(options), options["base_url"])
     return next((url for url in named if url is not None), usual)  # an empty one is an error
 
@@ -205,24 +213,73 @@ def _with_those_of(
 
 
 def settings_of(
-    options: dict[str, Any], run: Run | None = None, *, needs_own_key: bool = False
+    options: dict[str, Any],
+    run: Run | None = None,
+    names: Collection[str | None] | None = None,
+    *,
+    needs_own_key: bool = False,
 ) -> Settings:
     """Return the settings that options name. Raises SettingsError.
 
-    What neither flags nor their sources say of an earlier run is as it was then. Unless the command
-    needs a key of its own, it is enough that profiles have some.
+    What neither flags nor their sources say of an earlier run is as it was then. Only the keys of
+    the accounts `names` are read (None among them: the command's own); None: of all that a list may
+    name. One that cannot be read stops what needs it, and nothing else, unless it is the command's
+    own and that needs one, or no key is left.
     """
-    accounts = {name: one.account() for name, one in accounts_of(options, run).items()}
-    file = options["api_key_file"]
-    key = find_key(file) if accounts and not needs_own_key else read_key(file)
-    return settings_by(options, key, accounts, run)
+    profiles = accounts_of(options, run)
+    wanted = [name for name in (None, *profiles) if names is None or name in names]
+    keys, without_key = _read_keys(options, profiles, wanted)
+    if not keys or (needs_own_key and None not in keys):
+        raise _no_key(options, [None] if needs_own_key else wanted, without_key)
+    own = keys.pop(None, None)
+    click.get_current_context().meta[_KEYS] = keys
+    warn_of_open_keys(filter(None, [own]))
+    accounts = {name: profiles[name].account_by(key) for name, key in keys.items() if name}
+    return settings_by(options, own, accounts, run, without_key)
+
+
+def _no_key(
+    options: dict[str, Any], names: Sequence[str | None], without_key: Mapping[str | None, str]
+) -> SettingsError:
+    """Return that there is no key of accounts, and why."""
+    of_profile = f" of profile {options['profile']}" if options["profile"] else ""
+    reasons = [without_key[name] for name in names if name in without_key]
+    return SettingsError("\n".join(reasons) or f"no API key{of_profile}: {WHERE_TO_PUT_IT}")
+
+
+def _own_key(options: dict[str, Any]) -> FoundKey | None:
+    with about_profile(options["profile"]):
+        return look_for_key(options["api_key_file"])
+
+
+def _read_keys(
+    options: dict[str, Any], profiles: Mapping[str, Profile], names: Sequence[str | None]
+) -> tuple[dict[str | None, FoundKey], dict[str | None, str]]:
+    """Return the keys of accounts, and why others cannot be read (None: the command's own)."""
+    keys: dict[str | None, FoundKey] = {}
+    without_key: dict[str | None, str] = {}
+    for name in names:
+        try:
+            found = _own_key(options) if name is None else profiles[name].find_key()
+        except SettingsError as error:
+            without_key[name] = str(error)
+        else:
+            keys |= {} if found is None else {name: found}
+    return keys, without_key
+
+
+def warn_of_keys_of(names: Collection[str | None]) -> None:
+    """Warn of keys that other users can read: of those of accounts that rows name."""
+    keys: Mapping[str | None, FoundKey] = click.get_current_context().meta[_KEYS]
+    warn_of_open_keys([key for name, key in keys.items() if name in names])
 
 
 def settings_by(
     options: dict[str, Any],
-    key: str | None,
+    key: FoundKey | None,
     accounts: Mapping[str, Account],
     run: Run | None = None,
+    without_key: Mapping[str | None, str] = MappingProxyType({}),
 ) -> Settings:
     """Return the settings that options name, with these keys. Raises SettingsError."""
     # What a command has no option for stays as it is usually.
@@ -234,12 +291,15 @@ def settings_by(
     given |= {"base_url": _base_url(options, run), "windows": _windows(options, run)}
     if options.get("again"):
         given["cooldown_s"] = 0.0
+    profile = options.get("profile") or (None if run is None else run.profile)
     if key is not None:
-        given["api_key"] = key
+        given |= {"api_key": key.text, "key_named": key.named(profile)}
     flags = next_flags(click.get_current_context(), to_keep=True)
     given["next_flags"] = {name: getattr(flags, name) for name in KEPT}
     with named_as_options():
-        settings = make_settings(**given, accounts=accounts)
+        settings = make_settings(
+            **given, profile=profile, accounts=accounts, without_key=without_key
+        )
     refuse_elsewhere(settings.base_url)
     most = _most_in_flight(settings.concurrency, len(settings.keys(settings.names)))
     return settings.model_copy(update={"concurrency": most})

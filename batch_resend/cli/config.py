@@ -45,7 +45,7 @@ class Config:
     profiles: dict[str, Profile]
     own: frozenset[str]  # the parameters that the table of the command itself says
     line_of: Callable[[Sequence[str]], int]  # where tables and a key stand
-    entries: Mapping[str, "_Entries"]  # by command; "": at the top
+    entries: Mapping[str, "_Entries"]  # by table, such as profiles.shop; "": at the top
 
     @property
     def says_nothing(self) -> bool:
@@ -57,9 +57,9 @@ class Config:
         context.default_map, context.obj = dict(self.defaults), self.profiles
         context.meta[_CONFIG] = self
 
-    def line_of_option(self, command: str, key: str) -> int:
-        """Return in which line a command has the value of an option from."""
-        place, _ = self.entries.get(command, {}).get(key) or self.entries[""][key]
+    def line_of_option(self, table: str, key: str) -> int:
+        """Return in which line a command, or a profile, has the value of an option from."""
+        place, _ = self.entries.get(table, {}).get(key) or self.entries[""][key]
         return self.line_of(place)
 
 
@@ -235,7 +235,9 @@ class _Reader:
             lambda keys, why: self.file.error((PROFILES, *keys), why),
         )
         own_of_wanted = frozenset(own.get(wanted, ()))
-        return Config(defaults, profiles, own_of_wanted, self.file.line_of, {"": top, **tables})
+        of_profiles = {f"{PROFILES}.{name}": self._entries(PROFILES, name) for name in profiles}
+        entries = {"": top, **tables, **of_profiles}
+        return Config(defaults, profiles, own_of_wanted, self.file.line_of, entries)
 
     def _at_top(self, entries: _Entries) -> dict[str, dict[str, Any]]:
         """Return what the top says, by command and parameter: what means the same in all."""
@@ -266,7 +268,9 @@ class _Reader:
 
     def _entries(self, *within: str) -> _Entries:
         """Return what the file says at its top, or in a table; keys are spelled with - or _."""
-        table = self.file.values[within[0]] if within else self.file.values
+        table = self.file.values
+        for name in within:
+            table = table[name]
         found: _Entries = {}
         for spelled, value in table.items():
             key = spelled.replace("_", "-")

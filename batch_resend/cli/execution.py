@@ -17,7 +17,7 @@ import click
 
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
-from batch_resend.cli.as_settings import RunOptions
+from batch_resend.cli.as_settings import RunOptions, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import first_requests, for_programs, hold_back_reason
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
@@ -71,6 +71,8 @@ async def execute(
 ) -> CommandResult:
     """Plan, show the plan, ask, send, report; return how that ended."""
     plan = await planning
+    if batch.settings.accounts:
+        warn_of_keys_of(await batch.reader.accounts(plan.run))
     reason = hold_back_reason(plan, options.max_rejected, strict=options.strict)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options, options.first_orders)
@@ -260,7 +262,8 @@ class _Execution:
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""
         plan, interruption = self.plan, self.interruption
-        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
+        found = {"profile": plan.run.profile, "orders": plan.orders, "to_send": plan.to_send}
+        run_log.info("run begins", extra=found)
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)

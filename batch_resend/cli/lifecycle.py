@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -164,7 +165,7 @@ def run_with_notifier(
                 note_not_started(pattern, notifier.clock(), result.code, str(error))
             raise
         finally:
-            result = result or _cut_short(interruption)
+            result = replace(result or _cut_short(interruption), profile=notifier.profile)
             with (
                 anyio.CancelScope(shield=True) as notifying,
                 interruption.leads_to(
@@ -207,8 +208,9 @@ def notify_not_begun(
         )
         # What was not given, or is wrong, has a mark of click's own, or none.
         known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-        result = CommandResult(code, error=error)
-        anyio.run(_notify_safely, partial(notifier_of(known).ended, result))
+        notifier = notifier_of(known)
+        result = CommandResult(code, error=error, profile=notifier.profile)
+        anyio.run(_notify_safely, partial(notifier.ended, result))
 
 
 def _failed(error: Exception) -> CommandResult:

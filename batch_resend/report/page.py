@@ -1,6 +1,6 @@
 """report.html: the HTML page of a run, for who reads it next morning."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from html import escape
@@ -166,7 +166,7 @@ def _of_summary(
         "next_steps": next_steps(summary, folder.absolute(), presentation.flags),
         "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,
-        "settings": _settings(run),
+        "settings": _settings(run, summary.accounts),
         "files": [] if summary.state == "running" else _files(summary),
         "written_at": summary.written_at,
         "refresh_s": None,
@@ -371,18 +371,23 @@ def _files(summary: Summary) -> list[tuple[str, str]]:
     return [(name, about) for name, about in FILES_IN_WORDS.items() if has_rows.get(name, True)]
 
 
-def _settings(run: Run) -> list[tuple[str, str]]:
-    """Return the settings of a run, by their options' names."""
-    limits = ("limits", " and ".join(run.limits) or "none")
-    return [
-        limits,
-        *(
-            (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
-            for name, value in run.settings.items()
-            # The limits stand first, and who sent it at the top.
-            if value is not None and value != {"": list(run.limits)} and name != SENT_BY
-        ),
+def _settings(run: Run, accounts: Collection[str | None]) -> list[tuple[str, str]]:
+    """Return the settings of a run, by their options' names; those of accounts that it asks."""
+    settings = {name: _of_accounts(value, accounts) for name, value in run.settings.items()}
+    # The limits stand first; who sent it and for which profile, at the top of the page.
+    left_out: tuple[object, ...] = (None, {}, {"": list(run.limits)})
+    return [("limits", " and ".join(run.limits) or "none")] + [
+        (name.removesuffix("_s").replace("_", "-"), _setting(name, value))
+        for name, value in settings.items()
+        if value not in left_out and name not in (SENT_BY, "profile")
     ]
+
+
+def _of_accounts(value: object, accounts: Collection[str | None]) -> object:
+    """Return a setting; of one that each account has, those of these accounts."""
+    if not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if (name or None) in accounts}
 
 
 def _setting(name: str, value: object) -> str:

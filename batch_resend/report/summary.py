@@ -120,6 +120,8 @@ class Summary(BaseModel):
     requests: RequestCounts
     back_pressure: BackPressure
     sweep: SweepCounts | None = None  # what began the run, if it was a sweep
+    profile: str | None = None  # that it was for, by --profile
+    accounts: Annotated[tuple[str | None, ...], Field(exclude=True)] = (None,)  # that are asked
     other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
     # Orders skipped for a word of their list that is not known to be the CA's.
@@ -225,6 +227,8 @@ def summarize(
             paused_s=round(tally.paused_s, 3),
             lowest_share=round(tally.lowest_share, 3),
         ),
+        profile=run.profile,
+        accounts=tuple(by_name),
         other_urls=known[1:],
         is_rehearsal=all(is_at_loopback(url or "") for url in urls),
     )
@@ -284,6 +288,11 @@ def verdict_in_words(status: RequestStatus, answer: str) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return so many of something."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def of_profile(name: str | None) -> str:
+    """Return which profile something is of, to stand behind it; "" where it is of none."""
+    return f" (profile {name})" if name else ""
 
 
 def headline(summary: Summary) -> str:

@@ -75,8 +75,8 @@ class CA(Protocol):
     def judge(self, result: Reply | Fault, /) -> Verdict:
         """Return what an answer, or its absence, means."""
 
-    def remedy(self, verdict: Verdict, /) -> str:
-        """Return why nothing will pass, and what a person can do."""
+    def remedy(self, verdict: Verdict, key_named: str, /) -> str:
+        """Return why nothing will pass, and what a person can do; `key_named`: which key it is."""
 
 
 @dataclass(slots=True)
@@ -232,6 +232,7 @@ class Channel:
     """Where requests by one key leave from: all that send or read by it share this."""
 
     names: tuple[str | None, ...] = (None,)  # accounts that go by the key; None: the command's own
+    key_named: str = ""  # which key it is, for messages
     windows: Sequence[Window]
     ca: CA
     limiter: Limiter
@@ -392,4 +393,4 @@ class Channel:
         reason = self.breaker.reason if is_of_breaker else None
         if reason and verdict.ruling is Ruling.BLOCKED:
             return f"{reason}. {BEFORE_THE_CA}"
-        return reason or self.ca.remedy(verdict)
+        return reason or self.ca.remedy(verdict, self.key_named)

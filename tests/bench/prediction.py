@@ -88,9 +88,9 @@ class SlowCA:
         """Judge as ever."""
         return judge(result)
 
-    def remedy(self, verdict: Verdict) -> str:
+    def remedy(self, verdict: Verdict, key_named: str) -> str:
         """Nothing stops."""
-        raise AssertionError(verdict)
+        raise AssertionError(verdict, key_named)
 
 
 async def no_reads() -> ReadRecorder:

@@ -194,13 +194,13 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
         ("[profiles.x]\n", "profile x has no api-key-file"),
     ],
 )
-async def test_a_profile_that_cannot_be_used_ends_it_before_anything_is_sent(
+async def test_a_profile_that_is_needed_and_cannot_be_used_ends_it_before_anything_is_sent(
     tmp_path: Path, config: str, told: str
 ) -> None:
     async with town(tmp_path) as at:
         at.desk.write("config.toml", config)
         at.desk.environment |= {"DIGICERT_API_KEY": SHOP_KEY}
-        at.desk.write("orders.csv", "order_id\n100200301\n")
+        at.desk.write("orders.csv", "order_id,account\n100200301,x\n")
         refused = await at.desk.run("send", "orders.csv", "--base-url", at.shop.base_url)
         assert (refused.code, at.shop.books.requests) == (1, 0)
         assert told in refused.err

@@ -11,7 +11,6 @@ import click
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
 from batch_resend.cli.values import DURATION
-from batch_resend.settings import Region
 from tests.cli.conftest import KEY, Desk, desk_with_ca
 from tests.notify.listener import listening
 from tests.pages import MANUAL, read_page
@@ -45,9 +44,9 @@ async def test_config_show_says_of_each_option_where_its_value_comes_from(desk: 
     assert of_send["API key"] == (None, "nowhere")
     of_sweep = await shown(desk, *show, "sweep", "--profile", "shop")
     assert of_sweep["--patience"] == ("3h", "batch.toml, line 8")
-    assert of_sweep["--base-url"] == (
-        Region.EU.base_url, "batch.toml, line 9, [profiles.shop]",
-    )  # fmt: skip
+    assert of_sweep["--region"] == ("eu", "batch.toml, line 10, [profiles.shop]")
+    assert of_sweep["--base-url"] == (None, "default")
+    assert of_sweep["--api-key-file"] == ("key.txt", "batch.toml, line 11, [profiles.shop]")
     assert of_sweep["API key"] == ("***", "--api-key-file key.txt")
     table = (await desk.run(*show)).out
     assert re.search(r"^--patience +2h +batch\.toml, line 6$", table, re.M)

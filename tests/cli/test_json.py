@@ -184,8 +184,8 @@ def test_a_schema_takes_nothing_less_and_nothing_more(of: str) -> None:
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "run": {
-        "text": "batch-resend: nothing to send", "exit_code": 0, "error": None, "report": None,
-        "report_url": None,
+        "text": "batch-resend: nothing to send", "profile": None, "exit_code": 0, "error": None,
+        "report": None, "report_url": None,
     },
     "error": {"exit_code": 1, "error": "no"},
     "progress": {

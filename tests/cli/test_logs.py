@@ -120,7 +120,10 @@ SWEEP = ("sweep", "--log-file", "resend.log", "--log-format", "json", "--max-att
     ("words", "why"),
     [
         ((*TO_FILE, "--api-key-file", "gone"), "--api-key-file gone: No such file or directory"),
-        ((*SWEEP, "--api-key-file", "wrong"), "the CA refused the API key (HTTP 403"),
+        (
+            (*SWEEP, "--api-key-file", "wrong"),
+            "refused the API key from --api-key-file wrong (HTTP",
+        ),
         ((*SWEEP, "--base-url", "http://127.0.0.1:1/v2"), "/order/certificate cannot be read: "),
         ((*SWEEP, "--older-than", "9d"), "0 orders wait"),
     ],

@@ -262,7 +262,7 @@ async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path:
         at.desk.write("orders.csv", f"{EACH}100200303,\n")
         refused = await at.desk.run("send", "orders.csv")
         assert (refused.code, at.shop.books.requests, at.bank.books.requests) == (1, 0, 0)
-        assert "orders.csv, line 4: names no account" in refused.err
+        assert "orders.csv, line 4: no API key for rows that name no account" in refused.err
         assert "--api-key-file" in refused.err
         run, _ = await stopped_run(at, "orders.csv", "--api-key-file", "bank.key")
         refused = await at.desk.run("resume", run)

@@ -1,7 +1,6 @@
 """What README, manual and samples show: each command line is understood, and does what it says."""
 
 import asyncio
-import configparser
 import re
 import shlex
 import shutil
@@ -22,26 +21,40 @@ import yaml
 from batch_resend.cli.main import cli
 from batch_resend.folders import Database, parse_place
 from batch_resend.simulator import Simulator, WorldOrder
-from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, run_ids, until, until_told
+from tests.cli.conftest import (
+    KEY,
+    Desk,
+    desk_with_ca,
+    ended,
+    read_summary,
+    run_ids,
+    until,
+    until_told,
+)
 from tests.cli.test_sweep import wait
+from tests.cli.town import BANK_KEY, SHOP_KEY, town
 from tests.notify.listener import listening
 from tests.pages import Page, pages
 from tests.postgres import forget
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SERVICE, TIMER = SAMPLES / "batch-resend.service", SAMPLES / "batch-resend.timer"
+EACH = SAMPLES / "batch-resend@.service"  # of several accounts
 CRONTAB, CRONJOB = SAMPLES / "crontab", SAMPLES / "cronjob.yaml"
 CONTAINERFILE = SAMPLES / "Containerfile"
 WORKERS, COMPOSE = SAMPLES / "workers.yaml", SAMPLES / "compose.yaml"
 DAY_S = 86_400.0
 
 
-def service() -> configparser.SectionProxy:
-    """Return the service's section; of a key that stands several times, the last value."""
-    unit = configparser.ConfigParser(interpolation=None, delimiters=("=",), strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
-    unit.read(SERVICE)
-    return unit["Service"]
+def service(path: Path = SERVICE, instance: str = "") -> dict[str, list[str]]:
+    """Return the values of each key of a service's section, as systemd has them."""
+    section = path.read_text().partition("[Service]\n")[2].replace("%i", instance)
+    found: dict[str, list[str]] = {}
+    for line in section.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not name.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def understood(words: list[str]) -> click.Context:
@@ -55,12 +68,12 @@ def understood(words: list[str]) -> click.Context:
 async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_its_folders(
     tmp_path: Path,
 ) -> None:
-    program, *words = shlex.split(service()["ExecStart"])
+    program, *words = shlex.split(service()["ExecStart"][0])
     assert program.endswith("/bin/batch-resend")
     assert understood(words).params["fail_on"] == "stuck"
     (tmp_path / "credentials").mkdir()
     (tmp_path / "state").mkdir()
-    name, _, _path = service()["LoadCredential"].partition(":")
+    name, _, _path = service()["LoadCredential"][0].partition(":")
     credential = tmp_path / "credentials" / name
     credential.write_text(KEY + "\n")
     credential.chmod(0o400)
@@ -68,7 +81,7 @@ async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_i
         for number in (100200301, 100200302):
             ca.world.add(WorldOrder(number, created_at=time.time() - 2 * DAY_S))
         del desk.environment["DIGICERT_API_KEY"]
-        variable, _, value = service()["Environment"].partition("=")
+        variable, _, value = service()["Environment"][0].partition("=")
         desk.environment[variable] = value.replace("%S/batch-resend", str(tmp_path / "state"))
         desk.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
         swept = await desk.run(*words)
@@ -77,19 +90,64 @@ async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_i
     assert (tmp_path / "state" / "journal.db").is_file()
 
 
+async def test_the_units_of_two_accounts_sweep_each_by_its_key_and_disturb_no_other(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        text = "".join(
+            f'[profiles.{name}]\nbase-url = "{ca.base_url}"\n'
+            for name, ca in (("shop", at.shop), ("bank", at.bank))
+        )
+        at.desk.write("config.toml", text)
+        sweeping = []
+        for name, ca, key in (("shop", at.shop, SHOP_KEY), ("bank", at.bank, BANK_KEY)):
+            wait(ca, 2, first=100_200_301)
+            unit = service(EACH, name)
+            given = dict(line.split("=", 1) for line in unit["Environment"])
+            assert given["BATCH_RESEND_CONFIG"] == "/etc/batch-resend/config.toml"
+            assert unit["LoadCredential"] == [f"digicert-api-key:/etc/batch-resend/{name}.key"]
+            assert unit["EnvironmentFile"] == [f"-/etc/batch-resend/{name}.env"]
+            state = f"%S/{unit['StateDirectory'][0]}"
+            assert unit["WorkingDirectory"] == [state]
+            (tmp_path / name).mkdir()
+            at.desk.write(f"{name}/digicert-api-key", key).chmod(0o400)
+            environment = {
+                "BATCH_RESEND_JOURNAL": given["BATCH_RESEND_JOURNAL"].replace(state, name),
+                "CREDENTIALS_DIRECTORY": str(tmp_path / name),
+            }
+            words = shlex.split(unit["ExecStart"][0])[1:]
+            sweeping.append(await at.desk.start(*words, "--report-dir", name, **environment))
+        for swept in await asyncio.gather(*map(ended, sweeping)):
+            assert swept.code == 0, swept.err
+        assert at.shop.books.mails == at.bank.books.mails == 1
+        for name in ("shop", "bank"):
+            assert read_summary(tmp_path / name)["profile"] == name
+
+
+def test_the_units_of_one_account_and_of_several_may_do_the_same() -> None:
+    one, each = service(), service(EACH, "shop")
+    own = {key for key in one.keys() | each.keys() if one.get(key) != each.get(key)}
+    assert own == {
+        "ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "StateDirectory",
+        "WorkingDirectory",
+    }  # fmt: skip
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze here")
-def test_systemd_understands_the_units(tmp_path: Path) -> None:
-    for unit in (SERVICE, TIMER):
-        text = unit.read_text().replace("/opt/batch-resend/bin/batch-resend", "/bin/true")
-        (tmp_path / unit.name).write_text(text)
+@pytest.mark.parametrize(("unit", "name"), [(SERVICE, "batch-resend"), (EACH, "batch-resend@shop")])
+def test_systemd_understands_the_units(tmp_path: Path, unit: Path, name: str) -> None:
+    for one, kind in ((unit, "service"), (TIMER, "timer")):
+        text = one.read_text().replace("/opt/batch-resend/bin/batch-resend", "/bin/true")
+        (tmp_path / f"{name}.{kind}").write_text(text)
     command = ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "batch-resend." not in told.stderr, told.stderr
+    assert "batch-resend" not in told.stderr, told.stderr
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze here")
-def test_the_service_may_do_little_that_it_does_not_need() -> None:
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(SERVICE)]
+@pytest.mark.parametrize("unit", [SERVICE, EACH], ids=lambda unit: unit.name)
+def test_the_service_may_do_little_that_it_does_not_need(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     if "Unknown option" in told.stderr or "unrecognized option" in told.stderr:
         pytest.skip("this systemd-analyze judges no unit offline")
@@ -187,7 +245,12 @@ OF_THE_MACHINE = re.compile(r"(make|pip|pipx|uv|podman|rm|python3 -m venv|\.venv
 WORKER = "batch-resend worker "
 LISTS = {
     "hopeless.csv": "order_id\n100200302\n",
-    "config.toml": 'limit = ["1000/3m", "100/5s"]\n',
+    "config.toml": """limit = ["1000/3m", "100/5s"]
+[profiles.shop]
+api-key-file = "key.txt"
+[profiles.bank]
+api-key-file = "key.txt"
+""",
     "export.json": '[{"order": {"id": 1}, "domain": "a.example", "email": "admin@a.example"}]',
     "export.csv": "Vorgang,Domain,E-Mail\n1,a.example.com,admin@a.example.com\n",
 }

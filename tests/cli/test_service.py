@@ -29,7 +29,7 @@ from tests.cli.raw_service import (
 
 REFUSED = WRONG_KEY.partition(b"\r\n\r\n")[2]
 ENDING_A_RUN: dict[str, tuple[bytes, str]] = {
-    "a wrong key": (WRONG_KEY, "refused the API key (HTTP 403, access_denied|access_denied_inv"),
+    "a wrong key": (WRONG_KEY, "API key from the variable DIGICERT_API_KEY (HTTP 403, access_d"),
     "behind a byte order mark": (http(403, b"\xef\xbb\xbf" + REFUSED), "refused the API key"),
     "under 200": (http(200, REFUSED), "refused the API key"),
     "under 401": (error(401, "access_denied_invalid_key"), "refused the API key"),
@@ -94,7 +94,7 @@ async def test_a_wrong_key_ends_what_only_reads_with_one_request_and_the_same_co
         run = desk.report().name
         refused = await desk.run(*(word.replace("RUN", run) for word in words))
         assert refused.code == 4
-        assert "the CA refused the API key (HTTP 403" in refused.err
+        assert "the CA refused the API key from the variable DIGICERT_API_KEY (HTTP" in refused.err
         assert service.requests == 10 + 1
         assert not (tmp_path / "pending.csv").exists()
 

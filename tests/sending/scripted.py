@@ -79,8 +79,8 @@ class Judged:
     def judge(self, result: Reply | Fault) -> Verdict:
         return judge(result)
 
-    def remedy(self, verdict: Verdict) -> str:
-        return remedy(verdict, "https://ca.example")
+    def remedy(self, verdict: Verdict, key_named: str) -> str:
+        return remedy(verdict, "https://ca.example", key_named)
 
 
 @dataclass

@@ -118,14 +118,14 @@ def _source(parsed: click.Context, of: click.Option) -> str:
     if source is ParameterSource.ENVIRONMENT:
         return f"variable {of.envvar}"
     read = config_of(parsed)
-    if source is not ParameterSource.DEFAULT_MAP or read is None:
+    if source is not ParameterSource.DEFAULT_MAP or read is None or parsed.params[of.name] is None:
         return "default"
     profile: str | None = parsed.params.get("profile")
-    if profile is not None and of.name in profiles_of(parsed)[profile].values:
-        line, table = read.line_of((PROFILES, profile)), f", [{PROFILES}.{profile}]"
-    else:
-        line, table = read.line_of_option(parsed.info_name or "", _key_of(of)), ""
-    return f"{parsed.find_root().params['config']}, line {line}{table}"
+    is_of_profile = profile is not None and of.name in profiles_of(parsed)[profile].values
+    table = f"{PROFILES}.{profile}" if is_of_profile else parsed.info_name or ""
+    line = read.line_of_option(table, _key_of(of))
+    named = f", [{table}]" if is_of_profile else ""
+    return f"{parsed.find_root().params['config']}, line {line}{named}"
 
 
 def _key(parsed: click.Context) -> Row:

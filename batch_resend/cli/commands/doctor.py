@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.certcentral import Route
-from batch_resend.cli.accounts import WHERE_TO_PUT_IT, Profile, is_rehearsal, look_for_key
+from batch_resend.cli.accounts import (
+    WHERE_TO_PUT_IT,
+    FoundKey,
+    Profile,
+    is_rehearsal,
+    look_for_key,
+)
 from batch_resend.cli.as_settings import accounts_of, base_url_of, settings_by
 from batch_resend.cli.command import OF_DOCTOR, OF_READING, SHOWN, ExitCode, command, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -175,7 +181,7 @@ def _subject(
 _NO_KEY = "no API key"
 
 
-def _look_for_key(path: Path | None, remedy: str) -> tuple[str | None, Finding]:
+def _look_for_key(path: Path | None, remedy: str) -> tuple[FoundKey | None, Finding]:
     """Return a key, if there is one, and where it is; `remedy` is for a file that has none."""
     try:
         found = look_for_key(path)
@@ -185,10 +191,10 @@ def _look_for_key(path: Path | None, remedy: str) -> tuple[str | None, Finding]:
         where = f"{WHERE_TO_PUT_IT[0].upper()}{WHERE_TO_PUT_IT[1:]}."
         return None, Finding(Check.KEY, Result.PROBLEM, _NO_KEY, where)
     if found.remedy is None:
-        return found.text, Finding(Check.KEY, Result.OK, f"in {found.where}")
+        return found, Finding(Check.KEY, Result.OK, f"in {found.where}")
     detail = f"in {found.where}, which other users can read"
     remedy = f"{found.remedy[0].upper()}{found.remedy[1:]}"
-    return found.text, Finding(Check.KEY, Result.WARNING, detail, remedy)
+    return found, Finding(Check.KEY, Result.WARNING, detail, remedy)
 
 
 def _account_of(profile: Profile) -> tuple[Account | None, Finding]:
@@ -196,7 +202,8 @@ def _account_of(profile: Profile) -> tuple[Account | None, Finding]:
     remedy = f"Correct api-key-file in [profiles.{profile.name}]."
     try:
         if is_rehearsal():
-            return profile.account(), Finding(Check.KEY, Result.OK, "of the rehearsal")
+            account = profile.account_by(profile.find_key())
+            return account, Finding(Check.KEY, Result.OK, "of the rehearsal")
         key, finding = _look_for_key(profile.key_file(), remedy)
         return None if key is None else profile.account_by(key), finding
     except SettingsError as error:

@@ -103,7 +103,7 @@ def export(**options: Any) -> int:
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
-        settings = settings_of(options, needs_own_key=True)
+        settings = settings_of(options, names=(None,))
         async with open_batch(settings, clock_of_command()) as batch:
             # Where the list goes to the terminal too, nothing is drawn between its lines.
             is_shown = options["out"] is not None or not sys.stdout.isatty()

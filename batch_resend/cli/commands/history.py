@@ -46,6 +46,7 @@ from batch_resend.report import (
     index_folder,
     make_summary,
     next_steps,
+    of_profile,
     set_aside,
     time_taken,
     update_index,
@@ -129,6 +130,7 @@ def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
 _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "run": lambda run: run[0].run_id,
     "state": lambda run: run[1],
+    "profile": lambda run: run[0].profile,
     "is_rehearsal": lambda run: run[0].is_rehearsal,
     "started_at": lambda run: run[0].started_at,
     "elapsed_s": lambda run: run[0].elapsed_s,
@@ -169,7 +171,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
         f"{run[RequestStatus.SENT]:,} of {run['total'] - run[RequestStatus.SKIPPED]:,}"
     ),
     "not sent": _not_sent,
-    "lists": lambda run: ", ".join(run["inputs"]),
+    "lists": lambda run: f"{', '.join(run['inputs'])}{of_profile(run['profile'])}",
 }
 
 
@@ -225,6 +227,7 @@ def _when_and_where(summary: Summary, state: str) -> Iterator[tuple[str, str]]:
 def _facts(summary: Summary, state: str) -> list[Record]:
     facts: list[tuple[str, object]] = [
         ("run", summary.run_id),
+        ("profile", summary.profile or ""),
         ("state", state),
         ("why", summary.stop_reason or ""),
         ("started", summary.started_at or "never"),

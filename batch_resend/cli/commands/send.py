@@ -12,6 +12,7 @@ from batch_resend.batch import open_batch, unfinished
 from batch_resend.channels import best_fitting
 from batch_resend.cli.accounts import (
     RESUME_NO_REHEARSAL,
+    FoundKey,
     clock_of_command,
     ended_simulator,
     look_for_key,
@@ -146,16 +147,18 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """
 
     async def work(interruption: Interruption) -> CommandResult:
+        names: list[str | None] = []
         async with read_journal(options["journal"], clock_of_command()) as reader:
             run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is not None:
-                resume_as_begun(context, run, await reader.accounts(run))
+                names = await reader.accounts(run)
+                resume_as_begun(context, run, names)
             wanted = {**options, "in_doubt": context.params["in_doubt"]}
             if options["dry_run"]:
                 return await _show_left(reader, run, wanted)
             if run is not None:
-                refuse_ended_rehearsal(run, await reader.accounts(run), RESUME_NO_REHEARSAL)
-        settings = settings_of(wanted, run)
+                refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
+        settings = settings_of(wanted, run, names or (None,))
         run_options = run_options_of(context, wanted)
         async with open_batch(settings, clock_of_command()) as batch:
             planning = batch.take_up(run.id if run else None)
@@ -171,7 +174,7 @@ async def _show_left(
     run = unfinished(found)
     if await reader.is_under_way(run):
         raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
-    settings = settings_by(options, "own", accounts_to_plan_by(options, run), run)
+    settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
     hold_doubts = settings.in_doubt is InDoubt.HOLD
     await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts)
     counts = await reader.count_by_account(run)

@@ -123,7 +123,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
-        settings = settings_of(options, needs_own_key=True)
+        settings = settings_of(options, names=(None,))
         locale = checked_or_none(options["locale"])
         excluded = partial(_excluded, quiet=run_options.quiet)
         rules = Rules(

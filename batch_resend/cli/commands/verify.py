@@ -10,7 +10,7 @@ import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
-from batch_resend.cli.as_settings import settings_of, style_of
+from batch_resend.cli.as_settings import settings_of, style_of, warn_of_keys_of
 from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
@@ -72,8 +72,11 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
     async def work(_: Interruption) -> Found:
         async with read_journal(journal, clock_of_command()) as reader:
             run, is_chosen = await _run_to_verify(reader, run_id)
-            refuse_ended_rehearsal(run, await reader.accounts(run))
-        async with open_batch(settings_of(options, run), clock_of_command()) as batch:
+            names = await reader.accounts(run) or [None]
+            refuse_ended_rehearsal(run, names)
+        settings = settings_of(options, run, names)
+        warn_of_keys_of(names)
+        async with open_batch(settings, clock_of_command()) as batch:
             asking = batch.verify(run.id, with_names=options["names"])
             try:
                 checked = await while_asking(asking, batch, style_of(options))

@@ -15,7 +15,7 @@ import click
 from anyio.abc import Process
 
 from batch_resend.channels import Channels
-from batch_resend.cli.as_settings import settings_of
+from batch_resend.cli.as_settings import settings_of, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, WholeNumber, command, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
@@ -99,6 +99,9 @@ def worker(
 
         set_up_logs(options)
         settings = settings_of(options, needs_own_key=bool(sweeps))
+        warn_of_keys_of(settings.names)
+        for why in settings.without_key.values():
+            log.warning("what goes by this key is left to other workers: %s", why)
         profile = options["profile"] or "own"
         due = [SweepAt(cron, f"{profile} {cron}") for cron in sweeps]
         sweeper = _Sweeper([*sweep, *words], due, sys.stderr if is_json else None)

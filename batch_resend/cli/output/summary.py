@@ -23,6 +23,7 @@ from batch_resend.report import (
     counted,
     headline,
     in_words,
+    of_profile,
     outcome_in_words,
     sweep_in_words,
     verdict_in_words,
@@ -300,7 +301,8 @@ def show_counts(
     ]
     if summary.back_pressure.pauses:
         pairs.append(("pauses", _held_up(summary.back_pressure)))
-    show_pairs(f"Run {summary.run_id}: {headline(summary)}.", pairs, to or sys.stdout)
+    run = f"Run {summary.run_id}{of_profile(summary.profile)}"
+    show_pairs(f"{run}: {headline(summary)}.", pairs, to or sys.stdout)
 
 
 def _without_connection(unconnected: int) -> str:

@@ -1,0 +1,202 @@
+"""Two accounts, a sweep of each at night: neither needs the other, and each says which it was."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import run_ids
+from tests.cli.test_sweep import wait
+from tests.cli.town import Town, town
+from tests.notify.listener import listening
+
+OPEN = "can be read by other users"
+
+
+def move_key(at: Town, path: str) -> None:
+    """Have the profile of the shop name another file."""
+    config = (at.desk.folder / "config.toml").read_text()
+    at.desk.write("config.toml", config.replace('"shop.key"', f'"{path}"'))
+
+
+# --- only the keys that are needed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shops_key", ["gone.key", "open.key"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sweep", "--profile", "bank"),
+        ("export", "--profile", "bank"),
+        ("send", "orders.csv", "--profile", "bank"),
+        ("send", "named.csv"),
+        ("resume", "--profile", "bank"),
+        ("verify", "--profile", "bank"),
+    ],
+    ids=" ".join,
+)
+async def test_the_key_of_an_account_that_a_command_does_not_need_is_no_concern_of_it(
+    tmp_path: Path, words: Sequence[str], shops_key: str
+) -> None:
+    async with town(tmp_path) as at:
+        wait(at.bank, 2, 3, first=100_200_301)
+        at.desk.write("orders.csv", "order_id\n100200301\n100200302\n")
+        at.desk.write("named.csv", "order_id,account\n100200301,bank\n")
+        if words[0] in ("resume", "verify"):
+            before = ("--max-orders", "1", "--report-dir", "before")
+            await at.desk.run("send", "orders.csv", "--profile", "bank", *before)
+        at.desk.write("open.key", "another-key-0123456789").chmod(0o644)
+        (tmp_path / "bank.key").chmod(0o644)
+        move_key(at, shops_key)
+        done = await at.desk.run(*words)
+        assert done.code == 0, done.err
+        assert (done.err.count(OPEN), done.err.count(f"bank.key {OPEN}")) == (1, 1)
+        assert at.shop.books.requests == 0
+
+
+async def test_a_list_ends_at_the_first_row_whose_account_has_no_key_and_says_which(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id,account\n100200301,bank\n100200302,shop\n")
+        move_key(at, "gone.key")
+        refused = await at.desk.run("send", "orders.csv")
+        assert refused.code == 1
+        why = "profile shop: --api-key-file gone.key: No such file or directory"
+        assert f"orders.csv, line 3: {why}" in refused.err
+        assert at.bank.books.requests == 0
+        resumable = await at.desk.run("runs", "--json")
+        assert json.loads(resumable.out) == []
+
+
+async def test_what_is_left_of_one_account_needs_no_key_of_another(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id,account\n100200301,bank\n100200302,shop\n")
+        right = (tmp_path / "bank.key").read_text()
+        at.desk.write("bank.key", "wrong-key-0123456789")
+        stopped = await at.desk.run("send", "orders.csv", "--report-dir", "before")
+        assert (stopped.code, at.shop.books.mails) == (4, 1)
+        at.desk.write("bank.key", right)
+        move_key(at, "gone.key")
+        resumed = await at.desk.run("resume")
+        assert resumed.code == 0, resumed.err
+        assert at.bank.books.mails == 1
+
+
+# --- which account it was -----------------------------------------------------------------------
+
+
+async def test_all_that_is_read_of_a_run_says_for_which_profile_it_was(tmp_path: Path) -> None:
+    async with town(tmp_path) as at, listening() as hook:
+        for name, ca in (("shop", at.shop), ("bank", at.bank)):
+            wait(ca, 2, first=100_200_301)
+            swept = await at.desk.run(
+                "sweep", "--profile", name, "--notify-url", hook.url, "--log-file", f"{name}.log",
+                "--metrics-file", f"{name}.prom", "--report-dir", "reports/{run}",
+            )  # fmt: skip
+            assert swept.code == 0, swept.err
+        ids = dict(zip(("bank", "shop"), await run_ids(at.desk), strict=True))
+        table = (await at.desk.run("runs")).out
+        rows = json.loads((await at.desk.run("runs", "--json")).out)
+        index = (tmp_path / "reports" / "index.html").read_text()
+        other = {"shop": at.bank.base_url, "bank": at.shop.base_url}
+        notes = [json.loads(body) for _, body in hook.posts]
+        for name, (note, row) in zip(
+            ("shop", "bank"), zip(notes, rows[::-1], strict=True), strict=True
+        ):
+            run = ids[name]
+            named = f"{run} (profile {name})"
+            assert f"(profile {name})" in table.replace("\n", " ")
+            assert (row["run"], row["profile"]) == (run, name)
+            assert note["profile"] == name
+            assert note["text"].startswith(f"batch-resend {named}: ")
+            shown = await at.desk.run("show", run)
+            assert named in shown.out
+            told = json.loads((await at.desk.run("show", run, "--json")).out)
+            assert told["profile"] == name
+            folder = tmp_path / "reports" / run
+            assert json.loads((folder / "summary.json").read_text())["profile"] == name
+            page = (folder / "report.html").read_text()
+            assert f"profile <bdi>{name}</bdi>" in page
+            assert other[name] not in page
+            assert f"<bdi>{name}</bdi>" in index
+            (begins,) = [
+                line
+                for line in (tmp_path / f"{name}.log").read_text().splitlines()
+                if "run begins" in line
+            ]
+            assert f"profile={name}" in begins
+            metrics = (tmp_path / f"{name}.prom").read_text().splitlines()
+            values = [line for line in metrics if not line.startswith("#")]
+            assert all(f'profile="{name}"' in line for line in values)
+            assert any("last_success" in line for line in values)
+
+
+async def test_a_page_lists_the_accounts_that_its_run_has_asked(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("own.csv", "order_id\n100200301\n")
+        at.desk.write("both.csv", "order_id,account\n100200302,shop\n100200303,bank\n")
+        for name, urls in (("own", {at.bank}), ("both", {at.bank, at.shop})):
+            sent = await at.desk.run(
+                "send", f"{name}.csv", "--profile", "bank", "--report-dir", name
+            )
+            assert sent.code == 0, sent.err
+            page = (tmp_path / name / "report.html").read_text()
+            assert {ca for ca in (at.shop, at.bank) if ca.base_url in page} == urls
+
+
+@pytest.mark.parametrize("command", ["sweep", "export", "send", "doctor"])
+async def test_a_key_that_is_refused_or_missing_is_named_with_its_profile_and_its_place(
+    tmp_path: Path, command: str
+) -> None:
+    async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
+        at.desk.write("orders.csv", "order_id\n100200301\n")
+        words = [command, *(["orders.csv"] if command == "send" else []), "--profile", "bank"]
+        refused = await at.desk.run(*words)
+        assert refused.code == 4
+        (tmp_path / "bank.key").unlink()
+        missing = await at.desk.run(*words)
+        assert missing.code == (4 if command == "doctor" else 1)
+        for ended in (refused, missing):
+            said = ended.out + ended.err
+            assert "bank" in said
+            assert "--api-key-file bank.key" in said
+            assert "wrong-key" not in said
+        if command != "doctor":
+            key = "the CA refused the API key of profile bank, from --api-key-file bank.key (HTTP"
+            assert key in refused.err
+            assert "profile bank: --api-key-file bank.key: No such file" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("bank_key", "why"),
+    [
+        ("wrong-key-0123456789", "the CA refused the API key of profile bank"),
+        ("", "profile bank: --api-key-file bank.key: the API key is empty"),
+    ],
+)
+async def test_a_notification_of_a_night_that_could_not_start_names_the_profile(
+    tmp_path: Path, bank_key: str, why: str
+) -> None:
+    async with town(tmp_path, bank_key=bank_key) as at, listening() as hook:
+        ended = await at.desk.run(
+            "sweep", "-q", "--profile", "bank", "--notify-url", hook.url,
+            "--metrics-file", "bank.prom",
+        )  # fmt: skip
+        assert ended.code in (1, 4)
+        ((_, body),) = hook.posts
+        note = json.loads(body)
+        assert note["profile"] == "bank"
+        assert note["text"].startswith(f"batch-resend (profile bank) could not start: {why}")
+        assert 'batch_resend_exit_code{profile="bank"}' in (tmp_path / "bank.prom").read_text()
+
+
+async def test_the_key_of_the_environment_is_named_by_its_variable(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        refused = await at.desk.run(
+            "sweep", "--base-url", at.shop.base_url, DIGICERT_API_KEY="wrong-key-0123456789"
+        )
+        assert refused.code == 4
+        why = "the CA refused the API key from the variable DIGICERT_API_KEY (HTTP"
+        assert why in refused.err
