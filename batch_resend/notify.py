@@ -26,6 +26,7 @@ TIMEOUT_S = 8.0  # of one try
 LONGEST_S = 30.0  # for all tries
 LAST_SUCCESS = "batch_resend_last_success_timestamp_seconds"
 _LEAST_ERROR = 300
+_STOPPED = 4  # as an exit code, such as of a key that is refused while the CA is asked what waits
 _READABLE = 0o644  # of metrics: the collector is another user
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"batch-resend/{__version__}"}
 
@@ -39,10 +40,11 @@ class CommandResult:
     code: int  # its exit code
     summary: Summary | None = None  # of its run, where there is one
     folder: Path | None = None  # of the run's report
-    error: str | None = None  # why it could not begin, or be reported
+    error: str | None = None  # why it could not begin, or what went wrong after sending
     note: str | None = None  # what there is to say where there was nothing to do
     declined: str | None = None  # why nothing was sent where somebody wanted it so
     url: str | None = None  # of the report's page, where it is served
+    before: str | None = None  # what there is to say of the run before, in half a sentence
     next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
     profile: str | None = None  # that it was for
@@ -54,10 +56,15 @@ class CommandResult:
         if self.summary is None and (note := self.note or self.declined):
             return f"batch-resend{of}: {note}"
         if self.summary is None:
-            return f"batch-resend{of} could not start: {self.error}"
+            how = "stopped early" if self.code == _STOPPED else "could not start"
+            return f"batch-resend{of} {how}: {self.error}"
         note = f"batch-resend {self.summary.run_id}{of}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
+        if self.error:
+            note += f"; but {self.error}"
+        if self.before:
+            note += f"; {self.before}"
         return f"{note} {self.url}" if self.url else note
 
     def as_json(self, *, redact: bool = False) -> dict[str, Any]:
@@ -66,12 +73,13 @@ class CommandResult:
         `redact`: with e-mail addresses masked.
         """
         summary = self.summary.model_dump(mode="json") if self.summary else {}
+        stopped = self.summary.stop_reason if self.summary else None
         note: dict[str, Any] = {
             "text": self.text,
             "profile": self.profile,
             "exit_code": self.code,
-            "error": self.error or self.declined,
-            "report": str(self.folder) if self.folder else None,
+            "error": "; ".join(filter(None, (self.declined, stopped, self.error))) or None,
+            "report": str(self.folder.absolute()) if self.folder else None,
             "report_url": self.url,
         }
         if self.summary:
@@ -82,15 +90,26 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """Tells of a command's beginning and end. URLs are secrets: they are not repeated anywhere."""
+    """Notifies of a command's start and end. URLs are secrets: they are not repeated anywhere."""
 
     notify_url: str | None = None  # is sent a POST with the result
     ping_url: str | None = None  # healthchecks.io's: URL/start, then URL or URL/fail
     metrics_file: Path | None = None  # for Prometheus' textfile collector
     trust_env: bool = False  # go through the environment's proxy
     redact: bool = False  # mask e-mail addresses
+    is_silent: bool = False  # nobody is notified
     profile: str | None = None  # a label of all metrics, so that accounts can be told apart
     clock: Callable[[], float] = time.time
+
+    @property
+    def options(self) -> list[str]:
+        """The options by which it notifies."""
+        by_option = {
+            "--notify-url": self.notify_url,
+            "--ping-url": self.ping_url,
+            "--metrics-file": self.metrics_file,
+        }
+        return [option for option, given in by_option.items() if given]
 
     def check(self) -> None:
         """Raise SettingsError where a URL is none, without the URL: it is a secret."""
@@ -99,12 +118,14 @@ class Notifier:
                 raise SettingsError(f"{option} is not a URL such as https://host/path")
 
     async def started(self) -> None:
-        """Tell that a command has begun."""
-        if self.ping_url:
+        """Notify that a command has begun."""
+        if self.ping_url and not self.is_silent:
             await self._post("--ping-url, at the start", _below(self.ping_url, "start"), "")
 
     async def ended(self, result: CommandResult) -> None:
-        """Tell how a command ended."""
+        """Notify how a command ended."""
+        if self.is_silent:
+            return
         if self.metrics_file:
             try:
                 write_metrics(self.metrics_file, result, self.clock(), self.profile)
@@ -129,7 +150,7 @@ class Notifier:
                 problem = await self._try(url.strip(), body)
                 if problem is None:
                     return
-        log.error("%s: %s: %s", what, urlsplit(url).hostname, problem)
+        log.error("%s: %s could not be notified: %s", what, urlsplit(url).hostname, problem)
 
     async def _try(self, url: str, body: str) -> str | None:
         import aiohttp  # noqa: PLC0415 - slow, and what only looks at runs posts nothing
@@ -153,7 +174,7 @@ class Notifier:
         except aiohttp.ServerDisconnectedError:
             return "the connection was closed"
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return type(error).__name__  # its text may repeat the URL
+            return f"the request failed ({type(error).__name__})"  # its text may have the URL
 
 
 def is_url(url: str) -> bool:
@@ -174,12 +195,14 @@ def _below(url: str, name: str) -> str:
 def write_metrics(path: Path, result: CommandResult, now: float, profile: str | None) -> None:
     """Write what a command came to, with its profile as a label. Raises ReportError.
 
-    The time of the last success outlives the runs that had none.
+    The time of the last success outlives the runs that had none. A rehearsal is none.
     """
     from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
     registry, gauges = CollectorRegistry(), dict[str, Gauge]()
-    succeeded_at = now if result.code == 0 else _last_success(path)
+    is_rehearsal = result.summary is not None and result.summary.is_rehearsal
+    is_success = result.code == 0 and not is_rehearsal
+    succeeded_at = now if is_success else _last_success(path)
     of_profile = {"profile": profile} if profile else {}
     for name, text, value, labels in _metrics(result, now, succeeded_at):
         if value is None:
@@ -198,19 +221,22 @@ def _metrics(
     """Yield the metrics of a command: name, meaning, value if there is one, labels."""
     yield "exit_code", "Exit code of the last command", result.code, {}
     yield "last_run_timestamp_seconds", "When the last command ended", now, {}
-    text = "When a command last ended with exit code 0"
+    text = "When a command last ended with exit code 0, and was no rehearsal"
     yield "last_success_timestamp_seconds", text, succeeded_at, {}
     if (summary := result.summary) is None:
         return
     requests = summary.requests
+    text = "Whether it was a rehearsal: nobody was mailed"
+    yield "rehearsal", text, summary.is_rehearsal, {}
     yield "rejected_rows", "Rows that were rejected", summary.rows.rejected, {}
     yield "attempts", "Requests that were made", requests.attempts, {}
-    yield "retries", "Requests beyond an order's first", requests.retries, {}
+    yield "retries", "Requests that were repeated", requests.retries, {}
     yield "rate_limited", "Requests answered with 429", requests.rate_limited, {}
-    text = "Mails that may have gone out beyond an order's first"
-    yield "possible_duplicates", text, requests.possible_duplicates, {}
-    yield "duration_seconds", "How long the run was at work", summary.active_s, {}
-    yield "paused_seconds", "of which paused", summary.back_pressure.paused_s, {}
+    yield "possible_duplicates", "Possible duplicate mails", requests.possible_duplicates, {}
+    text = "How long the run took, without the time between its starts"
+    yield "duration_seconds", text, summary.active_s, {}
+    text = "How long it was paused because of the CA"
+    yield "paused_seconds", text, summary.back_pressure.paused_s, {}
     for status in RequestStatus:
         count = getattr(summary.orders, status)
         yield "orders", "Orders of the last run", count, {"outcome": status.value}

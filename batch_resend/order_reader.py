@@ -223,11 +223,7 @@ class OrderReader:
         to_ask = sum(order.dcv_method is None for order in known)
         self.progress.total += min(to_ask, wanted())
         if unknown:
-            log.info(
-                "how orders are validated: %d from the order report, %d asked one by one",
-                unknown - to_ask,
-                to_ask,
-            )
+            log.info("%s", how_asked(unknown, to_ask))
 
         async def ask(order: ListedOrder) -> ListedOrder:
             if order.dcv_method is not None:
@@ -292,6 +288,18 @@ class OrderReader:
         For calls that this program does not make itself. Raises CallError, JournalError.
         """
         return (await self.reader.fetch(path)).body
+
+
+def how_asked(unknown: int, to_ask: int) -> str:
+    """Return in words how it is found out how so many orders are validated.
+
+    `to_ask` of them by a request each.
+    """
+    what = "how orders are validated:"
+    if unknown < MANY:
+        return f"{what} {unknown} asked one by one, because the order report pays from {MANY} on"
+    why = ", because the order report cannot be read or lacks them" if to_ask else ""
+    return f"{what} {unknown - to_ask} from the order report, {to_ask} asked one by one{why}"
 
 
 def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[ListedOrder]:

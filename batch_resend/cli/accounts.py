@@ -151,6 +151,7 @@ def _keep_memory_private() -> None:
 
 _REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
 _AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes place
+_NOTIFIES = "BATCH_RESEND_REHEARSAL_NOTIFIES"  # set: its command notifies as a real one does
 _PORTS = {"http": 80, "https": 443}
 _ANY_KEY = "rehearsal"  # where the simulator takes any
 _SIMULATORS_KEY = "the rehearsal: the simulator's own key, none of yours"
@@ -166,9 +167,10 @@ RESUME_NO_REHEARSAL = (
 )
 
 
-def rehearsal_environment(base_url: str, key: str | None) -> dict[str, str]:
+def rehearsal_environment(base_url: str, key: str | None, *, notifies: bool) -> dict[str, str]:
     """Return what makes a command's run a rehearsal, which asks the simulator at a URL only."""
-    return {"BATCH_RESEND_BASE_URL": base_url, KEY_VARIABLE: key or _ANY_KEY, _REHEARSAL: base_url}
+    place = {"BATCH_RESEND_BASE_URL": base_url, KEY_VARIABLE: key or _ANY_KEY, _REHEARSAL: base_url}
+    return place | ({_NOTIFIES: "1"} if notifies else {})
 
 
 def in_a_rehearsal_after(ahead_s: float) -> dict[str, str]:
@@ -184,6 +186,11 @@ def clock_of_command() -> Clock:
 def is_rehearsal() -> bool:
     """Whether this is a rehearsal."""
     return _REHEARSAL in os.environ
+
+
+def is_rehearsal_in_silence() -> bool:
+    """Whether this is a rehearsal that must not notify: a watchdog would take it for the night."""
+    return is_rehearsal() and _NOTIFIES not in os.environ
 
 
 def refuse_elsewhere(base_url: str) -> None:

@@ -18,6 +18,8 @@ from batch_resend.cli.accounts import (
     FoundKey,
     Profile,
     about_profile,
+    clock_of_command,
+    is_rehearsal_in_silence,
     look_for_key,
     named_as_options,
     profiles_of,
@@ -122,7 +124,8 @@ def style_of(options: Mapping[str, Any]) -> Style:
 def notifier_of(options: dict[str, Any]) -> Notifier:
     """Return whom to notify of how a command ends, as far as the options are known."""
     # A watchdog would take a dry run for the night's.
-    return Notifier() if options.get("dry_run") else Notifier(**named_in(Notifier, options))
+    is_silent = bool(options.get("dry_run")) or is_rehearsal_in_silence()
+    return Notifier(**named_in(Notifier, options), is_silent=is_silent, clock=clock_of_command())
 
 
 def windows_of(limits: Sequence[str]) -> tuple[Window, ...]:

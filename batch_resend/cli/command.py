@@ -217,6 +217,18 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class WholeNumber(click.IntRange):
+    """A whole number within bounds; an error says which."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number that a text stands for."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            up_to = "" if self.max is None else f", at most {self.max:,}"
+            self.fail(f"{value!r}: write a whole number, at least {self.min:,}{up_to}", param, ctx)
+
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -99,6 +99,24 @@ def read_config(
     return _Reader(_TomlFile(path), options, {*known, *options}).read(wanted)
 
 
+def readable_anyhow(path: Path | None, command: click.Command) -> dict[str, Any]:
+    """Return what a TOML file says for a command, by parameter, as far as that is right.
+
+    For the notification of what is wrong. Empty where it is no TOML file that can be read.
+    """
+    try:
+        values = {} if path is None else _TomlFile(path).values
+    except SettingsError:
+        return {}
+    options, found = _options(command), dict[str, Any]()
+    for table in (values, values.get(command.name or "")):
+        for spelled, value in table.items() if isinstance(table, dict) else ():
+            if (option := options.get(spelled.replace("_", "-"))) is not None:
+                with suppress(ValueError):
+                    found[option.name or ""] = option_value(option, value)
+    return found
+
+
 def _options(command: click.Command) -> _Options:
     return {
         name.removeprefix("--"): param

@@ -46,6 +46,7 @@ from batch_resend.journal import JournalReader
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
+    NextStep,
     Preview,
     counted,
     folder_of,
@@ -363,17 +364,13 @@ class _Execution:
             with self.interruption.leads_to(lambda _: "Writing the report"):
                 summary = await batch.report(run, folder, presentation)
         except ReportError as error:
-            say(
-                f"batch-resend: {error}\nThe run is safe in the journal; write its report with:\n"
-                f"  {self._command('report')} --report-dir DIR"
-            )
-            summary = await make_summary(batch.reader, await batch.reader.run(run.id))
-            with suppress(OSError):
-                show_counts(summary)
-            return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=str(error))
+            return await self._without_report(error)
         update_index(index_folder(self.options.report_dir, run))
         url = url_of(self.options.report_url, run) if self.options.report_url else None
-        steps = next_steps(summary, folder, presentation.flags)
+        # For the terminal; and for a mail, whose reader is in another folder.
+        steps, elsewhere = (
+            next_steps(summary, place, presentation.flags) for place in (folder, folder.absolute())
+        )
         with suppress(OSError):
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)
@@ -382,7 +379,20 @@ class _Execution:
             say(f"batch-resend: {lost}")
             return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
-        return CommandResult(code, summary, folder, url=url, next_steps=steps)
+        return CommandResult(code, summary, folder, url=url, next_steps=elsewhere)
+
+    async def _without_report(self, error: ReportError) -> CommandResult:
+        """Say what came of a run whose report could not be written, and how to write it later."""
+        why = f"the report could not be written: {error}"
+        run_log.error("%s", why)
+        text = "The run is safe in the journal; write its report with:"
+        step = NextStep(text, f"{self._command('report')} --report-dir DIR")
+        say(f"batch-resend: {error}\n{step.text}\n  {step.command}")
+        reader = self.batch.reader
+        summary = await make_summary(reader, await reader.run(self.plan.run.id))
+        with suppress(OSError):
+            show_counts(summary)
+        return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=why, next_steps=[step])
 
 
 async def _confirmed(terminal: Terminal, question: str) -> bool:

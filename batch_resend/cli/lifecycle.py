@@ -7,7 +7,7 @@ which the kernel does nothing on a signal that nobody listens for.
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -19,12 +19,15 @@ import anyio
 import click
 from anyio.abc import TaskGroup, TaskStatus
 
+from batch_resend.cli.accounts import is_rehearsal, is_rehearsal_in_silence
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
+from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import say, show_json
-from batch_resend.errors import BatchResendError, SettingsError
+from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError
 from batch_resend.notify import CommandResult
+from batch_resend.report import note_not_started
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
@@ -147,9 +150,19 @@ def run_with_notifier(
             async with beside(started, grace_s=START_GRACE_S):
                 set_up_logs(options)
                 notifier.check()
+                if notifier.options and is_rehearsal_in_silence():
+                    unused = ", ".join(notifier.options)
+                    say(
+                        f"This is a rehearsal: it does not use {unused}. To try them: simulate "
+                        "--notify"
+                    )
                 result = await work(interruption)
         except Exception as error:
             result = _failed(error)
+            if isinstance(error, CallError | JournalBusy) and not is_rehearsal():
+                # No fault of the command line's: the night would be missing from the index.
+                pattern = options.get("report_dir", Path())
+                note_not_started(pattern, notifier.clock(), result.code, str(error))
             raise
         finally:
             result = replace(result or _cut_short(interruption), profile=notifier.profile)
@@ -175,28 +188,29 @@ async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
         log.error("the notification failed: %s", type(error).__name__)  # its text may have a URL
 
 
-def notify_wrong_usage(error: click.UsageError, context: click.Context) -> None:
-    """Notify of a command line that was wrong, as far as it was understood.
-
-    Nobody sees the messages of a timer's.
-    """
-    _notify(context, CommandResult(ExitCode.WRONG_USAGE, error=error.format_message()))
-
-
-def notify_bad_settings(
-    error: SettingsError, parent: click.Context, command: click.Command, words: list[str]
+def notify_not_begun(
+    code: ExitCode, error: str, parent: click.Context, command: click.Command, words: Sequence[str]
 ) -> None:
-    """Notify likewise where a file or a variable is wrong, and the command was not yet parsed."""
-    with suppress(click.ClickException):  # the words are wrong as well
-        context = command.make_context(command.name, list(words), parent, resilient_parsing=True)
-        _notify(context, CommandResult(ExitCode.NOT_STARTED, error=str(error)))
+    """Notify of a command whose command line, variables or TOML file are wrong.
 
-
-def _notify(context: click.Context, result: CommandResult) -> None:
-    # What click has not come to yet, or was not given, has a mark of click's own.
-    known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-    notifier = notifier_of(known)
-    anyio.run(_notify_safely, partial(notifier.ended, replace(result, profile=notifier.profile)))
+    Nobody sees the messages of a timer's. Whom to notify is read from the rest of them.
+    """
+    config = readable_anyhow(find_config(parent.params.get("config")), command)
+    parent.default_map = {command.name or "": config}
+    with suppress(click.ClickException):
+        context = command.make_context(
+            command.name,
+            list(words),
+            parent,
+            resilient_parsing=True,
+            ignore_unknown_options=True,
+            allow_extra_args=True,
+        )
+        # What was not given, or is wrong, has a mark of click's own, or none.
+        known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
+        notifier = notifier_of(known)
+        result = CommandResult(code, error=error, profile=notifier.profile)
+        anyio.run(_notify_safely, partial(notifier.ended, result))
 
 
 def _failed(error: Exception) -> CommandResult:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio.to_thread
 
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.output.terminal import is_screen
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
@@ -200,9 +202,7 @@ class _Formatter(logging.Formatter):
                 _with_run,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(
-                    fmt="%m-%d %H:%M:%S" if brief else "iso", utc=not brief
-                ),
+                _with_local_time if brief else _with_time,
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -220,6 +220,18 @@ class _Formatter(logging.Formatter):
 def _with_run(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     if run_id := _run_id.get(None):
         event.setdefault("run_id", run_id)
+    return event
+
+
+def _with_time(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
+    """Add when it was, by the command's clock: in a rehearsed week each night has a day."""
+    at = datetime.fromtimestamp(clock_of_command()(), UTC)
+    event["timestamp"] = at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return event
+
+
+def _with_local_time(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
+    event["timestamp"] = f"{datetime.now():%m-%d %H:%M:%S}"
     return event
 
 

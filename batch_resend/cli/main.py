@@ -51,7 +51,7 @@ SENDING = frozenset({"resume", "send", "sweep", "worker"})
 # Variables of the program that are no option of a command.
 NOT_OPTIONS = (
     "BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL",
-    "BATCH_RESEND_REHEARSAL_AHEAD",
+    "BATCH_RESEND_REHEARSAL_AHEAD", "BATCH_RESEND_REHEARSAL_NOTIFIES",
 )  # fmt: skip
 _WORDS = f"{__name__}.words"  # in a context: those of a command line behind the command's name
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time
@@ -94,8 +94,17 @@ class CommandsOnDemand(click.Group, ManualCommand):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is asked for, and keep its words for the group to look at."""
         name, command, words = super().resolve_command(ctx, args)
-        ctx.meta[_WORDS] = words
+        ctx.meta[_WORDS] = list(words)  # the parser takes them from that list
         return name, command, words
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out the command; an error that does not name one is the command's."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None and (name := ctx.invoked_subcommand):
+                error.ctx = click.Context(self.commands[name], ctx, name)
+            raise
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands."""
@@ -150,10 +159,16 @@ def cli(context: click.Context, config: Path | None) -> None:
             read_config(path, _installed(wanted), SUBCOMMANDS, about).apply_to(context)
             context.params["config"] = path  # also where nobody named it: the next commands do
     except SettingsError as error:
-        from batch_resend.cli.lifecycle import notify_bad_settings  # noqa: PLC0415 - slow, and rare
-
-        notify_bad_settings(error, context, command, words)
+        _notify_not_begun(ExitCode.NOT_STARTED, str(error), context, command)
         raise
+
+
+def _notify_not_begun(
+    code: ExitCode, error: str, context: click.Context, command: click.Command
+) -> None:
+    from batch_resend.cli.lifecycle import notify_not_begun  # noqa: PLC0415 - slow, and rare
+
+    notify_not_begun(code, error, context.find_root(), command, context.meta[_WORDS])
 
 
 def _installed(wanted: str) -> list[click.Command]:
@@ -221,10 +236,9 @@ def _say_wrong_usage(error: click.ClickException) -> ExitCode:
         error = click.UsageError(where, error.ctx)
     error.show()
     _say_to_programs(ExitCode.WRONG_USAGE, error.format_message())
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        from batch_resend.cli.lifecycle import notify_wrong_usage  # noqa: PLC0415 - slow, and rare
-
-        notify_wrong_usage(error, error.ctx)
+    if isinstance(error, click.UsageError) and error.ctx is not None and _WORDS in error.ctx.meta:
+        message, context = error.format_message(), error.ctx
+        _notify_not_begun(ExitCode.WRONG_USAGE, message, context, context.command)
     return ExitCode.WRONG_USAGE
 
 

@@ -56,9 +56,9 @@ _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was
 def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     """Return what this command was given, where the next commands need to be given it as well.
 
-    By the environment or the TOML file too: who reads a report may have neither. `to_keep`: with
-    the run. Then files are named as other folders have them, and the journal is left out: where it
-    is, its reader knows.
+    By the environment or the TOML file too: who reads a report may have neither. Files are named as
+    other folders have them: who copies a command out of a mail is in another one. `to_keep`: with
+    the run. Then the journal is left out: where it is, its reader knows.
     """
     left_out = {"journal"} if to_keep else set[str]()
     left_out |= _set_by_simulate(context)
@@ -66,7 +66,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         left_out.add("preflight")  # only what is behind the first few was not asked about
 
     def flags(names: Sequence[str | None]) -> str:
-        return _quoted(option_words(context, names, absolute=to_keep))
+        return _quoted(option_words(context, names, absolute=True))
 
     def carried(to: str) -> list[str | None]:
         return [
@@ -75,10 +75,9 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
             if to in getattr(one, "carried_to", ()) and one.name not in left_out
         ]
 
+    config = config_words(context, absolute=True)
     given = NextFlags(
-        config=_quoted(config_words(context, absolute=True))
-        if to_keep
-        else _unless_usual(config_words(context)),
+        config=_quoted(config) if to_keep else _unless_usual(config),
         send=flags(carried(SEND)),
         resume=flags(carried(RESUME)),
         in_doubt=flags(("in_doubt",)),

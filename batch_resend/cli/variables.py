@@ -73,11 +73,15 @@ def _is_meant_for_us(name: str, rest: str, options: Iterable[str]) -> bool:
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return a sentence that names what a name may stand for, with a blank in front; or nothing.
 
-    Capitals, and whether words are joined by `-` or by `_`, make no difference. `prefix` is what
-    stands in front of every known name, and is not compared.
+    Capitals, and whether words are joined by `-` or by `_`, make no difference. A name that breaks
+    off stands for the first one that begins so. `prefix` is what stands in front of every known
+    name, and is not compared.
     """
     plain = {one.lower().replace("_", "-"): one for one in known}
-    near = get_close_matches(name.lower().replace("_", "-"), plain, n=1)
+    meant = name.lower().replace("_", "-")
+    near = get_close_matches(meant, plain, 1, _CLOSE) or [
+        one for one in sorted(plain) if meant and one.startswith(meant)
+    ]
     return f" Did you mean {prefix}{plain[near[0]]}?" if near else ""
 
 

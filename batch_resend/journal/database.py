@@ -20,7 +20,7 @@ from contextlib import (
 )
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 
@@ -176,6 +176,9 @@ class Reader:
         self._session = session
         self._kept_run: int | None = None  # of which the results are kept,
         self._keeping = anyio.Lock()  # those of one run at a time
+        # How runs of this process ended, by their numbers, where the journal could not be written:
+        # fields of a `Run`.
+        self.unwritten_ends: dict[int, dict[str, Any]] = {}
 
     async def ask(self, work: Callable[[Connection], Made]) -> Made:
         """Return what `work` reads. Raises JournalError."""

@@ -170,6 +170,7 @@ class Journal:
         """
         start = await self.decide(lambda connection: self.begin(connection, run, terms))
         self._has_begun = True
+        self.reader.unwritten_ends.pop(run.number, None)
         return Recorder(self._writer, run.number, start)
 
     def begin(
@@ -228,13 +229,22 @@ class Journal:
         return self._backend.shared_limiters(self.session, self._clock)
 
     async def finish(self, run: Run, state: RunState, stop_reason: str | None = None) -> None:
-        """Write down how a run ended. Raises JournalError."""
+        """Write down how a run ended.
+
+        Raises JournalError: then it was stopped by that, as reports of this process have it, and
+        the next start finds it cut off.
+        """
         now = self._clock()
-        await self._writer.write(
-            ("end_pauses", {"run": run.number, "ended_at": now}),
-            state_change(run.number, state, stop_reason, now),
-            of_the_past=True,
-        )
+        try:
+            await self._writer.write(
+                ("end_pauses", {"run": run.number, "ended_at": now}),
+                state_change(run.number, state, stop_reason, now),
+                of_the_past=True,
+            )
+        except JournalError as error:
+            end = {"state": RunState.STOPPED, "stop_reason": str(error), "finished_at": now}
+            self.reader.unwritten_ends[run.number] = end
+            raise
 
     async def note_sweep(self, run: Run, counts: SweepCounts, stuck: Sequence[StuckOrder]) -> None:
         """Write down what a sweep has found before a run, in place of an earlier one's."""

@@ -1,7 +1,7 @@
 """All that a journal's reader reads: of runs, of what is left to send, of orders."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
@@ -135,7 +135,8 @@ class JournalReader(ResultReader, StatisticsReader):
                 f"the names of several runs begin or end with {name!r}: {', '.join(names)}{more}. "
                 "Write more of the name"
             )
-        return run_of(found[0])
+        run = run_of(found[0])
+        return replace(run, **self.unwritten_ends.get(run.number, {}))
 
     async def runs(self, most: int = _LAST) -> list[Run]:
         """Return the runs that sending was begun for, the newest first, at most so many."""

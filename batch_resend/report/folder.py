@@ -51,6 +51,21 @@ def index_folder(pattern: Path, run: Run) -> Path | None:
     return folder_of(pattern.parent, run) if "{run}" in pattern.name else None
 
 
+def note_not_started(pattern: Path, at: float, exit_code: int, why: str) -> None:
+    """Have the index of reports, where there is one, show a command that could not start."""
+    from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
+
+    folder = pattern.parent
+    if "{run}" not in pattern.name or not folder.is_dir():
+        return
+    try:
+        index.note_not_started(folder, index.NotStarted(timestamp(at), exit_code, why))
+    except OSError as error:
+        log.warning("%s/%s: %s", folder, index.NOT_STARTED, error.strerror)
+        return
+    update_index(folder)
+
+
 def url_of(pattern: str, run: Run) -> str:
     """Return the URL of a run's page, of where its folder is served."""
     return f"{filled_in(pattern, run).rstrip('/')}/report.html"

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from heapq import nlargest
 from pathlib import Path
@@ -22,6 +22,7 @@ from batch_resend.report.summary import Banner, Summary, percentage_sent
 
 MOST_RUNS = 400
 MOST_DAYS = 60  # of the chart: the last ones
+NOT_STARTED = "not-started.jsonl"  # beside the index: a line for each command without a report
 _OURS = '<meta name="generator" content="batch-resend">'
 _MOST_ABOVE = 4  # times the usual
 _LOOKED_AT = 2_000  # characters, for that
@@ -39,6 +40,15 @@ class Night:
     at: str  # when it began, or was declined, in UTC; "" where it does not say
     day: date | None  # of that
     written_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """A command that could not start, and has no report."""
+
+    at: str  # in UTC
+    exit_code: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,7 @@ def write_index(folder: Path) -> None:
         # Their days may be to come.
         "rehearsals": nlargest(MOST_RUNS, rehearsals, key=lambda one: (one.written_at, one.at)),
         "days": days,
+        "not_started": list(_not_started(folder))[: -MOST_RUNS - 1 : -1],
         "top": _top(days),
     }
     with whole_file(place) as file:
@@ -85,6 +96,20 @@ def _top(days: Sequence[Day]) -> float:
     """Return how many orders a day the chart has room for: what is far beyond the usual is cut."""
     orders = [day.orders for day in days if day.orders] or [1]
     return nice(min(max(orders), _MOST_ABOVE * median(orders)))
+
+
+def note_not_started(folder: Path, night: NotStarted) -> None:
+    """Note a command that could not start in a folder of reports, for its index. Raises OSError."""
+    with (folder / NOT_STARTED).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(night), ensure_ascii=False) + "\n")
+
+
+def _not_started(folder: Path) -> Iterator[NotStarted]:
+    """Yield the commands that could not start, the oldest first."""
+    with suppress(OSError, UnicodeError), (folder / NOT_STARTED).open(encoding="utf-8") as file:
+        for line in file:
+            with suppress(ValueError, TypeError):  # a line that was cut off
+                yield NotStarted(**json.loads(line))
 
 
 def _nights(folder: Path) -> Iterator[Night]:

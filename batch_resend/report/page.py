@@ -133,7 +133,10 @@ def make_live_page(
     values = _of_summary(run, summary, folder, presentation)
     if course.is_kept:
         values["refresh_s"] = LIVE_EVERY_S
-        values["next_steps"] = [*next_steps(summary, folder, flags), *if_cut_off(summary, flags)]
+        values["next_steps"] = [
+            *next_steps(summary, folder.absolute(), flags),
+            *if_cut_off(summary, flags),
+        ]
     values |= {
         "left_s": course.left_s,
         "pauses": pauses[:MOST_PAUSES],
@@ -160,7 +163,7 @@ def _of_summary(
         "percentage": percentage_sent(summary),
         "headline": headline(summary),
         "sweep": summary.sweep and sweep_in_words(summary.sweep),
-        "next_steps": next_steps(summary, folder, presentation.flags),
+        "next_steps": next_steps(summary, folder.absolute(), presentation.flags),
         "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,
         "settings": _settings(run, summary.accounts),

@@ -1,6 +1,9 @@
 """Somebody is told how a command ended, whatever ended it; and nothing comes of it for the run."""
 
+import html
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.cli.conftest import desk_with_ca, ended, run_ids, until
+from tests.cli.conftest import desk_with_ca, ended, read_summary, run_ids, until
 from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import SECRET, Listener, listening
 from tests.notify.test_alarm import samples
@@ -47,7 +50,7 @@ async def test_orders_not_sent_are_a_failure_and_the_webhook_says_how_many(tmp_p
         ((_, told_hook),) = told(hook)
         assert told_hook is not None
         assert "2 of 3 orders sent" in told_hook["text"]
-        assert told_hook["report"] == f"reports/{desk.summary()['run_id']}"
+        assert told_hook["report"] == f"{tmp_path}/reports/{desk.summary()['run_id']}"
         assert samples(tmp_path / "resend.prom")["batch_resend_orders refused"] == 1
 
 
@@ -96,6 +99,82 @@ async def test_a_command_that_cannot_start_is_a_failure_with_its_reason(
         assert ca.books.requests == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "why"),
+    [
+        pytest.param(("--profile", "shopp"), {}, 2, "no profile 'shopp'", id="profile"),
+        pytest.param((), {"BATCH_RESEND_PROFIL": "shop"}, 1, "BATCH_RESEND_PROFIL", id="variable"),
+        pytest.param((), {"BATCH_RESEND_CONFIG": "wrong.toml"}, 1, "max-order", id="file"),
+        pytest.param(("--max-orders", "x"), {}, 2, "'x': write a whole number, at", id="value"),
+        pytest.param(("--max-orders",), {}, 2, "requires an argument", id="no value"),
+        pytest.param(("--max-order", "3"), {}, 2, "No such option", id="option"),
+        pytest.param(("orders.csv",), {}, 2, "unexpected extra argument", id="argument"),
+        pytest.param(("--exclude", "no.csv"), {}, 1, "no.csv", id="list"),
+    ],
+)
+@pytest.mark.parametrize("is_flag", [True, False], ids=["by a flag", "by the file"])
+async def test_whoever_the_flags_or_the_file_name_is_told_whatever_else_is_wrong_in_them(
+    tmp_path: Path,
+    *,
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    code: int,
+    why: str,
+    is_flag: bool,
+) -> None:
+    async with listening() as watchdog, listening() as hook, desk_with_ca(tmp_path) as (desk, ca):
+        told_to = {"--ping-url": watchdog.url, "--notify-url": hook.url}
+        text = "".join(f'{flag[2:]} = "{url}"\n' for flag, url in told_to.items() if not is_flag)
+        desk.write("right.toml", text)
+        desk.write("wrong.toml", f"{text}[sweep]\nmax-order = 3\n")
+        desk.environment |= {"BATCH_RESEND_CONFIG": "right.toml", **environment}
+        flags = [word for pair in told_to.items() for word in pair if is_flag]
+        refused = await desk.run("sweep", "--yes", *flags, *words)
+        assert refused.code == code, refused.err
+        ((at_hook, note),) = told(hook)
+        assert note is not None
+        assert (at_hook, note["exit_code"]) == (f"/{SECRET}", code)
+        assert why in note["error"]
+        assert why in refused.err
+        assert told(watchdog)[-1] == (f"/{SECRET}/fail", note)
+        assert ca.books.requests == 0
+
+
+async def test_a_command_out_of_a_notification_or_the_page_can_be_run_in_any_folder(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path) as (desk, _):
+        desk.write("config.toml", "max-attempts = 1\n")
+        desk.write_list(3)
+        words = ("--journal", "k.db", "--report-dir", "reports/{run}", "--notify-url", hook.url)
+        first = ("--config", "config.toml", "send", "orders.csv", "--max-orders", "1", *words)
+        sent = await desk.run(*first)
+        assert sent.code == 4, sent.err
+        ((_, note),) = told(hook)
+        assert note is not None
+        report = desk.report()
+        assert note["report"] == str(report)
+        (command,) = (step["command"] for step in note["next_steps"] if step["command"])
+        page = re.sub("<[^>]+>", "", (report / "report.html").read_text())
+        assert command in html.unescape(page)
+        (tmp_path / "elsewhere").mkdir()
+        desk.folder = tmp_path / "elsewhere"
+        again = await desk.run(*shlex.split(command)[1:])
+        assert "3 of 3 orders sent" in again.out, again.err
+        assert read_summary(report)["orders"]["sent"] == 3
+        assert list(desk.folder.iterdir()) == []
+
+
+async def test_a_key_that_is_refused_before_there_is_a_run_has_stopped_it_as_its_exit_code_says(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path, api_key="another") as (desk, _):
+        assert (await desk.run("sweep", "--notify-url", hook.url)).code == 4
+        ((_, note),) = told(hook)
+        assert note is not None
+        assert note["text"].startswith("batch-resend stopped early: the CA refused the API key")
+
+
 async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) -> None:
     async with listening() as watchdog, desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(100)
@@ -134,7 +213,7 @@ async def test_listeners_that_fail_or_hang_change_neither_exit_code_nor_mails_no
         watchdog.let_go()
         sent = await ended(process)
         assert sent.code == 0, sent.err
-        assert "--notify-url: 127.0.0.1: HTTP 500" in sent.err
+        assert "--notify-url: 127.0.0.1 could not be notified: HTTP 500" in sent.err
         assert "--metrics-file /proc/no/such.prom" in sent.err
         assert SECRET not in sent.err + sent.out
 

@@ -25,6 +25,8 @@ REFUSED = {
     # unknown
     "a key": ("concurency = 3", 1, "there is no option concurency. Did you mean concurrency?"),
     "a key that is like none": ("zzz = 3", 1, "there is no option zzz."),
+    "a key that is a little like one": ("bogus = 3", 1, "there is no option bogus.\n"),
+    "a key cut short": ('ping = "x"', 1, "there is no option ping. Did you mean ping-url?"),
     "a key in capitals": ("Max-Orders = 3", 1, "Did you mean max-orders?"),
     "a table": ("\n[swep]\nmax-orders = 3", 2, "there is no command swep. Did you mean sweep?"),
     "a table that is like none": ("[zzz]\na = 1", 1, "there is no command zzz."),
@@ -55,7 +57,9 @@ REFUSED = {
     "a text as a number": ('[sweep]\nmax-orders = "3"', 2, "max-orders: write a whole number"),
     "a fraction as a number": ("[sweep]\nmax-orders = 3.7", 2, "max-orders: write a whole number"),
     "truth as a number": ("max-orders = true", 1, "max-orders: write a whole number"),
-    "a number that is too small": ("[sweep]\nmax-orders = 0", 2, "max-orders: 0 is not in the"),
+    "a number that is too small": (
+        "[sweep]\nmax-orders = 0", 2, "max-orders: 0: write a whole number, at least 1",
+    ),
     "a text as truth": ('strict = "yes"', 1, "strict: write true or false"),
     "a number as truth": ("strict = 1", 1, "strict: write true or false"),
     "a number as text": ("locale = 5", 1, "locale: write a string"),

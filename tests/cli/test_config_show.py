@@ -170,12 +170,10 @@ async def test_commands_that_come_next_name_no_file_that_is_found_without_a_name
             sent = await desk.run(*send, "--cooldown", "0s")
             assert sent.code == 4, sent.err
             (resume,) = re.findall(r"^ +batch-resend (.*)$", sent.out, re.M)
-            config = f"--config {named} " if named else ""
+            config = f"--config {tmp_path / named} " if named else ""  # also in another folder
             assert resume.startswith(f"{config}resume ")
             watched = await desk.run("watch")
-            # The run keeps the whole name, for those who read of it elsewhere.
-            kept = f"--config {Path(tmp_path / named)} " if named else ""
-            assert f"batch-resend {kept}resume " in watched.out + watched.err
+            assert f"batch-resend {config}resume " in watched.out + watched.err
             resumed = await desk.run(*shlex.split(resume))
             assert resumed.code == 0, resumed.err
             for variable in variables:

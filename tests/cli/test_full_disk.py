@@ -1,13 +1,14 @@
 """A disk that is full, and few descriptors: what cannot be written is not sent, none is lost."""
 
 import asyncio
+import json
 import os
 import re
 import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.cli.conftest import (
     ended,
     everything_acted_on,
     has_draft,
+    orders_of,
     read_summary,
     results,
     until,
@@ -29,6 +31,7 @@ from tests.cli.conftest import (
     write_long_list,
 )
 from tests.cli.counting_server import Call, CountingServer, accepts_and_closes
+from tests.notify.listener import listening
 from tests.report.carried import FILES
 
 pytestmark = pytest.mark.skipif(
@@ -103,6 +106,42 @@ async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_ru
         assert len(in_doubt) <= 2 * 16  # in flight then, and begun in the journal just before
         assert asked_before < ca.books.requests
         assert again.code == (3 if in_doubt else 0), again.err
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte of a disk free."""
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4_096))
+
+
+async def test_a_disk_that_fills_up_while_sending_is_named_wherever_the_end_of_the_run_is(
+    tmp_path: Path,
+) -> None:
+    with tiny_disk(tmp_path / "disk", "8m") as disk:
+        async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):
+            desk.write_list(300)
+            journal = ("--journal", str(disk / "journal.db"))
+            process = await desk.start(
+                "send", "orders.csv", "--json", *journal, "--concurrency", "16"
+            )
+            await until(lambda: ca.books.requests >= 20)
+            fill(disk)
+            full = await ended(process)
+            assert full.code == 4, full.err
+            document, summary = json.loads(full.out), desk.summary()
+            assert "disk is full" in document["error"]
+            assert document["text"].endswith(f"({document['error']})")
+            for told in (document, summary):
+                assert (told["state"], told["stop_reason"]) == ("stopped", document["error"])
+                assert told["orders"]["in_flight"] == 0, "nothing is, once the process has ended"
+                assert told["orders"]["in_doubt"] == len(orders_of(desk.report(), "in_doubt")) > 0
+            page = (desk.report() / "report.html").read_text()
+            assert "disk is full" in page
+            (resume,) = (step["command"] for step in document["next_steps"] if step["command"])
+            (disk / "filler").unlink()
+            again = await desk.run(*resume.split()[1:])
+            assert again.code == 0, again.err
 
 
 # --- before anything is sent --------------------------------------------------------------------
@@ -181,15 +220,24 @@ async def test_a_disk_that_fills_up_while_the_report_is_written_leaves_no_half_o
 async def test_a_report_folder_that_may_not_be_written_is_named_and_the_report_written_later(
     tmp_path: Path, report: str, said: str
 ) -> None:
-    async with desk_with_ca(tmp_path) as (desk, ca):
+    async with listening() as hook, desk_with_ca(tmp_path) as (desk, ca):
         numbers = desk.write_list(20)
         (tmp_path / "read-only").mkdir(mode=0o500)
-        command = desk.command("send", "orders.csv", "--report-dir", report)
+        flags = ("--report-dir", report, "--log-file", "resend.log", "--notify-url", hook.url)
+        command = desk.command("send", "orders.csv", *flags)
         program = without_the_right_to_write_everywhere(command)
         sent = await ended(await desk.start(program=program))
         assert sent.code == 3, sent.err
         assert said in sent.err
         assert "20 of 20 orders sent" in sent.out
+        ((_, posted),) = hook.posts
+        note = json.loads(posted)
+        assert "20 of 20 orders sent" in note["text"]
+        assert note["text"].endswith(f"; but the report could not be written: {said}")
+        (step,) = note["next_steps"]
+        assert step["command"] == f"batch-resend {' '.join(report_command(sent.err))} DIR"
+        last = (tmp_path / "resend.log").read_text().splitlines()[-1]
+        assert re.search(f"error .*the report could not be written: {said}", last)
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
         await assert_can_be_written_later(desk, sent, sent=20)
 

@@ -26,8 +26,30 @@ from tests.cli.conftest import (
     until,
     until_told,
 )
+from tests.cli.test_sweep import wait
+from tests.notify.listener import listening
 
 SLOW = {"latency_s": (0.02, 0.2)}
+
+
+async def test_the_night_after_one_that_was_cut_off_says_so_and_sends_what_was_left(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        wait(ca, *[5.0] * 19)
+        sweep = ("sweep", "--yes", "-q", "--concurrency", "1", "--notify-url", hook.url)
+        process = await desk.start(*sweep)
+        await until(lambda: ca.books.mails >= 5)
+        process.kill()
+        await ended(process)
+        night = await desk.run(*sweep)
+        assert night.code == 0, night.err
+        assert set(ca.books.mails_per_order) == {str(number) for number in range(1, 20)}
+        _, cut_off = await run_ids(desk)
+        said = f"he last run, {cut_off}, did not finish (the program was cut off (killed, or the "
+        assert f"T{said}" in night.err
+        assert f"; t{said}" in json.loads(hook.posts[-1][1])["text"]
+        assert "did not finish" not in (await desk.run(*sweep)).err
 
 
 async def send_until(

@@ -346,7 +346,10 @@ async def test_a_run_whose_log_is_rotated_loses_no_attempt(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("sweep", "--again", "--yes"), "how orders are validated: "),
+        (
+            ("sweep", "--again", "--yes"),
+            "how orders are validated: 2 asked one by one, because the order report pays from 20",
+        ),
         (("verify",), "what became of 1 order: asked one by one"),
     ],
 )

@@ -189,7 +189,7 @@ async def test_what_the_file_says_of_the_accounts_is_no_flag_of_the_next_command
             commands = [line for line in told.out.splitlines() if line.startswith("  batch-resend")]
             assert commands
             for line in commands:
-                named = "" if place == "usual" else f" --config {config}"
+                named = "" if place == "usual" else f" --config {tmp_path / config}"
                 assert line.startswith(f"  batch-resend{named} resume")
                 assert not [flag for flag in ("--region", "--limit", "--base") if flag in line]
         resumed = await at.desk.run(*shlex.split(commands[0])[1:])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary
 from tests.cli.test_sweep import wait
+from tests.notify.listener import SECRET, listening
+from tests.notify.test_alarm import samples
 
 DAYS, ORDERS, MOST = 7, 60, 3
 
@@ -90,6 +93,57 @@ async def test_how_many_mails_have_effect_can_be_said(
     without_mail = summary["sweep"]["nothing_to_mail"]
     assert 0 < without_mail < 5
     assert summary["sweep"]["waiting"] == max(waiting, without_mail)
+
+
+@pytest.mark.timeout(180)
+async def test_a_rehearsed_week_goes_by_its_own_days_in_the_log_and_in_what_is_forgotten(
+    desk: Desk,
+) -> None:
+    desk.environment["PYTHON"] = sys.executable
+    script = (
+        "$PYTHON -m batch_resend sweep --yes -q --log-file resend.log && "
+        "$PYTHON -m batch_resend prune --older-than 2d"
+    )
+    week = await rehearsed(desk, "--orders", "5", "--days", "4", command=["sh", "-c", script])
+    assert week.code == 0, week.err
+    log = (desk.folder / "resend.log").read_text()
+    days = sorted({line[:10] for line in log.splitlines()})
+    first = date.fromisoformat(days[0])
+    assert days == [str(first + timedelta(days=n)) for n in range(4)]
+    forgotten = re.findall(r"^(\d+) runs? with .*? forgotten", week.out, re.MULTILINE)
+    assert forgotten == ["0", "0", "1", "1"], week.out
+    kept = {path.name[:8] for path in (desk.folder / "reports").iterdir() if path.is_dir()}
+    assert kept == {day.replace("-", "") for day in days[2:]}
+
+
+_SUCCESS = "batch_resend_last_success_timestamp_seconds"
+
+
+async def test_a_rehearsal_notifies_only_if_asked_and_is_never_the_success_of_a_night(
+    desk: Desk,
+) -> None:
+    async with listening() as watchdog, listening() as hook:
+        (desk.folder / "resend.prom").write_text(f"{_SUCCESS} 7.0\n")
+        command = desk.command(
+            "sweep", "--yes", "-q", "--ping-url", watchdog.url, "--notify-url", hook.url,
+            "--metrics-file", "resend.prom", "--log-file", "resend.log",
+        )  # fmt: skip
+        silent = await rehearsed(desk, "--orders", "5", command=command)
+        assert silent.code == 0, silent.err
+        assert (
+            "This is a rehearsal: it does not use --notify-url, --ping-url, --metrics-file. To try "
+            "them: simulate --notify\n"
+        ) in silent.err
+        assert [*watchdog.posts, *hook.posts] == []
+        assert (desk.folder / "resend.prom").read_text() == f"{_SUCCESS} 7.0\n"
+
+        week = await rehearsed(desk, "--orders", "5", "--days", "3", "--notify", command=command)
+        assert week.code == 0, week.err
+        assert "does not use" not in week.err
+        assert [path for path, _ in watchdog.posts] == [f"/{SECRET}/start", f"/{SECRET}"] * 3
+        assert all("Rehearsal, nobody was mailed" in body for _, body in hook.posts)
+        found = samples(desk.folder / "resend.prom")
+        assert (found["batch_resend_rehearsal"], found[_SUCCESS]) == (1, 7.0)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, desk_with_ca, read_summary, run_ids
+from tests.cli.conftest import KEY, Desk, desk_with_ca, read_summary, run_ids
 from tests.cli.test_alarms import told
+from tests.cli.test_sweep import wait
 from tests.notify.listener import listening
 
 AGAIN = ("send", "orders.csv", "--yes", "--again")
@@ -24,6 +25,26 @@ async def two_nights(desk: Desk, *arguments: str) -> tuple[str, str]:
         assert sent.code == 0, sent.err
     newer, older = await run_ids(desk)
     return older, newer
+
+
+async def test_a_night_that_could_not_start_is_in_the_index_with_its_reason(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
+        wait(ca, 9)
+        assert (await desk.run("sweep")).code == 0
+        index = tmp_path / "reports" / "index.html"
+        assert "Could not start" not in index.read_text()
+        revoked = await desk.run("sweep", DIGICERT_API_KEY="revoked-0123456789")
+        gone = await desk.run(
+            "sweep", "--patience", "0s", BATCH_RESEND_BASE_URL="http://127.0.0.1:9/services/v2"
+        )
+        assert (revoked.code, gone.code) == (4, 1)
+        page = re.sub("<[^>]+>", "", index.read_text())
+        assert page.index("cannot be reached") < page.index("the CA refused the API key")
+        assert "revoked-0123456789" not in page
+        wrong = await desk.run("sweep", "--exclude", "none.csv")
+        assert (wrong.code, index.read_text().count("none.csv")) == (1, 0), "a slip of a person's"
+        assert (await desk.run("sweep", "--again")).code == 0
+        assert "cannot be reached" in re.sub("<[^>]+>", "", index.read_text())
 
 
 async def test_date_and_run_keep_reports_apart_and_the_folder_above_has_an_index(

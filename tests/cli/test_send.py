@@ -201,7 +201,7 @@ async def test_the_command_to_go_on_with_has_what_the_file_says_and_no_flag_that
         stopped = await desk.run(*send, BATCH_RESEND_AGAIN="0")
         assert stopped.code == 4, stopped.err
         command = next_command(stopped.out)
-        assert command[:3] == ["--config", "my settings.toml", "resume"]
+        assert command[:3] == ["--config", str(tmp_path / "my settings.toml"), "resume"]
         assert not {"--trust-env", "--again", "False"} & set(command)
         assert command[command.index("--cooldown") + 1] == "90m"
         ca.fail({})

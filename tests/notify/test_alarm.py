@@ -71,7 +71,11 @@ async def test_a_webhook_gets_the_summary_with_a_text_that_slack_shows() -> None
             "total": 4, "sent": 3, "refused": 1, "failed": 0, "in_doubt": 0, "not_attempted": 0,
             "skipped": 0, "in_flight": 0,
         }  # fmt: skip
-        assert (told["exit_code"], told["error"], told["report"]) == (3, None, "reports/RUN")
+        assert (told["exit_code"], told["error"], told["report"]) == (
+            3,
+            None,
+            f"{Path.cwd()}/reports/RUN",
+        )
 
 
 async def test_a_command_that_could_not_start_says_why() -> None:
@@ -93,7 +97,7 @@ async def test_a_listener_that_fails_twice_is_told_a_third_time_and_no_fourth(
         listener.statuses = [500, 500, 503, 500]
         await Notifier(notify_url=listener.url).ended(WELL)
         assert len(listener.posts) == 6
-        assert "--notify-url: 127.0.0.1: HTTP 503" in caplog.text
+        assert "--notify-url: 127.0.0.1 could not be notified: HTTP 503" in caplog.text
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -158,7 +162,7 @@ async def test_whatever_aiohttp_raises_is_a_line_of_the_log_without_the_url(
         answers.post(HOOK, exception=error, repeat=True)
         await Notifier(notify_url=HOOK).ended(WELL)
     (record,) = caplog.records
-    assert record.getMessage().startswith("--notify-url: hooks.example: ")
+    assert record.getMessage().startswith("--notify-url: hooks.example could not be notified: ")
     assert words in record.getMessage()
     assert SECRET not in caplog.text
 

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import click
 
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, flag, option_of_its_own
 from batch_resend.cli.commands.runs import megabytes
 from batch_resend.cli.options import journal_option, report_dir_option
@@ -58,7 +59,8 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     before = size_of_journal(journal)
     pruned = Pruned((), ())
     if before is not None:
-        pruned = anyio.run(partial(prune_journal, journal, older_than, dry_run=dry_run))
+        clock = clock_of_command()  # in a rehearsed week, that of its nights
+        pruned = anyio.run(partial(prune_journal, journal, older_than, clock, dry_run=dry_run))
     since = time.time() - older_than
     folders = [] if options["keep_reports"] else old_reports(report_dir, pruned.runs, since)
     records = _of_pruned(pruned, folders, report_dir)

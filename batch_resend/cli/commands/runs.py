@@ -11,7 +11,13 @@ import anyio
 import click
 
 from batch_resend.cli.accounts import clock_of_command
-from batch_resend.cli.command import ExitCode, command, format_option, option_of_its_own
+from batch_resend.cli.command import (
+    ExitCode,
+    WholeNumber,
+    command,
+    format_option,
+    option_of_its_own,
+)
 from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
 from batch_resend.cli.options import (
     journal_option,
@@ -59,7 +65,7 @@ _ALL_RUNS = 2**31
 @option_of_its_own(
     "--last",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=_ALL_RUNS,
     show_default="all",
     help="Only the newest N runs.",

@@ -31,6 +31,7 @@ from batch_resend.cli.command import (
     SHOWN,
     SIGNAL_BASE,
     ExitCode,
+    WholeNumber,
     command,
     option,
     option_of_its_own,
@@ -76,7 +77,7 @@ _first_orders_option = together(
     option(
         "--max-orders",
         "first_orders",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         metavar="N",
         help="Send N orders first, and show the answers. On a terminal you are asked whether to "
         "send the rest; otherwise the run ends there, and `resume` sends the rest.",

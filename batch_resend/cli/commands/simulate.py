@@ -24,6 +24,7 @@ from batch_resend.cli.command import (
     ExitCode,
     ManualCommand,
     Parsed,
+    WholeNumber,
     option_of_its_own,
 )
 from batch_resend.cli.lifecycle import beside
@@ -88,7 +89,7 @@ def _with_its_place(answer: Provenance) -> str:
 @option_of_its_own("--host", default="127.0.0.1", help="Loopback only.")
 @option_of_its_own(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=0,
     show_default="a free port",
     help="The port it listens on.",
@@ -97,7 +98,7 @@ def _with_its_place(answer: Provenance) -> str:
 @option_of_its_own(
     "--revoke-after",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     help="Revoke every key after N requests: later ones get the answer for a wrong key.",
 )
 @option_of_its_own(
@@ -120,23 +121,29 @@ def _with_its_place(answer: Provenance) -> str:
 )
 @option_of_its_own(
     "--orders",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     help="How many orders wait there, for `sweep`, `export`, `verify` and --preflight.",
 )
 @option_of_its_own(
     "--odd-orders",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     default=0,
     help="How many odd orders wait there as well; each is odd in one way, such as a date_created "
     "of zeros.",
 )
 @option_of_its_own(
     "--days",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1,
     help="Run COMMAND N times, a day apart by its clock and the simulator's: orders age, some are "
     "approved, and each day a tenth as many new ones come.",
+)
+@option_of_its_own(
+    "--notify",
+    is_flag=True,
+    help="Let COMMAND ping, notify and write its metrics, as in a real night. Without this, a "
+    "rehearsal leaves --ping-url, --notify-url and --metrics-file unused.",
 )
 @option_of_its_own(
     "--approve",
@@ -185,7 +192,8 @@ def simulate(
         say("--approve: no order is approved before a day has passed; add --days to see some")
     settings = _settings(options, _USUALLY_APPROVED if days > 1 else 0.0)
     if command:
-        return anyio.run(_simulate, settings, books, partial(_run_daily, command, days))
+        daily = partial(_run_daily, command, days, notifies=options["notify"])
+        return anyio.run(_simulate, settings, books, daily)
     return anyio.run(_simulate, settings, books, partial(_until_interrupted, is_json=is_json))
 
 
@@ -246,7 +254,9 @@ async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
     return ExitCode.ALL_WELL
 
 
-async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) -> int:
+async def _run_daily(
+    command: Sequence[str], days: int, simulator: Simulator, *, notifies: bool
+) -> int:
     """Run a command day by day; return the highest of its exit codes."""
     highest = 0
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
@@ -254,7 +264,9 @@ async def _run_daily(command: Sequence[str], days: int, simulator: Simulator) ->
             **os.environ,
             "BATCH_RESEND_JOURNAL": str(Path(folder) / "journal.db"),
             "PATH": os.pathsep.join([*os.get_exec_path(), _folder_of_program()]),
-            **rehearsal_environment(simulator.base_url, simulator.settings.api_key),
+            **rehearsal_environment(
+                simulator.base_url, simulator.settings.api_key, notifies=notifies
+            ),
         }
         for day in range(days):
             if day:

@@ -14,7 +14,15 @@ import click
 from batch_resend.batch import Batch, open_batch
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
-from batch_resend.cli.command import FILE, OF_SENDING, ExitCode, command, option, together
+from batch_resend.cli.command import (
+    FILE,
+    OF_SENDING,
+    ExitCode,
+    WholeNumber,
+    command,
+    option,
+    together,
+)
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
@@ -29,7 +37,7 @@ from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none, listed
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.model import RejectedRow
+from batch_resend.model import RejectedRow, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted, of_profile, sweep_in_words
 from batch_resend.results import StuckOrder
@@ -54,13 +62,13 @@ sweep_options = together(
     ),
     option(
         "--max-mails-per-order",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         default=5,
         help="At most this many mails for one order, in all runs together.",
     ),
     option(
         "--max-orders",
-        type=click.IntRange(min=1),
+        type=WholeNumber(min=1),
         help="At most N orders in one sweep; those that have waited longest come first.",
     ),
     filter_options,
@@ -135,12 +143,16 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
             )
             found = f"{sweep_in_words(swept.counts)}{news}"
+            if before := await _unfinished_before(batch):
+                run_log.warning("%s", before)
+                say(f"{before[0].upper()}{before[1:]}")
             of = of_profile(settings.profile)
             _say_found(found, of, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
                 _show_found(swept, batch.journal.now())
             planning = batch.plan_sweep(swept, locale)
             result = await execute(batch, planning, run_options, interruption)
+            result = replace(result, before=before)
             if run_options.dry_run:
                 more = {"due": _for_programs(swept.due), "stuck": _for_programs(swept.stuck)}
                 result = replace(
@@ -205,7 +217,7 @@ def _not_waiting(excluded: Sequence[str]) -> str:
     return (
         f"--exclude: {len(excluded):,} of its numbers {'is' if len(excluded) == 1 else 'are'} not "
         f"among the waiting orders ({first}{' and others' if others else ''}): approved since "
-        "then, or mistyped"
+        "then, another account's, or mistyped"
     )
 
 
@@ -231,6 +243,18 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> tuple[SweepResult
         f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer "
         f"{'waits' if gone == 1 else 'wait'}"
     )
+
+
+async def _unfinished_before(batch: Batch) -> str | None:
+    """Return that the last run to mail by this key did not finish; None: it did, or none has."""
+    reader, settings = batch.reader, batch.settings
+    if (name := await reader.newest_run(settings.base_url, settings.budget)) is None:
+        return None
+    run = await reader.run(name)
+    if run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
+        return None
+    why = f" ({run.stop_reason})" if run.stop_reason else ""
+    return f"the last run, {run.id}, did not finish{why}; this sweep has what it left and is due"
 
 
 def _say_found(found: str, of: str, options: RunOptions, *, is_any_due: bool) -> None:

@@ -16,7 +16,7 @@ from anyio.abc import Process
 
 from batch_resend.channels import Channels
 from batch_resend.cli.as_settings import settings_of, warn_of_keys_of
-from batch_resend.cli.command import SIGNAL_BASE, ExitCode, command, option, together
+from batch_resend.cli.command import SIGNAL_BASE, ExitCode, WholeNumber, command, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import config_words, option_words
@@ -49,7 +49,7 @@ worker_options = together(
     "What it does",
     option(
         "--jobs",
-        type=click.IntRange(1, 1000),
+        type=WholeNumber(1, 1000),
         default=4,
         help="How many parts of runs to send at once; at least the number of keys.",
     ),
