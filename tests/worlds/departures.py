@@ -60,7 +60,8 @@ def in_doubt_without_need(history: History) -> Iterator[str]:
     for process, key in product(history.processes, KEYS):
         # Each key has connections of its own.
         visits = [v for v in history.ca.visits if (v.process, v.key) == (process.number, key)]
-        broke_at = [v.broke_at for v in visits if v.broke_at is not None]
+        # What was given up before it broke is closed by then, and was a loss in that moment.
+        broke_at = [min(v.broke_at, v.given_up_at or inf) for v in visits if v.broke_at is not None]
         # One that was frozen sees later what has come; one that is dead sees nothing.
         if not broke_at or process.crashed or stood_still(process):
             continue
