@@ -108,6 +108,7 @@ class Problem(StrEnum):
     ACCOUNT = "account", "an account that no profile describes"
     FORM = "form", "not in the list's form"
     AMBIGUOUS = "ambiguous", "an order that two rows ask for differently"
+    UNCHANGED = "unchanged", "not corrected yet, in a rejected.csv"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def look_for_key(path: Path | None) -> FoundKey | None:
     if path is not None:
         return _read(path, f"--api-key-file {path}")
     if (key := os.environ.get(KEY_VARIABLE)) is not None:
-        return FoundKey(_checked(key, KEY_VARIABLE), f"the variable {KEY_VARIABLE}")
+        where = _SIMULATORS_KEY if is_rehearsal() else f"the variable {KEY_VARIABLE}"
+        return FoundKey(_checked(key, KEY_VARIABLE), where)
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), CREDENTIAL)
     if credential.is_absolute() and credential.exists():
         return _read(credential, f"systemd's credential {CREDENTIAL}")
@@ -153,6 +154,7 @@ _AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes p
 _NOTIFIES = "BATCH_RESEND_REHEARSAL_NOTIFIES"  # set: its command notifies as a real one does
 _PORTS = {"http": 80, "https": 443}
 _ANY_KEY = "rehearsal"  # where the simulator takes any
+_SIMULATORS_KEY = "the rehearsal: the simulator's own key, none of yours"
 _OTHERS = "Name another run: `batch-resend runs` lists all."
 _VERIFY_IN_A_REHEARSAL = (
     f"nobody can say any more what became of its orders. {_OTHERS} To try a command on a "

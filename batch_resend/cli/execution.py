@@ -43,7 +43,7 @@ from batch_resend.cli.output.terminal import (
 )
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.journal import JournalReader
-from batch_resend.model import Plan, Run, RunState
+from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     NextStep,
@@ -73,7 +73,8 @@ async def execute(
     plan = await planning
     if batch.settings.accounts:
         warn_of_keys_of(await batch.reader.accounts(plan.run))
-    reason = hold_back_reason(plan, options.max_rejected, strict=options.strict)
+    unchanged = (await batch.reader.count_problems(plan.run)).get(Problem.UNCHANGED, 0)
+    reason = hold_back_reason(plan, unchanged, options.max_rejected, strict=options.strict)
     if options.preflight and not reason:
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)

@@ -28,8 +28,9 @@ from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.journal import LATEST, JournalReader
-from batch_resend.model import Run
+from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (
+    NO_KEY_NAMED,
     NextFlags,
     NextStep,
     counted,
@@ -38,12 +39,14 @@ from batch_resend.report import (
     is_up_to_date,
     make_summary,
     next_steps,
+    resume_command,
 )
 from batch_resend.results import Unfinished
 from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
-KEPT = ("config", "send", "resume")  # of the next flags, with a run
+KEPT = ("config", "send", "resume", "first")  # of the next flags, with a run
+_REHEARSED = ("send", "sweep")
 _LATELY_S = 2 * 86_400.0
 _REPORT_DIR = "--report-dir"
 _CUT_OFF = "the program was cut off (killed, or the power failed)"  # as the journal will have it
@@ -58,6 +61,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     the run. Then the journal is left out: where it is, its reader knows.
     """
     left_out = {"journal"} if to_keep else set[str]()
+    left_out |= _set_by_simulate(context)
     if not context.params.get("first_orders"):
         left_out.add("preflight")  # only what is behind the first few was not asked about
 
@@ -78,10 +82,39 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         resume=flags(carried(RESUME)),
         in_doubt=flags(("in_doubt",)),
         watch=flags(("journal",)),
+        first=flags(("first_orders",)),
         none_will_do=is_rehearsal(),
+        for_real=_for_real(context),
     )
     begun: NextFlags | None = context.meta.get(_OF_RUN)
     return given if begun is None else _with_those_of(begun, given, context)
+
+
+def _set_by_simulate(context: click.Context) -> set[str]:
+    """Return the options that `simulate` set for the command that it runs."""
+    names = ("base_url", "journal") if is_rehearsal() else ()
+    by_environment = ParameterSource.ENVIRONMENT
+    return {name for name in names if context.get_parameter_source(name) is by_environment}
+
+
+def _for_real(context: click.Context) -> str:
+    """Return this command as it would send for real what it rehearses; "" where none would."""
+    name, inputs = context.info_name, context.params.get("inputs", ())
+    if name not in _REHEARSED or "-" in inputs:
+        return ""
+    left_out = {"base_url", *_set_by_simulate(context)}
+    options = [
+        one.name
+        for one in context.command.params
+        if isinstance(one, click.Option)
+        and one.name not in left_out
+        and not getattr(one, "is_secret", False)
+    ]
+    words = option_words(context, options, name)
+    has_key = "--api-key-file" in words or profiles_of(context)
+    key = "" if has_key else NO_KEY_NAMED
+    program = f"batch-resend{_unless_usual(config_words(context))}"
+    return f"{program} {name}{_quoted(words)}{key}{_quoted(inputs)}"
 
 
 def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | None]) -> None:
@@ -167,11 +200,30 @@ async def resume_others(
         steps.append(
             NextStep(
                 f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",
-                f"batch-resend{given.config or begun.config} resume {run.id}"
-                f"{_merged(begun.resume, given.watch)}{begun.in_doubt}",
+                await _resume_as_begun(reader, run, begun, given),
             )
         )
     return steps
+
+
+async def how_to_send_held_back(
+    context: click.Context, reader: JournalReader, run: Run
+) -> str | None:
+    """Return the command that sends the good rows of a run that its rejected ones held back."""
+    if not await reader.count_by_account(run):
+        return None
+    begun = _begun_with(run, await reader.accounts(run))
+    return await _resume_as_begun(reader, run, begun, next_flags(context))
+
+
+async def _resume_as_begun(
+    reader: JournalReader, run: Run, begun: NextFlags, given: NextFlags
+) -> str:
+    """Return the command that resumes another run than this command's."""
+    outcomes = await reader.count_outcomes(run)
+    done = sum(outcomes.values()) - outcomes.get(RequestStatus.SKIPPED, 0)
+    config, flags = given.config or begun.config, _merged(begun.resume, given.watch)
+    return resume_command(run.id, done, replace(begun, config=config, resume=flags))
 
 
 def _where(run: Run, accounts: Sequence[str | None]) -> str:
@@ -187,7 +239,7 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
         config = _unless_usual(shlex.split(kept["config"]))
-        return NextFlags(kept["send"], kept["resume"], in_doubt, config=config)
+        return NextFlags(kept["send"], kept["resume"], in_doubt, config=config, first=kept["first"])
     place, limits = _in_common(run, accounts or (None,))
     return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
 
@@ -217,6 +269,7 @@ def _with_those_of(begun: NextFlags, given: NextFlags, context: click.Context) -
         send=_merged(begun.send, given.send),
         resume=_merged(begun.resume, given.resume),
         in_doubt=given.in_doubt or (begun.in_doubt if is_held else ""),
+        first=given.first or begun.first,
     )
 
 

@@ -154,8 +154,8 @@ class JsonStream:
             yield self._placed(RejectedRow(line, Problem.ORDER_ID, complaint, raw))
             return
         self._note_beside(value)
-        for one, text in _records_in(value, raw):
-            yield self._record(line, one, text)
+        for below, one, text in _records_in(value, raw):
+            yield self._record(line + below, one, text)
         self._refuse_beside()
 
     def _note_beside(self, value: object) -> None:
@@ -329,18 +329,45 @@ class JsonStream:
         )
 
 
+_BLANK = re.compile(r"\s*")
+_NO_VALUE = re.compile(r"[\s,:]*")  # what stands between keys and values
+
+
 def _may_wrap(value: dict[str, object]) -> bool:
     is_page = isinstance(value.get(PAGE), list)
     return not is_page and any(isinstance(one, list | dict) for one in value.values())
 
 
-def _records_in(value: object, raw: str) -> Iterator[tuple[object, str]]:
-    """Yield a value with its text; of a page with something else before its orders, each order."""
-    orders = value.get(PAGE) if isinstance(value, dict) else None
-    if isinstance(orders, list):
-        yield from ((order, json.dumps(order)) for order in orders)
-    else:
-        yield value, raw
+def _records_in(value: object, raw: str) -> Iterator[tuple[int, object, str]]:
+    """Yield a value with its text; of a page with something else before its orders, each order.
+
+    With each, how many lines below the value's first it begins.
+    """
+    if not (isinstance(value, dict) and isinstance(value.get(PAGE), list)):
+        yield 0, value, raw
+        return
+    at = _orders_of_page(raw)
+    while raw[at] != "]":
+        at = _after(_NO_VALUE, raw, at)
+        order, end = DECODER.raw_decode(raw, at)
+        yield raw.count("\n", 0, at), order, raw[at:end]
+        at = _after(_BLANK, raw, end)
+
+
+def _orders_of_page(raw: str) -> int:
+    """Return where the list of orders of a page begins, in its text."""
+    at = 1  # behind its brace
+    while True:
+        key, at = DECODER.raw_decode(raw, _after(_NO_VALUE, raw, at))
+        at = _after(_NO_VALUE, raw, at)
+        if key == PAGE:
+            return _after(_BLANK, raw, at + 1)
+        _, at = DECODER.raw_decode(raw, at)
+
+
+def _after(signs: re.Pattern[str], raw: str, at: int) -> int:
+    found = signs.match(raw, at)
+    return found.end() if found else at
 
 
 def _seen(value: object) -> object:

@@ -56,8 +56,9 @@ def check_record(record: RawRecord, reading: Reading) -> Row | RejectedRow:
     except UnusableError as unusable:
         cause = unknown or unusable
         reason = f"{record.place}: {cause}" if record.place else str(cause)
+        problem = Problem.UNCHANGED if record.uncorrected else cause.problem
         return RejectedRow(
-            record.line, cause.problem, reason, record.raw,
+            record.line, problem, reason, record.raw,
             asked.subject or None, call, account, asked.entries, asked.kept,
         )  # fmt: skip
     return _row(record, asked, reading)

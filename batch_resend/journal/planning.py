@@ -280,9 +280,8 @@ class Grouping:
         number = self.requests_made
         asking = [row for row in members if not row.skip] or members
         first = asking[0]
-        skipped = [row for row in members if row.skip] if not first.skip else []
-        for row in skipped:
-            self._add_nothing(row, RowStatus.SKIPPED, number, row.skip)
+        if disagree := len(asking) < len(members):
+            self._skip(members, number)
         entries = self._entries(asking, number)
         call = decode_call(first.call)
         order = Request(first.order_id, first.locale, entries, call, first.account)
@@ -290,16 +289,19 @@ class Grouping:
         about_domain = CALLS[call].is_about_domain
         digest = order.digest(endpoint.base_url, endpoint.budget if about_domain else None)
         self.plan_digest.update(digest)
-        position, notes = (
-            min([row.seq for row in asking]),
-            " ".join(_notes(asking, entries, disagree=bool(skipped))),
-        )
+        position = min([row.seq for row in asking])
+        notes = " ".join(_notes(asking, entries, disagree=disagree))
         self.requests.append(
             _RequestValues(
                 self.run, number, position, order.subject, order.locale, encode_entries(entries),
                 digest, first.skip, notes, first.call, first.account,
             )
         )  # fmt: skip
+
+    def _skip(self, members: Sequence[StagedRow], number: int) -> None:
+        for row in members:
+            if row.skip:
+                self._add_nothing(row, RowStatus.SKIPPED, number, row.skip)
 
     def _entries(self, asking: Sequence[StagedRow], number: int) -> tuple[Entry, ...]:
         """Return what rows of one request ask for together, sorted; note what each adds."""
@@ -391,8 +393,7 @@ def _notes(members: Sequence[StagedRow], entries: Sequence[Entry], *, disagree: 
         of_rows.add(Note.ROWS_DISAGREE)
     if Note.MAY_MAIL_ALL in of_rows and not all(Note.MAY_MAIL_ALL in row.notes for row in members):
         # Beside an address that the CA knows, those that it does not know are only left out.
-        of_rows ^= {Note.MAY_MAIL_ALL}
-        of_rows.add(Note.NOT_CONSTRUCTED)
+        of_rows = of_rows - {Note.MAY_MAIL_ALL} | {Note.NOT_CONSTRUCTED}
     named = [entry.domain for entry in entries if entry.domain]
     if len(set(named)) < len(named):
         of_rows.add(Note.SEVERAL_ADDRESSES)

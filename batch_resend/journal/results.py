@@ -112,6 +112,11 @@ class ResultReader(Reader):
         """Yield the rejected rows of a run, as the lists had them."""
         return self.stream("rejected_rows", row_result, run=run.number)
 
+    async def incomplete(self, run: Run, most: int) -> tuple[int, list[RowResult]]:
+        """Return how many orders a run sends without a row of theirs, and the first such rows."""
+        found = await self.fetch("incomplete", run=run.number, most=most)
+        return (found[0].orders if found else 0), [row_result(one[:_OF_ROW]) for one in found]
+
     def requests_in_list_order(self, run: Run) -> AsyncGenerator[Iterable[Record], None]:
         """Yield every request of a run, in the order of the lists: records for `request_result`."""
         return self.pages("results_by_request", run=run.number)

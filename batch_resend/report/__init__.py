@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 from batch_resend.on_demand import imported_on_demand
 
 if TYPE_CHECKING:
-    from batch_resend.report.advice import NextFlags, NextStep, Presentation, next_steps
+    from batch_resend.report.advice import (
+        NO_KEY_NAMED,
+        NextFlags,
+        NextStep,
+        Presentation,
+        next_steps,
+        resume_command,
+    )
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         check_pattern,
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PATTERN",
     "MOST_DOMAINS_ASKED",
+    "NO_KEY_NAMED",
     "BackPressure",
     "Kind",
     "LiveReport",
@@ -80,6 +88,7 @@ __all__ = [
     "plan_of",
     "prepare_report",
     "remove_reports",
+    "resume_command",
     "set_aside",
     "sweep_in_words",
     "time_taken",
@@ -94,7 +103,14 @@ __all__ = [
 __getattr__ = imported_on_demand(
     __name__,
     {
-        "advice": ("NextFlags", "NextStep", "Presentation", "next_steps"),
+        "advice": (
+            "NO_KEY_NAMED",
+            "NextFlags",
+            "NextStep",
+            "Presentation",
+            "next_steps",
+            "resume_command",
+        ),
         "folder": (
             "DEFAULT_PATTERN",
             "check_pattern",

@@ -18,6 +18,8 @@ class NextFlags:
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
     config: str = ""  # which stands in front of the command's name
+    first: str = ""  # how many are sent before the rest is asked about
+    for_real: str = ""  # of a rehearsal: the same command, to send for real
     none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
 
 
@@ -27,6 +29,7 @@ _FIRST = {  # what has to be done before a run is resumed, by what stopped it
     KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
 }
 
+NO_KEY_NAMED = " --api-key-file key.txt"
 _AFTER_A_REFUSAL = (
     " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
     "whole list again: what was sent is skipped within the cooldown."
@@ -66,9 +69,14 @@ def next_steps(
     else:
         to_send = _to_resume(summary, flags)
     # Of a run under way, the files that say more are not there yet.
-    to_look_into = () if summary.state == "running" else _to_look_into(summary, folder)
+    to_look_into = () if summary.state == "running" else _to_look_into(summary, folder, flags)
     steps = (*to_send, *to_look_into)
-    return [step for step in steps if not (step.command and flags.none_will_do)]
+    return [step for step in steps if not flags.none_will_do or _is_possible(step, flags)]
+
+
+def _is_possible(step: NextStep, flags: NextFlags) -> bool:
+    """Whether a step can be done after a rehearsal whose simulator has ended."""
+    return step.command in (None, flags.for_real)
 
 
 def if_cut_off(summary: Summary, flags: NextFlags) -> list[NextStep]:
@@ -82,8 +90,10 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
     unsent = shlex.quote(str(folder / "unsent.csv"))
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if summary.is_rehearsal and orders.sent:
-        what = "run the same sweep" if summary.sweep else "send the whole list"
-        yield NextStep(f"To send for real, {what} without simulate and --base-url.")
+        yield _to_send_for_real(summary, flags)
+    if flags.none_will_do:
+        yield from _of_a_real_run(summary)
+        return
     if orders.failed or orders.not_attempted:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
@@ -95,11 +105,35 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
         )
 
 
+def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
+    if not flags.for_real:
+        what = "run the same sweep" if summary.sweep else "send the whole list"
+        return NextStep(f"To send for real, {what} without simulate and --base-url.")
+    key = "; key.txt is the file with your API key" if NO_KEY_NAMED in flags.for_real else ""
+    return NextStep(f"To send for real{key}:", flags.for_real)
+
+
+def _of_a_real_run(summary: Summary) -> Iterator[NextStep]:
+    """Yield what one would do if a rehearsal had been a run: here there is nothing more to send."""
+    orders = summary.orders
+    if left := orders.failed + orders.not_attempted:
+        yield NextStep(
+            f"{left:,} not sent: after a real run you would send its unsent.csv, by the command "
+            "that stands here then."
+        )
+    if orders.in_doubt:
+        yield NextStep(
+            f"{orders.in_doubt:,} in doubt: in a real run they may have been mailed. You would see "
+            "with `batch-resend verify` which of them still wait, and mail them once more by "
+            "sending unsent.csv with --in-doubt retry, or leave them with --in-doubt hold."
+        )
+
+
 def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
     """Yield correcting the list first: what damaged those rows may have damaged more of it."""
     yield NextStep(
-        "Is it the right list? Correct the rejected rows and send the list again; rejected.csv "
-        "says why each was rejected."
+        "Is it the right list? Correct the rejected rows, delete those that are no orders, and "
+        "send the list again; rejected.csv says why each was rejected."
     )
     good = summary.orders.not_attempted + summary.orders.in_doubt
     if summary.left is not None:
@@ -124,10 +158,12 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
     if summary.state == "running":
         yield NextStep("To follow it on a terminal:", _watch(summary, flags))
     elif flags.none_will_do and summary.is_rehearsal:
-        yield NextStep(
-            "This rehearsal cannot be resumed, because its simulator has ended: run it again."
-        )
-        yield from elsewhere
+        no_more = "cannot be resumed, because its simulator has ended: run it again."
+        if summary.orders.sent:
+            yield NextStep(f"This rehearsal {no_more}")
+        else:  # there may have been no simulator
+            yield from elsewhere
+            yield NextStep(f"If this was a rehearsal, it {no_more}")
     elif others and not left:
         yield NextStep(
             f"Nothing is left to send: other runs have sent the other {counted(others, 'order')} "
@@ -179,11 +215,18 @@ def _watch(summary: Summary, flags: NextFlags) -> str:
 
 
 def _resume(summary: Summary, flags: NextFlags) -> str:
-    return f"batch-resend{flags.config} resume {summary.run_id}{flags.resume}{flags.in_doubt}"
+    orders = summary.orders
+    return resume_command(summary.run_id, orders.to_send - orders.not_attempted, flags)
 
 
-def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
-    orders, rejected = summary.orders, summary.rows.rejected
+def resume_command(run_id: str, done: int, flags: NextFlags) -> str:
+    """Return the command that resumes a run of which so many orders have been sent, or tried."""
+    first = flags.first if done < int(flags.first.rpartition(" ")[2] or 0) else ""
+    return f"batch-resend{flags.config} resume {run_id}{first}{flags.resume}{flags.in_doubt}"
+
+
+def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+    orders = summary.orders
     if summary.sweep and (stuck := summary.stuck):
         have, wait = ("has", "waits") if stuck == 1 else ("have", "wait")
         yield NextStep(
@@ -200,12 +243,8 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
             f"{_AFTER_A_REFUSAL if is_left else ''}"
         )
-    if rejected and summary.started_at is not None:
-        them, their = ("it", "its") if rejected == 1 else ("them", "their")
-        yield NextStep(
-            f"{counted(rejected, 'rejected row')}: {folder}/rejected.csv says why; correct {them}, "
-            f"and send {them} in a list of {their} own."
-        )
+    if summary.rows.rejected and summary.started_at is not None:
+        yield from _to_correct(summary, folder, flags)
     if unsure := summary.skipped_unsure:
         yield NextStep(
             f"{counted(unsure, 'order')} skipped for a status, validation or product that is not "
@@ -216,3 +255,16 @@ def _to_look_into(summary: Summary, folder: Path) -> Iterator[NextStep]:
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )
+
+
+def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+    file, lack = folder / "rejected.csv", ""
+    if incomplete := summary.incomplete:
+        have, its = ("is", "its") if incomplete == 1 else ("are", "their")
+        lack = f" {counted(incomplete, 'order')} {have} sent without some of {its} rows."
+    yield NextStep(
+        f"{counted(summary.rows.rejected, 'rejected row')}: {file} says why.{lack} Correct its "
+        "rows there; if a row is no order (a total, a note), delete it."
+    )
+    send = f"batch-resend{flags.config} send {shlex.quote(str(file))}{flags.send}"
+    yield NextStep("Then send that file:", f"{send}{flags.in_doubt}")

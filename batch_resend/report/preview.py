@@ -49,6 +49,8 @@ _NOTE_IN_WORDS = {
 }
 
 
+_INCOMPLETE = "sent without some of their rows, which are rejected"
+
 # What is counted, and what is said of it.
 _REMARK_IN_WORDS = {
     Remark.TITLE_ROWS: ("row", "above the headings skipped"),
@@ -184,6 +186,12 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
             _place(inputs, one, f"{_subject_of(one.order)}: {_of_note(note, one)}") for one in found
         ]
 
+    async def incomplete() -> list[Kind]:
+        count, rows = await reader.incomplete(run, max(shown, 1))
+        first = [_place(inputs, row, f"order {row.order_id}: {row.reason}") for row in rows]
+        return [Kind(kind="incomplete", text=_INCOMPLETE, count=count, first=first)] * bool(count)
+
+    problems = await reader.count_problems(run)
     by_ca = await reader.skips(run, KINDS_SHOWN, [SkipReason.PREFLIGHT])
     by_lists = await reader.skips(run, KINDS_SHOWN, [SkipReason.LIST])
     skipped = await reader.count_skipped(run)
@@ -205,8 +213,11 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         skipped_by_ca=_counts((one.message or "", one.orders) for one in by_ca),
         skipped=_counts((one.message or "", one.orders) for one in by_lists),
         skipped_otherwise=skipped[SkipReason.LIST] - sum(one.orders for one in by_lists),
-        rejected=await _kinds(attrgetter("words"), await reader.count_problems(run), rejected),
-        warnings=await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
+        rejected=await _kinds(attrgetter("words"), problems, rejected),
+        warnings=[
+            *(await incomplete() if problems else ()),
+            *await _kinds(_NOTE_IN_WORDS.__getitem__, await reader.count_notes(run), noted),
+        ],
         recipients=_counts(recipients.first),
         recipient_domains=recipients.domains,
         mails=recipients.mails,
@@ -271,13 +282,14 @@ def _first(texts: Sequence[str]) -> str:
 
 def _form_in_words(form: ListForm) -> str:
     # What a program hands over has no form to speak of.
-    words = [] if form.kind is ListKind.RECORDS else [form.kind.value]
+    kind = [] if form.kind is ListKind.RECORDS else [form.kind.value]
     if form.delimiter is not None:
-        words.append(_DELIMITERS.get(form.delimiter) or named(form.delimiter))
+        kind.append(_DELIMITERS.get(form.delimiter) or named(form.delimiter))
     if form.encoding is not None:
-        words.append(form.encoding)
+        kind.append(form.encoding)
     if form.is_table and not form.columns:
-        words.append("no heading row")
+        kind.append("no heading row")
+    words = [", ".join(kind)] if kind else []
     if form.under:
         words.append(f"the list under {form.under!r}")
     if form.orders_only:
@@ -287,7 +299,7 @@ def _form_in_words(form: ListForm) -> str:
         words.append(f"{counted(count, noun)} {what}")
     if form.unread:
         words.append(_unread_in_words(form))
-    return ", ".join(words)
+    return "; ".join(words)
 
 
 def _unread_in_words(form: ListForm) -> str:

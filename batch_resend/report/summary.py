@@ -126,6 +126,7 @@ class Summary(BaseModel):
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
     # Orders skipped for a word of their list that is not known to be the CA's.
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
+    incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
     left: Annotated[Left | None, Field(exclude=True)] = None  # None: it is complete, or under way
 
     @model_validator(mode="after")
@@ -191,6 +192,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
             "state": "running" if is_under_way else summary.state,
             "left": None if is_over else await reader.left(run),
             "skipped_unsure": await reader.count_unsure(run),
+            "incomplete": (await reader.incomplete(run, 1))[0] if summary.rows.rejected else 0,
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),
             "between_starts_s": round(await reader.between_starts_s(run), 3),

@@ -79,6 +79,11 @@ class CircuitBreaker:
         return self._state.reason
 
     @property
+    def is_outage(self) -> bool:
+        """Whether nothing leaves because the CA is in trouble: nobody knows for how long."""
+        return self.flow is Flow.PAUSED and not self._state.is_limited
+
+    @property
     def paused_s(self) -> float:
         """How long requests have not flowed because of the CA, in all, until now."""
         if self._paused_since is None:

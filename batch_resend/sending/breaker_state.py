@@ -127,7 +127,7 @@ class BreakerState:
         self._left = 0  # requests
         self._streak = Streak()
         self._recent: deque[int | None] = deque(maxlen=RECENT)  # answers; of 429 whose it was
-        self._is_limited = False  # since requests did not flow: a smaller part is taken
+        self.is_limited = False  # since requests did not flow: a smaller part is taken
         self._trouble_since = inf
         self._good_left_at = -inf  # when the last request left that was answered well
         self._accepted_any = False
@@ -261,7 +261,7 @@ class BreakerState:
         self._pauses, self._trouble_since = 0, inf
         self._canary_is_due = self._canary_failed = False
         self._recent.clear()
-        self._is_limited = False
+        self.is_limited = False
         return change
 
     def _rate_limited(self, answer: Answer) -> Action:
@@ -287,9 +287,9 @@ class BreakerState:
         Those of one order alone may be that order's own affair.
         """
         orders = {order for order in self._recent if order is not None}
-        if self._is_limited or self._limited_of() < MOST_LIMITED or len(orders) == 1:
+        if self.is_limited or self._limited_of() < MOST_LIMITED or len(orders) == 1:
             return False
-        self._is_limited = True
+        self.is_limited = True
         return True
 
     def _failed(self, answer: Answer) -> Action:
@@ -356,7 +356,7 @@ class BreakerState:
         self.reason = in_words(verdict)
         change = Change.PROLONGS
         if self.flow is not Flow.PAUSED:
-            change, self._is_limited = Change.BEGINS, action.is_limited
+            change, self.is_limited = Change.BEGINS, action.is_limited
         self.flow = Flow.PAUSED
         self._epoch += 1
         self._pauses += 1

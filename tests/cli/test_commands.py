@@ -228,6 +228,41 @@ async def test_the_command_that_a_simulator_prints_runs_and_its_books_tell_of_it
     assert (await ended(simulator)).code == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [
+        ((), "send --encoding cp1252 --max-attempts 1 --api-key-file key.txt 'my list.csv'"),
+        (
+            ("--api-key-file", "own.txt", "--journal", "mine.db", "--notify-url", "http://[::1]:9"),
+            "send --encoding cp1252 --api-key-file own.txt --max-attempts 1 --journal mine.db "
+            "'my list.csv'",
+        ),
+    ],
+    ids=["no key named", "a key, a journal and a secret"],
+)
+async def test_a_rehearsal_ends_with_the_command_that_sends_for_real(
+    desk: Desk, key: tuple[str, ...], command: str
+) -> None:
+    desk.write("own.txt", "a-key-0123456789")
+    (desk.folder / "own.txt").chmod(0o600)
+    desk.write("my list.csv", "order_id\n100200301\n100200302\nx\n")
+    how = ("--encoding", "cp1252", "--max-attempts", "1", "--max-rejected", "1")
+    words = ("send", *how, *key, "my list.csv")
+    faults = ("--fail", "drop=50%", "--seed", "1")
+    rehearsal = await desk.run("simulate", *faults, "--", *desk.command(), *words)
+    shown = f"batch-resend {command.replace('1252', '1252 --max-rejected 1', 1)}\n"
+    assert shown in rehearsal.out
+    assert "1 in doubt: in a real run" in rehearsal.out
+    assert "1 rejected row: " in rehearsal.out
+    assert "http://" not in rehearsal.out.partition("To send for real")[2]
+
+
+async def test_doctor_in_a_rehearsal_says_that_the_key_is_the_simulators(desk: Desk) -> None:
+    looked = await desk.run("simulate", "--", *desk.command(), "doctor")
+    assert "the simulator's own key, none of yours" in looked.out
+    assert "DIGICERT_API_KEY" not in looked.out
+
+
 async def test_a_rehearsal_ends_with_the_commands_exit_code(desk: Desk) -> None:
     done = await desk.run("simulate", "--", sys.executable, "-c", "raise SystemExit(7)")
     assert done.code == 7

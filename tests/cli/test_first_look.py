@@ -13,6 +13,7 @@ from tests.notify.listener import listening
 
 WHOLE_LIST = 20
 FIRST = ("--max-orders", "5")
+RIGHT_KEY = "another-key-of-a-test-0123456789"
 ASKED = "Send the other 15 requests now? [y/N]"
 
 
@@ -249,3 +250,92 @@ async def test_workers_are_left_no_first_part(tmp_path: Path) -> None:
         refused = await desk.run("send", "orders.csv", *FIRST, "--distribute")
         assert (refused.code, ca.books.requests) == (2, 0)
         assert "--max-orders cannot be combined with --distribute" in refused.err
+
+
+async def test_the_first_few_that_a_wrong_key_could_not_send_are_the_first_few_of_the_resumption(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, api_key=RIGHT_KEY) as (desk, ca):
+        desk.write_list(WHOLE_LIST)
+        wrong = await desk.run("send", "orders.csv", *FIRST)
+        assert (wrong.code, ca.books.mails) == (4, 0)
+        (run,) = await run_ids(desk)
+        for shown in (wrong, await desk.run("show"), await desk.run("report")):
+            assert f"batch-resend resume {run} --max-orders 5 " in shown.out
+        desk.environment["DIGICERT_API_KEY"] = RIGHT_KEY
+        first = await desk.run("resume", *FIRST)
+        assert (first.code, ca.books.mails) == (4, 5), first.err
+        assert f"batch-resend resume {run} " in first.out
+        assert "--max-orders 5" not in first.out, "the first five were sent"
+
+
+# --- held back for its rejected rows ------------------------------------------------------------
+
+
+async def test_a_bare_resume_names_the_run_that_its_rejected_rows_held_back(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("orders.csv", "order_id\n700001\nx\n")
+        assert (await desk.run("send", "orders.csv", *FIRST)).code == 3
+        (run,) = await run_ids(desk)
+        refused = await desk.run("resume")
+        assert refused.code == 1
+        assert f"run {run} was held back: 1 of 2 rows were rejected, more than --max" in refused.err
+        command = refused.err.rpartition("batch-resend ")[2]
+        assert (await desk.run(*command.split())).code == 3
+        assert ca.books.mails == 1
+        assert "no run is unfinished; `batch-resend runs`" in (await desk.run("resume")).err
+
+
+# --- rejected rows ------------------------------------------------------------------------------
+
+
+async def test_orders_that_are_sent_without_a_rejected_row_are_named_before_and_after(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        rows = [f"70000{n},d.example,admin@d.example\n" for n in range(8)]
+        bad = "700003,e.example,bad\n700003,f.example,bad\n700009,g.example,bad\nx,,\n"
+        desk.write("orders.csv", f"order_id,domain,email\n{''.join(rows)}{bad}")
+        sent = await desk.run("send", "orders.csv", "--max-rejected", "100%")
+        assert sent.code == 3
+        assert (
+            "Worth a look\n  1 order: sent without some of their rows, which are rejected\n"
+            "    orders.csv, line 10: order 700003: the e-mail address 'bad' has no @ "
+        ) in sent.err
+        said = "4 rejected rows: "
+        assert said in sent.out
+        after = sent.out.partition(said)[2]
+        assert "1 order is sent without some of its rows." in after
+        page = (desk.report() / "report.html").read_text()
+        assert "1 order is sent without some of its rows." in page
+
+
+async def test_rejected_rows_can_be_corrected_and_sent_a_few_at_a_time(tmp_path: Path) -> None:
+    """That the others are rejected again is no sign of a wrong list; other bad rows are one."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        bad = [f"bad{n}\n" for n in range(9)]
+        desk.write("orders.csv", f"order_id\n700001\n{''.join(bad)}")
+        await desk.run("send", "orders.csv", "--max-rejected", "100%", "--report-dir", "0")
+        for number in range(3):
+            file = tmp_path / str(number) / "rejected.csv"
+            text = file.read_text().replace(f"bad{number},", f"70001{number},", 1)
+            file.write_text(text)
+            sent = await desk.run("send", str(file), "--report-dir", str(number + 1))
+            assert ca.books.mails == 2 + number, sent.out
+            assert f"{8 - number} rows: not corrected yet, in a rejected.csv\n" in sent.err
+        file.write_text(text.replace("bad3,", "worse,").replace("bad4,", "worse,"))
+        held = await desk.run("send", str(file))
+        assert "2 of 3 rows were rejected, more than --max-rejected 20%" in held.out
+        assert ca.books.mails == 4
+
+
+async def test_the_usual_addresses_at_a_parent_domain_are_only_counted(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        rows = [f"70000{n},www.d.example,{'me' if n > 7 else 'admin'}@d.example" for n in range(9)]
+        desk.write("orders.csv", "\n".join(["order_id,domain,email", *rows, ""]))
+        usual = "  9 orders: an address at a parent domain; email_domain is filled in\n"
+        for shown in (await desk.run("check", "orders.csv"), await desk.run("send", "orders.csv")):
+            assert f"{usual}Plan" in shown.out + shown.err
+            assert "order 700008: me@d.example for www.d.example" in shown.out + shown.err
+        closely = await desk.run("check", "-v", "orders.csv")
+        assert f"{usual}    orders.csv, line 2: order 700000: admin@d.example" in closely.out

@@ -236,3 +236,18 @@ async def test_a_domain_that_the_ca_does_not_have_is_left_to_its_own_answer(tmp_
         refused = await desk.run(*DOMAIN_CALL)
         assert refused.code == 3
         assert "No such domain." in refused.out
+
+
+async def test_while_the_ca_cannot_be_reached_nothing_is_said_of_the_time_left(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)  # nothing listens there
+    desk.write_list(20)
+    async with on_screen(desk, "send", "orders.csv", "--preflight", "--yes") as screen:
+        lines = await screen.shows(lambda s: "paused: " in s.text)
+        (asking,) = [line for line in lines if line.startswith("asking")]
+        assert asking.endswith(" 0 of 20 orders, 0% of the reads")
+        (speed,) = [line for line in lines if "/s now" in line]
+        assert speed.rstrip().endswith(" in flight"), "and not a time"
+        screen.type(b"\x03")
+        assert await screen.ended() == 130

@@ -203,3 +203,18 @@ async def test_watch_and_send_tell_the_same_share_of_a_resumed_run(tmp_path: Pat
                 may_answer.set()
                 assert await watched.ended() == 0
             assert await resumed.ended() == 0
+
+
+async def test_a_watch_can_wait_for_the_next_run_to_begin(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id\n700001\n")
+        desk.write("more.csv", "order_id\n700002\n")
+        assert (await desk.run("send", "orders.csv")).code == 0
+        watched = await desk.start("watch", "--wait")
+        assert watched.stderr is not None
+        said = (await watched.stderr.readline()).decode()
+        assert said == "No run is under way: waiting for the next one to begin.\n"
+        assert (await desk.run("send", "more.csv")).code == 0
+        newest, _ = await run_ids(desk)
+        done = await ended(watched)
+        assert (done.code, f"Run {newest}: " in done.out) == (0, True), done.err

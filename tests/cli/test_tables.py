@@ -102,6 +102,23 @@ async def test_the_history_of_an_order_has_every_attempt_and_why_there_was_none(
     assert "every pending domain" in table[1]
 
 
+async def test_a_history_has_an_outcome_at_the_last_attempt_and_a_line_for_all_duplicates(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, _):
+        row = "100200301,d.example,admin@d.example\n"
+        desk.write("orders.csv", f"order_id,domain,email\n{row * 9}100200301,e.example,bad\n")
+        await desk.run("send", "orders.csv", "--max-rejected", "1", "--max-attempts", "2")
+        of_json = await as_json(desk, "history", "100200301")
+        attempts = [one for one in of_json if one["attempt"]]
+        lines = (await desk.run("history", "100200301")).out.splitlines()
+        assert ["  failed  " in line for line in lines[1:3]] == [False, True], lines
+        rest = [line for line in lines if "orders.csv" in line]
+        assert (len(lines), len(attempts)) == (5, 2)
+        assert "orders.csv, lines 3, 4, 5, 6, 7 and 3 more: adds nothing to the" in rest[0]
+        assert "orders.csv, line 11: the e-mail address 'bad' has no @" in rest[1]
+
+
 async def test_an_order_is_found_as_a_list_would_write_it_and_none_is_said_to_be_none(
     twice: Twice,
 ) -> None:

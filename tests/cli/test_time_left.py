@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from batch_resend.cli.output.progress import rate_per_s
+from batch_resend.cli.output.progress import rate_per_s, reads_of
+from batch_resend.sending import Progress
 from batch_resend.windows import CA_WINDOWS, Course, Schedule, parse_windows, time_left_s
 
 HALF_DONE = Course(
@@ -54,3 +55,21 @@ def test_the_rate_that_is_shown_is_none_that_the_limits_forbid(
 
 def test_without_windows_and_answers_the_time_left_is_not_known() -> None:
     assert time_left_s(Schedule(()), replace(HALF_DONE, done=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("attempts", "in_flight", "done", "reads"),
+    [
+        pytest.param(4, 4, 0, (0, 118), id="nothing is answered"),
+        pytest.param(62, 3, 0, (59, 118), id="the first read of each order"),
+        pytest.param(68, 2, 7, (66, 118), id="some have their second one"),
+        pytest.param(118, 0, 59, (118, 118), id="all"),
+        pytest.param(31, 1, 30, (30, 59), id="orders that need but one"),
+        pytest.param(190, 0, 50, (190, 199), id="orders that need more"),
+    ],
+)
+def test_asking_is_counted_in_reads_of_which_an_order_needs_one_or_two(
+    attempts: int, in_flight: int, done: int, reads: tuple[int, int]
+) -> None:
+    progress = Progress(total=59, done=done, attempts=attempts, in_flight=in_flight)
+    assert reads_of(progress) == reads

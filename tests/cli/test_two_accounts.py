@@ -133,6 +133,13 @@ async def test_all_that_is_read_of_a_run_says_for_which_profile_it_was(tmp_path:
             assert any("last_success" in line for line in values)
 
 
+async def test_a_night_with_nothing_to_send_says_of_which_profile_it_is(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        swept = await at.desk.run("sweep", "-q", "--profile", "bank", "--log-file", "night.log")
+        assert swept.out.startswith("Nothing to send (profile bank): 0 orders wait")
+        assert "nothing to send (profile bank): 0 orders" in (tmp_path / "night.log").read_text()
+
+
 async def test_a_page_lists_the_accounts_that_its_run_has_asked(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         at.desk.write("own.csv", "order_id\n100200301\n")

@@ -1,6 +1,7 @@
 """JSONL, flat and nested: each line ends in a Row or a RejectedRow."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -276,3 +277,21 @@ def test_an_object_with_a_key_twice_that_then_breaks_off_is_refused() -> None:
 def test_a_key_twice_in_what_else_a_page_tells_does_no_harm() -> None:
     content = '{"orders": [{"order_id": 100200301}], "page": {"total": 1, "total": 2}}'
     assert read_row(content).order_id == "100200301"
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("beside", [{}, {"page": {"total": [3]}, "next": 'a "b", [c]'}])
+def test_each_order_of_a_page_has_the_line_that_it_begins_on(
+    tmp_path: Path, beside: dict[str, object], indent: int | None
+) -> None:
+    orders = [{"id": 100200301 + n, "status": "pending", "certificate": {}} for n in range(3)]
+    content = json.dumps({**beside, "orders": orders, "last": 1}, indent=indent)
+    path = tmp_path / "page.json"
+    path.write_text(content)
+    lines = content.splitlines()
+    rows = list(ListSource(str(path)))
+    assert len(rows) == 3
+    for row, order in zip(rows, orders, strict=True):
+        begins = "".join(lines[row.line - 1 :]).split('"id": ', 1)
+        assert begins[1].startswith(str(order["id"])) or indent is None
+        assert json.loads(row.raw) == order

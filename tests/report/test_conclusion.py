@@ -144,7 +144,11 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
             id="under way",
         ),
         pytest.param(summary(refused=1), [], id="refused: no command mends it"),
-        pytest.param(summary(rejected=1), [], id="rejected: no command mends it"),
+        pytest.param(
+            summary(rejected=1),
+            ["batch-resend send reports/RUN/rejected.csv --region eu"],
+            id="rejected: the file is sent, once it is corrected",
+        ),
         pytest.param(summary(skipped=1), [], id="skipped: nothing needs doing"),
     ],
 )
@@ -240,7 +244,23 @@ def test_what_has_to_be_done_before_a_run_is_resumed_is_said_first(reason: str, 
 def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with() -> None:
     run = summary(failed=1, refused=1, sent=1).model_copy(update={"is_rehearsal": True})
     steps = next_steps(run, FOLDER, NextFlags(none_will_do=True))
-    assert [step.command for step in steps] == [None, None]
+    assert [step.command for step in steps] == [None, None, None]
+
+
+def test_a_rehearsal_says_what_one_would_do_about_what_was_not_sent() -> None:
+    run = summary(failed=1, in_doubt=2, rejected=3).model_copy(update={"is_rehearsal": True})
+    left, in_doubt, rejected = next_steps(run, FOLDER, NextFlags(none_will_do=True))
+    assert left.text.startswith("1 not sent: after a real run")
+    assert in_doubt.text.startswith("2 in doubt: in a real run they may have been mailed.")
+    assert "--in-doubt retry" in in_doubt.text
+    assert rejected.text.startswith("3 rejected rows: reports/RUN/rejected.csv says why.")
+
+
+def test_a_rehearsal_that_sent_nothing_may_have_had_a_wrong_url_and_no_simulator() -> None:
+    run = summary(state="stopped", not_attempted=1).model_copy(update={"is_rehearsal": True})
+    wrong, ended = next_steps(run, FOLDER, NextFlags(none_will_do=True))
+    assert wrong.text.startswith("It has sent nothing at https://ca.example/services/v2. If that")
+    assert ended.text.startswith("If this was a rehearsal, it cannot be resumed")
 
 
 def test_a_rehearsal_that_was_interrupted_says_that_it_cannot_be_resumed() -> None:

@@ -140,7 +140,7 @@ async def test_where_all_is_well_a_page_has_no_lists_and_its_charts_are_folded_u
     assert 'href="results.csv"' in page
 
 
-async def test_a_rehearsal_that_leaves_nothing_to_do_does_not_say_that_all_was_sent(
+async def test_a_rehearsal_that_sent_nothing_does_not_say_that_all_was_sent(
     tmp_path: Path,
 ) -> None:
     gone = Presentation(NextFlags(none_will_do=True))
@@ -149,7 +149,7 @@ async def test_a_rehearsal_that_leaves_nothing_to_do_does_not_say_that_all_was_s
         text = text_of(await page_of(journal, run, gone))
     assert "0 of 1 orders sent" in text
     assert "every order was sent" not in text
-    assert "What to do next" not in text
+    assert "1 not sent: after a real run" in text
 
 
 async def test_what_was_not_sent_is_grouped_where_there_is_something_to_see(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from batch_resend.cli.output.terminal import say, show_json, show_lines
 from batch_resend.cli.values import MAX_REJECTED, Share
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
-from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Request, RowStatus, Run
+from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Problem, Request, RowStatus, Run
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
@@ -144,27 +144,35 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
         show_json(for_programs(preview, first))
     else:
         show_plan(preview, sys.stdout, closeness)
-        _show_if_held_back(plan, options)
+        _show_if_held_back(plan, _unchanged(preview), options)
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
     is_all = not (plan.rows[RowStatus.REJECTED] or unsure)
     return ExitCode.ALL_WELL if is_all else ExitCode.NOT_ALL_SENT
 
 
-def _show_if_held_back(plan: Plan, options: dict[str, Any]) -> None:
+def _unchanged(preview: Preview) -> int:
+    return sum(one.count for one in preview.rejected if one.kind == Problem.UNCHANGED)
+
+
+def _show_if_held_back(plan: Plan, unchanged: int, options: dict[str, Any]) -> None:
     strict, most = options.get("strict", False), options.get("max_rejected", MAX_REJECTED)
-    if reason := hold_back_reason(plan, most, strict=strict):
+    if reason := hold_back_reason(plan, unchanged, most, strict=strict):
         other = "without --strict" if strict else "with `send --max-rejected 100%`"
         does = f", or send the other rows {other}" if plan.to_send else ""
         why = f"`send` would send nothing: {reason}. Is it the right list? If so, correct it"
         show_lines([(0, f"{why}{does}.")], sys.stdout)
 
 
-def hold_back_reason(plan: Plan, most: Share | None, *, strict: bool) -> str | None:
-    """Return why nothing of a plan is to be sent, by its rejected rows; None: it is to be sent."""
+def hold_back_reason(plan: Plan, unchanged: int, most: Share | None, *, strict: bool) -> str | None:
+    """Return why nothing of a plan is to be sent, by its rejected rows; None: it is to be sent.
+
+    `unchanged`: of these, in a rejected.csv. That they are rejected again says nothing of others.
+    """
     rejected, read = plan.rows[RowStatus.REJECTED], sum(plan.rows.values())
     if strict and rejected:
         return f"--strict: {counted(rejected, 'row')} {'was' if rejected == 1 else 'were'} rejected"
+    rejected, read = rejected - unchanged, read - unchanged
     if most is not None and most.is_exceeded(rejected, read):
         return f"{rejected:,} of {read:,} rows were rejected, more than --max-rejected {most.text}"
     return None

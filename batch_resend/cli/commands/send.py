@@ -34,13 +34,19 @@ from batch_resend.cli.command import (
     WholeNumber,
     command,
     option,
+    option_of_its_own,
     together,
 )
 from batch_resend.cli.commands.check import check_lists
 from batch_resend.cli.execution import execute, show_only
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import as_it_stands, resume_as_begun, resume_others
+from batch_resend.cli.next_flags import (
+    as_it_stands,
+    how_to_send_held_back,
+    resume_as_begun,
+    resume_others,
+)
 from batch_resend.cli.options import (
     Style,
     any_product_option,
@@ -56,14 +62,27 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
-from batch_resend.errors import JournalBusy
+from batch_resend.errors import JournalBusy, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
-from batch_resend.model import Run
+from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import plan_of
 from batch_resend.settings import InDoubt
+
+_LOOK_EVERY_S = 1.0  # whether a run has begun
+_first_orders_option = together(
+    "When not to send",
+    option(
+        "--max-orders",
+        "first_orders",
+        type=WholeNumber(min=1),
+        metavar="N",
+        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
+        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
+    ),
+)
 
 
 @command(
@@ -84,17 +103,7 @@ from batch_resend.settings import InDoubt
 )
 @inputs_argument
 @list_options
-@together(
-    "When not to send",
-    option(
-        "--max-orders",
-        "first_orders",
-        type=WholeNumber(min=1),
-        metavar="N",
-        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
-        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
-    ),
-)
+@_first_orders_option
 @hold_back_options
 @send_options
 @click.pass_context
@@ -111,8 +120,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         few = f" Without it, the first {first:,} would be sent (--max-orders)." if first else ""
         click.echo(f"Nothing was sent (--dry-run, the same as `check`).{few}")
         return code
-    if options["distribute"] and options["first_orders"]:
-        raise click.UsageError("--max-orders cannot be combined with --distribute")
+    _refuse_first_orders_of_workers(options)
 
     async def work(interruption: Interruption) -> CommandResult:
         run_options = run_options_of(context, options)
@@ -122,6 +130,11 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
             return await execute(batch, batch.plan(sources), run_options, interruption)
 
     return run_with_notifier(work, options)
+
+
+def _refuse_first_orders_of_workers(options: dict[str, Any]) -> None:
+    if options["distribute"] and options["first_orders"]:
+        raise click.UsageError("--max-orders cannot be combined with --distribute")
 
 
 @command(
@@ -135,6 +148,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
     see_also=("runs", "show"),
 )
 @run_argument(default=None)
+@_first_orders_option
 @together("When not to send", any_product_option)
 @send_options
 @click.pass_context
@@ -145,6 +159,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     this URL, and if possible this key, the one that was active last; the others are named. The run
     keeps its limits and its --in-doubt, unless you give others.
     """
+    _refuse_first_orders_of_workers(options)
 
     async def work(interruption: Interruption) -> CommandResult:
         names: list[str | None] = []
@@ -191,6 +206,8 @@ async def _to_resume(
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
     all_found = await reader.unfinished()
+    if not all_found:
+        await _refuse_held_back(context, reader)
     found = [
         one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
     ] or all_found
@@ -202,22 +219,40 @@ async def _to_resume(
     return found[0].run if found else None
 
 
+async def _refuse_held_back(context: click.Context, reader: JournalReader) -> None:
+    """Raise UnknownRun where the newest run was held back, with the command that sends it."""
+    for run in await reader.runs(1):
+        is_held_back = run.state is RunState.STOPPED and run.started_at is None
+        if is_held_back and (command := await how_to_send_held_back(context, reader, run)):
+            raise UnknownRun(
+                f"no run is unfinished, but run {run.id} was held back: {run.stop_reason}. To send "
+                f"its other rows all the same:\n  {command}"
+            )
+
+
 @command(
-    examples={"Watch the run that another terminal, or a timer, has begun": "batch-resend watch"},
+    examples={
+        "Watch the run that another terminal, or a timer, has begun": "batch-resend watch",
+        "Watch the run that a terminal is about to begin": "batch-resend watch --wait",
+    },
     exit_codes=(ExitCode.NOT_ALL_SENT, ExitCode.STOPPED),
     see_also=("runs", "show"),
 )
 @run_argument(default=None)
 @journal_option
 @report_dir_option
+@option_of_its_own(
+    "--wait", is_flag=True, help="If no run is under way, wait for the next one to begin."
+)
 @together(SHOWN, progress_option)
 @click.pass_context
 def watch(context: click.Context, /, run_id: str | None, journal: Place, **options: Any) -> int:
     """Watch a run that another process sends (default: the one under way), without disturbing it.
 
     RUN is the name of a run, its beginning or end, or latest. If no run is under way, it shows the
-    newest, and what to do next. Ctrl-C stops the watching, not the run. It ends with the run and
-    with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
+    newest, and what to do next; with --wait, it waits for the next one to begin. Ctrl-C stops the
+    watching, not the run. It ends with the run and with the run's exit code: 0 if every order was
+    accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
@@ -229,7 +264,8 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
 
 async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
     async with read_journal(journal, clock_of_command()) as reader:
-        run = await _run_to_watch(reader, run_id)
+        waits = context.params["wait"] and run_id is None
+        run = await (_next_run(reader) if waits else _run_to_watch(reader, run_id))
         await follow_others(reader, run, style)
         run = await reader.run(run.id)
         standing = await as_it_stands(context, reader, run)
@@ -247,13 +283,31 @@ async def _watch(context: click.Context, run_id: str | None, journal: Place, sty
 async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     if run_id is not None:
         return await reader.run(run_id)
-    runs = await reader.runs()
-    # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
-    for run in runs:
-        if await reader.is_under_way(run):
-            return run
+    if (run := await _under_way(reader)) is not None:
+        return run
+    newest = " The newest run:" if await reader.runs(1) else ""
     say(
         "No run is under way. (A process that is still reading its list, or asking the CA, has not "
-        f"begun one yet.){' The newest run:' if runs else ''}"
+        f"begun one yet: --wait waits for it.){newest}"
     )
     return await reader.run(LATEST)
+
+
+async def _next_run(reader: JournalReader) -> Run:
+    """Return the run under way, or the next one to begin, which may have ended by then."""
+    before = await reader.runs(1)
+    if (run := await _under_way(reader)) is None:
+        say("No run is under way: waiting for the next one to begin.")
+    while run is None:
+        await anyio.sleep(_LOOK_EVERY_S)
+        ended = [one for one in await reader.runs(1) if one.finished_at and [one] != before]
+        run = await _under_way(reader) or next(iter(ended), None)
+    return run
+
+
+async def _under_way(reader: JournalReader) -> Run | None:
+    # Not always the newest: with a journal that hosts share, another one may have ended meanwhile.
+    for run in await reader.runs():
+        if await reader.is_under_way(run):
+            return run
+    return None

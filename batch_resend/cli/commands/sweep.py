@@ -39,7 +39,7 @@ from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.model import RejectedRow, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import counted, sweep_in_words
+from batch_resend.report import counted, of_profile, sweep_in_words
 from batch_resend.results import StuckOrder
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
@@ -146,7 +146,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             if before := await _unfinished_before(batch):
                 run_log.warning("%s", before)
                 say(f"{before[0].upper()}{before[1:]}")
-            _say_found(found, run_options, is_any_due=bool(swept.due))
+            of = of_profile(settings.profile)
+            _say_found(found, of, run_options, is_any_due=bool(swept.due))
             if run_options.dry_run:
                 _show_found(swept, batch.journal.now())
             planning = batch.plan_sweep(swept, locale)
@@ -256,15 +257,15 @@ async def _unfinished_before(batch: Batch) -> str | None:
     return f"the last run, {run.id}, did not finish{why}; this sweep has what it left and is due"
 
 
-def _say_found(found: str, options: RunOptions, *, is_any_due: bool) -> None:
+def _say_found(found: str, of: str, options: RunOptions, *, is_any_due: bool) -> None:
     """Say what a sweep has found: the whole summary of a night with nothing to send."""
     if is_any_due:
         run_log.info("%s", found)
         if not options.quiet:
             say(f"{found[0].upper()}{found[1:]}")
         return
-    run_log.info("nothing to send: %s", found)
-    click.echo(f"Nothing to send: {found}")
+    run_log.info("nothing to send%s: %s", of, found)
+    click.echo(f"Nothing to send{of}: {found}")
 
 
 def _show_found(swept: SweepResult, now: float) -> None:

@@ -33,7 +33,7 @@ from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.model import RequestStatus, Run
-from batch_resend.sending import Flow, Reader, Sender, Share
+from batch_resend.sending import Flow, Progress, Reader, Sender, Share
 from batch_resend.windows import (
     Course,
     Schedule,
@@ -49,6 +49,7 @@ _LINE_EVERY_S = 10.0
 _OBJECT_EVERY_S = 1.0
 _LOOK_EVERY_S = 1.0  # at a run that another process sends
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
+_MOST_READS_EACH = 2.0  # of an order; few need more
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -173,6 +174,18 @@ def rate_per_s(ended: int, over_s: float, windows: Sequence[Window]) -> float:
     return min(ended / max(over_s, 1.0), fastest(windows))
 
 
+def reads_of(progress: Progress) -> tuple[int, int]:
+    """Return how many reads were answered, and about how many it takes in all.
+
+    The first reads of all orders come before the second ones: until orders are done, each is taken
+    to need both; then as many as those did.
+    """
+    answered = max(progress.attempts - progress.in_flight - progress.unsettled.total(), 0)
+    each = min(_MOST_READS_EACH, answered / progress.done) if progress.done else _MOST_READS_EACH
+    left = progress.total - progress.done
+    return answered, max(round(each * progress.total), answered + left)
+
+
 class _WatchedKey:
     """What goes by one key."""
 
@@ -195,6 +208,11 @@ class _WatchedKey:
         held_up_by, held_up_s = self._held_up(now)
         is_paused = breaker.flow is Flow.PAUSED or limiter.held is not None
         paused_s = (held_up_s or 0.0) if is_paused else 0.0
+        reads = reads_of(progress) if self._is_asking else (0, 0)
+        made, done, to_make = progress.attempts, progress.done, progress.total - progress.done
+        if self._is_asking:
+            done, to_make = reads[0], reads[1] - reads[0]
+        is_unknown = breaker.is_outage or (self._is_asking and not progress.done)
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
@@ -204,12 +222,14 @@ class _WatchedKey:
             share=limiter.share,
             held_up_by=held_up_by,
             held_up_s=held_up_s,
-            left_s=time_left_s(
+            left_s=None
+            if is_unknown
+            else time_left_s(
                 self._schedule,
                 Course(
-                    made=progress.attempts,
-                    done=progress.done,
-                    to_make=progress.total - progress.done,
+                    made=made,
+                    done=done,
+                    to_make=to_make,
                     since_last_s=now - self._last_left,
                     elapsed_s=now - self._began,
                     paused_s=paused_s,
@@ -217,6 +237,7 @@ class _WatchedKey:
                 ),
             ),
             answered=progress.done if self._is_asking else None,
+            reads=reads,
             retries=progress.retries,
             unsettled=progress.unsettled,
         )

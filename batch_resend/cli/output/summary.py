@@ -14,7 +14,7 @@ from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
 from batch_resend.journal import JournalReader, Reason
-from batch_resend.model import Plan, RequestStatus, Run
+from batch_resend.model import Note, Plan, RequestStatus, Run
 from batch_resend.report import (
     BackPressure,
     NextStep,
@@ -47,6 +47,7 @@ class Closeness:
 BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "look at these first")
+_USUAL = (Note.EMAIL_DOMAIN_FILLED_IN,)  # of www.X; an unusual address there has a note of its own
 _LISTS_SHOWN = 4
 _ALIKE_SHOWN = 2  # of domains that all get one mail
 _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
@@ -62,8 +63,9 @@ _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
 
 def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
     """Print what a run is about to do; with `redact`, without whatever a row says."""
+    usual = () if closeness is WHEN_CHECKING_CLOSELY else _USUAL
     rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
-    warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders)
+    warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders, usual)
     hide = without_quotes if redact else str
     show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
     show_pairs("Plan", list(_pairs(preview)), to)  # last: a low screen shows it beside the question
@@ -116,8 +118,10 @@ def _time_needed(least_s: float, waits_s: float) -> str:
 
 def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
-        form = filter(None, (read.form, counted(read.rows, "row")))
-        yield "list", f"{read.path}: {', '.join(form)}"
+        yield (
+            "list",
+            f"{read.path}: {'; '.join(filter(None, (counted(read.rows, 'row'), read.form)))}",
+        )
     if others := preview.inputs[_LISTS_SHOWN:]:
         rows = counted(sum(read.rows for read in others), "row")
         yield "", f"and {counted(len(others), 'other list')}: {rows}"
@@ -214,12 +218,19 @@ def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
         yield "skipped", f"{cooling:,} acknowledged within the cooldown; {again}"
 
 
-def _kinds(title: str, of: str, kinds: Sequence[Kind], elsewhere: str) -> Iterator[tuple[int, str]]:
-    """Yield what was found, by kind, with the first rows of each: lines and their indents."""
+def _kinds(
+    title: str, of: str, kinds: Sequence[Kind], elsewhere: str, folded: Sequence[str] = ()
+) -> Iterator[tuple[int, str]]:
+    """Yield what was found, by kind, with the first rows of each: lines and their indents.
+
+    `folded`: the kinds that are only counted.
+    """
     if kinds:
         yield 0, title
     for kind in kinds:
         yield 2, f"{counted(kind.count, of)}: {kind.text}"
+        if kind.kind in folded:
+            continue
         for place in kind.first:
             yield 4, f"{place.file}, line {place.line}: {place.text}"
         if (more := kind.count - len(kind.first)) > 0:

@@ -9,7 +9,7 @@ import os
 import sys
 import termios
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
@@ -153,6 +153,11 @@ def _justify(rows: Sequence[Sequence[str]], place: int) -> Literal["left", "righ
 
 
 Record = Mapping[str, object]  # a row by its columns; numbers are numbers
+
+
+def records_of(found: Iterable[Any], fields: Mapping[str, Callable[[Any], object]]) -> list[Record]:
+    """Return a record of each thing that was found."""
+    return [{name: value_of(one) for name, value_of in fields.items()} for one in found]
 
 
 def show_json(document: object) -> None:

@@ -36,6 +36,7 @@ class View:
     held_up_s: float | None  # and for how long still, as far as is known
     left_s: float | None  # until the last request may leave
     answered: int | None = None  # orders that were asked about; None: they are sent
+    reads: tuple[int, int] = (0, 0)  # of asking: those answered, and about how many it takes
     retries: int = 0
     # Answers that settled nothing, by HTTP status; 0: none came.
     unsettled: Mapping[int, int] = field(default_factory=dict)
@@ -67,6 +68,7 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         held_up_s=first.held_up_s if first else None,
         left_s=None if None in left else max(s for s in left if s is not None),
         answered=sum(answered) if answered else None,
+        reads=(sum(view.reads[0] for view in views), sum(view.reads[1] for view in views)),
         retries=sum(view.retries for view in views),
         unsettled=sum((Counter(view.unsettled) for view in views), Counter[int]()),
     )
@@ -74,6 +76,7 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
 
 def live_lines(view: View) -> RenderableType:
     """Return a view as a few lines of a terminal, of any width."""
+    done, total = (view.done, view.total) if view.answered is None else view.reads
     bar = Table.grid(padding=(0, 1), expand=True)
     bar.add_column(no_wrap=True)
     bar.add_column(ratio=1)
@@ -82,8 +85,8 @@ def live_lines(view: View) -> RenderableType:
         Text("sending" if view.answered is None else "asking", "bold"),
         # In no colour of an error, as rich's own is.
         ProgressBar(
-            total=max(view.total, 1),
-            completed=view.done,
+            total=max(total, 1),
+            completed=done,
             complete_style="cyan",
             finished_style="green",
         ),
@@ -151,6 +154,9 @@ def held_up(view: View) -> str | None:
 def _how_far(view: View) -> str:
     if view.answered is not None and not view.total:
         return "reading the list of orders"
+    if view.answered is not None:
+        share = int(100 * view.reads[0] / max(view.reads[1], 1))
+        return f"{view.done:,} of {view.total:,} orders, {share}% of the reads"
     share = int(100 * view.done / view.total) if view.total else 100
     return f"{view.done:,} of {view.total:,} orders, {share}%"
 

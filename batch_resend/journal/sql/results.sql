@@ -109,6 +109,19 @@ WHERE rows.run = :run AND {not_sent} ORDER BY rows.seq
 -- name: rejected_rows
 SELECT {row_columns} FROM rows WHERE rows.run = :run AND rows.status = 'rejected' ORDER BY rows.seq
 
+-- The first rejected row of each order that is sent without it; `orders`: how many there are.
+-- name: incomplete
+SELECT {row_columns}, count(*) OVER () AS orders FROM rows
+WHERE rows.run = :run AND rows.seq IN (
+    SELECT min(seq) FROM rows AS rejected
+    WHERE run = :run AND status = 'rejected' AND order_id IN (
+        SELECT order_id FROM requests WHERE run = :run AND NOT EXISTS (
+            SELECT 1 FROM outcomes WHERE outcomes.run = requests.run
+                AND outcomes.request = requests.number
+                AND outcomes.status IN ('refused', 'failed', 'skipped')))
+    GROUP BY order_id)
+ORDER BY rows.seq LIMIT :most
+
 -- The rows that ask for each request, put together as JSON: one record a request, not one a row.
 -- part: requests_with_sources
 SELECT CAST(sources.found AS TEXT) AS sources, {request_columns}, {result_columns}

@@ -1,18 +1,15 @@
-"""`runs`, `show`, `history` and `report`: what the journal knows of earlier runs."""
+"""`runs`, `show` and `report`: what the journal knows of earlier runs."""
 
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import partial
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import anyio
 import click
 
-from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import (
     ExitCode,
@@ -30,12 +27,11 @@ from batch_resend.cli.options import (
     run_argument,
 )
 from batch_resend.cli.output.summary import Standing, show_summary
-from batch_resend.cli.output.terminal import Record, show_json, show_records
-from batch_resend.clock import in_local_time, timestamp
+from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
+from batch_resend.clock import in_local_time
 from batch_resend.folders import Place
-from batch_resend.intake import Field, domain_name, email_address, known_field, order_number
-from batch_resend.journal import Event, mention_of, read_journal, size_of_journal
-from batch_resend.model import RequestStatus, Ruling, Run, RunState
+from batch_resend.journal import read_journal, size_of_journal
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
     Presentation,
@@ -56,7 +52,6 @@ from batch_resend.report import (
 _COUNTS = ("total", *RequestStatus, "in_flight")
 _TO_RESUME = (RequestStatus.NOT_ATTEMPTED, RequestStatus.IN_DOUBT)
 _ALL_RUNS = 2**31
-_ORDER = re.compile(r"([^0-9@]*?)[\s:#]*([0-9][0-9 ,.']*)")  # as lists have it
 
 
 @command(
@@ -93,7 +88,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
                 for run in await reader.runs(last)
             ]
 
-    records = _records(anyio.run(found), _RUN_FIELDS)
+    records = records_of(anyio.run(found), _RUN_FIELDS)
     if is_json:
         show_json(records)
         return ExitCode.ALL_WELL
@@ -105,10 +100,6 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
         size = megabytes(size_of_journal(journal) or 0)
         click.echo(f"Size of the journal {journal}: {size}", err=True)
     return ExitCode.ALL_WELL
-
-
-def _records(found: Iterable[Any], fields: Mapping[str, Callable[[Any], object]]) -> list[Record]:
-    return [{name: value_of(one) for name, value_of in fields.items()} for one in found]
 
 
 def _state(run: Run, holder: str | None) -> str:
@@ -248,128 +239,6 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         ("least share of the limits used", held_up.lowest_share),
     ]
     return [{"fact": name, "value": value} for name, value in facts if value != ""]
-
-
-@command(
-    examples={
-        "Everything that was done for an order": "batch-resend history 100200301",
-        "Whether a domain, or one below it, was mailed": "batch-resend history example.com",
-        "Whether an address was mailed": "batch-resend history admin@example.com",
-    },
-    see_also=("runs",),
-)
-@click.argument("sought", metavar="ORDER_ID|DOMAIN|E-MAIL")
-@format_option("table", "csv")
-@journal_option
-def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
-    """Show every attempt ever made for an order, a domain or an e-mail address, in all runs.
-
-    The newest run comes last. A run that made no attempt has one line, which says why, and so has
-    each rejected or duplicate row of its lists. A domain is also found by its subdomains and by
-    the addresses at it. If an order was sent without addresses, only the CA knows the domains that
-    it mailed: search for the order's number.
-    """
-    try:
-        sought = _as_in_the_journal(sought)
-    except ValueError as error:
-        raise click.UsageError(f"ORDER_ID: {error}") from None
-    is_name = "." in sought
-
-    async def found() -> list[Event]:
-        async with read_journal(journal, clock_of_command()) as reader:
-            return await reader.history(sought)
-
-    records = _records(anyio.run(found), _EVENT_FIELDS)
-    if is_json:
-        show_json(records)
-        return ExitCode.ALL_WELL
-    if not records and form == "table":
-        click.echo(f"The journal knows nothing of {sought}.")
-        return ExitCode.ALL_WELL
-    table = _EVENT_TABLE
-    if is_name:
-        of_name = {"mails": partial(_mails, mention=mention_of(sought))}
-        table = {"order": lambda event: event["order_id"] or ""} | table | of_name
-    show_records(records, [*_EVENT_FIELDS], form, table)
-    return ExitCode.ALL_WELL
-
-
-def _as_in_the_journal(sought: str) -> str:
-    """Return an order's number, also one such as `Order #1 100 161`, a domain, or an address.
-
-    Raises ValueError.
-    """
-    order = _ORDER.fullmatch(sought)
-    if order and (not order[1].strip() or known_field(order[1]) is Field.ORDER_ID):
-        return order_number(order[2])
-    if "@" in sought:
-        return email_address(sought)
-    return domain_name(sought) if "." in sought else order_number(sought)
-
-
-def _took_s(event: Event) -> float | None:
-    if event.begun_at is None or event.ended_at is None:
-        return None
-    return round(event.ended_at - event.begun_at, 3)
-
-
-_EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
-    "run": attrgetter("run_id"),
-    "locale": attrgetter("locale"),
-    "attempt": attrgetter("attempt"),
-    "begun_at": lambda event: None if event.begun_at is None else timestamp(event.begun_at),
-    "took_s": _took_s,
-    "answer": lambda event: None if event.attempt is None else event.ruling or "none yet",
-    "http_status": attrgetter("http_status"),
-    "error_code": attrgetter("error_code"),
-    "error_message": attrgetter("message"),
-    "outcome": attrgetter("outcome"),
-    "entries": lambda event: [str(entry) for entry in event.entries],
-    "base_url": attrgetter("base_url"),
-    "call": attrgetter("call"),
-    "account": attrgetter("account"),
-    "order_id": attrgetter("order_id"),
-    "input": attrgetter("input"),
-    "line": attrgetter("line"),
-}
-
-
-def _mails(event: Any, mention: re.Pattern[str] | None = None) -> str:
-    """Return whom an event mails; of many, those that have the mention."""
-    if event["line"] is not None:
-        return ""
-    about_domain = CALLS[event["call"]].is_about_domain
-    known = "the CA's contacts for it" if about_domain else "every pending domain"
-    entries = event["entries"]
-    named = [entry for entry in entries if mention is None or mention.search(entry)] or entries
-    beside = len(entries) - len(named)
-    return ", ".join(named + [f"and {counted(beside, 'other')}"] * bool(beside)) or known
-
-
-def _said(event: Any) -> str:
-    if event["line"] is None:
-        return event["error_message"] or ""
-    why = event["error_message"] or "adds nothing to the other rows of its order"
-    return f"{event['input']}, line {event['line']}: {why}"
-
-
-def _answer(event: Any) -> str:
-    status, code = event["http_status"], event["error_code"]
-    never_left = event["answer"] == Ruling.UNAVAILABLE and status is None
-    said = "no connection" if never_left else in_words(event["answer"] or "")
-    return " ".join(str(word) for word in (said, status, code) if word)
-
-
-_EVENT_TABLE: dict[str, Callable[[Any], str]] = {
-    "run": itemgetter("run"),
-    "attempt": lambda event: "none" if event["attempt"] is None else str(event["attempt"]),
-    "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
-    "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",
-    "answer": _answer,
-    "said": _said,
-    "outcome": lambda event: in_words(event["outcome"]),
-    "mails": _mails,
-}
 
 
 @command(
