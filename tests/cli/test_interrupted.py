@@ -314,7 +314,7 @@ async def _send_in_vain(desk: Desk, url: str, patience: str | None) -> None:
         assert (await desk.run(*words, "--patience", patience)).code == 4
         return
     sending = await desk.start(*words)
-    if sending.returncode is None and "9/" in url:
+    if sending.returncode is None and ":9/" in url:
         await until_told(sending, b"no connection")
         sending.send_signal(signal.SIGINT)
     assert (await ended(sending)).code in (4, 130)

@@ -71,7 +71,9 @@ def test_a_setting_is_taken_from_the_command_line_the_environment_and_the_file(
 
 
 def test_every_setting_but_the_keys_is_an_option_of_what_sends() -> None:
-    assert set(Settings.model_fields) - set(OPTIONS) == {"api_key", "accounts", "next_flags"}
+    assert set(Settings.model_fields) - set(OPTIONS) == {
+        "api_key", "key_named", "profile", "accounts", "without_key", "next_flags",
+    }  # fmt: skip
     lengths_of_time = {
         name for name, one in Settings.model_fields.items() if one.annotation is float
     }
@@ -84,7 +86,7 @@ def test_every_way_to_read_a_list_is_taken_from_an_option() -> None:
     said = "--map email=Mail --locale de --no-header --delimiter ; --encoding cp1252 --sheet S "
     said += "--all-statuses --call domain-dcv --any-product --all-domains --ignore X a.csv"
     assert differing(said) == {one.name for one in fields(Reading)} - {
-        "auto_call", "accounts", "own_account",
+        "auto_call", "accounts", "own_account", "numbers_only",
     }  # fmt: skip
     assert differing("--auto-call a.csv") == {"auto_call"}
 

@@ -8,7 +8,7 @@ import pytest
 from batch_resend import batch
 from batch_resend.batch import stage
 from batch_resend.errors import InputError
-from batch_resend.intake import ListSource, text, workbook
+from batch_resend.intake import ListSource, files, workbook
 from batch_resend.intake import csv_cells as cells
 from batch_resend.journal import Endpoint, open_journal
 from batch_resend.journal import planning as staging_of_rows
@@ -30,7 +30,7 @@ async def refusal(tmp_path: Path, content: bytes) -> str:
 async def test_what_unpacks_to_many_times_its_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "_MAX_RATIO_FROM", 1_000)
+    monkeypatch.setattr(files, "_MAX_RATIO_FROM", 1_000)
     bomb = gzip.compress(b"order_id\n" + b"1\n" * 100_000)
     assert "more than 500 times its size" in await refusal(tmp_path, bomb)
 
