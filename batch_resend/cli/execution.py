@@ -19,7 +19,7 @@ from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
 from batch_resend.cli.as_settings import RunOptions, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
-from batch_resend.cli.commands.check import first_requests, for_programs, hold_back_reason
+from batch_resend.cli.commands.check import hold_back_reason, show_only
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
@@ -42,7 +42,6 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
-from batch_resend.journal import JournalReader
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -60,7 +59,6 @@ from batch_resend.report import (
 )
 from batch_resend.sending import Progress
 
-_REQUESTS_FOR_PROGRAMS = 1_000  # that are listed of a dry run
 AGAIN_AFTER_S = 2.0  # the database being gone
 
 log = logging.getLogger(__name__)
@@ -95,19 +93,6 @@ async def execute(
         click.echo("Nothing was sent.", err=True)
         return CommandResult(ExitCode.NOT_STARTED, declined=f"nothing was sent: {refusal}")
     return await execution.send_and_report()
-
-
-async def show_only(plan: Plan, reader: JournalReader, *, redact: bool) -> CommandResult:
-    """Show a plan in place of sending it."""
-    preview = await make_preview(plan, reader, shown=BEFORE_SENDING.first)
-    if plan.taken_up:
-        show_left(plan, preview, sys.stdout)
-    elif any(plan.rows.values()):
-        show_plan(preview, sys.stdout, BEFORE_SENDING, redact=redact)
-    first = await first_requests(reader, plan.run, _REQUESTS_FOR_PROGRAMS)
-    click.echo("Nothing was sent: --dry-run.")
-    note, shown = "nothing was sent: --dry-run", for_programs(preview, first)
-    return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": shown})
 
 
 async def _preflighted(

@@ -373,7 +373,12 @@ def _files(summary: Summary) -> list[tuple[str, str]]:
 
 def _settings(run: Run, accounts: Collection[str | None]) -> list[tuple[str, str]]:
     """Return the settings of a run, by their options' names; those of accounts that it asks."""
-    settings = {name: _of_accounts(value, accounts) for name, value in run.settings.items()}
+    settings = {
+        name: {of: one for of, one in value.items() if (of or None) in accounts}
+        if isinstance(value, dict)
+        else value
+        for name, value in run.settings.items()
+    }
     # The limits stand first; who sent it and for which profile, at the top of the page.
     left_out: tuple[object, ...] = (None, {}, {"": list(run.limits)})
     return [("limits", " and ".join(run.limits) or "none")] + [
@@ -381,13 +386,6 @@ def _settings(run: Run, accounts: Collection[str | None]) -> list[tuple[str, str
         for name, value in settings.items()
         if value not in left_out and name not in (SENT_BY, "profile")
     ]
-
-
-def _of_accounts(value: object, accounts: Collection[str | None]) -> object:
-    """Return a setting; of one that each account has, those of these accounts."""
-    if not isinstance(value, dict):
-        return value
-    return {name: one for name, one in value.items() if (name or None) in accounts}
 
 
 def _setting(name: str, value: object) -> str:

@@ -32,9 +32,9 @@ from tests.worlds.database import (
 )
 from tests.worlds.host import EPOCH_S, Host, WorldClock, in_the_world
 from tests.worlds.hosts import HostPlan, HostsWorld, Part, Role
-from tests.worlds.lists import Row, first_list, reading_of, requests_of, written
+from tests.worlds.lists import Row, first_list, reading_of, requests_of, settings_of, written
 from tests.worlds.queue_model import HostQueue, ModelQueue
-from tests.worlds.run import CALM_STARTS, History, Process, settings_of
+from tests.worlds.run import CALM_STARTS, History, Process
 from tests.worlds.server import PreparedServer
 from tests.worlds.spec import Blow, How, Start, Strike
 from tests.worlds.together import HostLoop, HostOutside, Together

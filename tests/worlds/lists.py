@@ -1,13 +1,15 @@
-"""The lists of a world: what they ask for, as text, as it was written or damaged on its way."""
+"""What a program of a world is given: its settings, and its lists, as written or damaged."""
 
 import csv
 import io
 import random
 from collections.abc import Iterable
 
+from batch_resend.folders import Place
 from batch_resend.intake import Reading
+from batch_resend.settings import Settings, make_account, make_settings
 from tests.intake.test_damage import TEXT_DAMAGES
-from tests.worlds.ca import FIRST_ORDER, Asked, account_of, key_of
+from tests.worlds.ca import FIRST_ORDER, Asked, account_of, key_of, key_of_account
 from tests.worlds.spec import World
 
 Row = tuple[str, str, str]  # order, domain, address
@@ -91,3 +93,22 @@ def reading_of(world: World) -> Reading:
     """Return how lists of a world are read."""
     names = (f"account{number}" for number in range(1, world.accounts + 1))
     return Reading(accounts=dict.fromkeys(names))
+
+
+def settings_of(world: World, journal: Place) -> Settings:
+    """Return what a program of a world is set to."""
+    windows = () if world.windows == ("none",) else world.windows
+    return make_settings(
+        api_key=key_of_account(None),
+        windows=windows,
+        accounts={
+            name: make_account(api_key=key_of_account(name), windows=windows)
+            for name in reading_of(world).accounts
+        },
+        journal=journal,
+        timeout_s=world.timeout_s,
+        concurrency=world.concurrency,
+        in_doubt="hold" if world.hold else "retry",
+        max_attempts=world.max_attempts,
+        patience_s=world.patience_s,
+    )

@@ -13,15 +13,14 @@ from pathlib import Path
 from batch_resend.batch import Batch, open_batch
 from batch_resend.channels import RunHandle
 from batch_resend.errors import BatchResendError, CallError, UnknownRun
-from batch_resend.folders import Place
 from batch_resend.intake import ListSource, Source
 from batch_resend.journal import Purpose
 from batch_resend.model import Outcome, Plan, RequestStatus, Run, RunState
 from batch_resend.results import RequestResult
 from batch_resend.sending import Progress
-from batch_resend.settings import Settings, make_account, make_settings
+from batch_resend.settings import Settings
 from batch_resend.sweep import Rules, sweep
-from tests.worlds.ca import FIRST_ORDER, Asked, Client, ModelCA, key_of_account
+from tests.worlds.ca import FIRST_ORDER, Asked, Client, ModelCA
 from tests.worlds.disk import Disk, mounted
 from tests.worlds.host import EPOCH_S, Host, WorldClock
 from tests.worlds.lists import (
@@ -33,6 +32,7 @@ from tests.worlds.lists import (
     requests_of,
     row_of,
     rows_in,
+    settings_of,
     written,
 )
 from tests.worlds.loop import Outside
@@ -384,22 +384,3 @@ def run_world(world: World) -> History:
     """Run a world; what it wrote is gone afterwards."""
     with _room() as folder, _garbage_kept():
         return WorldRun(world, folder).run()
-
-
-def settings_of(world: World, journal: Place) -> Settings:
-    """Return what a program of a world is set to."""
-    windows = () if world.windows == ("none",) else world.windows
-    return make_settings(
-        api_key=key_of_account(None),
-        windows=windows,
-        accounts={
-            name: make_account(api_key=key_of_account(name), windows=windows)
-            for name in reading_of(world).accounts
-        },
-        journal=journal,
-        timeout_s=world.timeout_s,
-        concurrency=world.concurrency,
-        in_doubt="hold" if world.hold else "retry",
-        max_attempts=world.max_attempts,
-        patience_s=world.patience_s,
-    )

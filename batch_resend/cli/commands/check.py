@@ -33,9 +33,11 @@ from batch_resend.cli.command import (
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
 from batch_resend.cli.output.summary import (
+    BEFORE_SENDING,
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,
     Closeness,
+    show_left,
     show_plan,
 )
 from batch_resend.cli.output.terminal import say, show_json, show_lines
@@ -43,6 +45,7 @@ from batch_resend.cli.values import MAX_REJECTED, Share
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader
 from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Problem, Request, RowStatus, Run
+from batch_resend.notify import CommandResult
 from batch_resend.report import (
     MOST_DOMAINS_ASKED,
     Preview,
@@ -54,6 +57,7 @@ from batch_resend.report import (
 from batch_resend.settings import Settings, make_settings
 
 REQUESTS_SHOWN = 3
+_OF_A_DRY_RUN = 1_000  # requests, for programs
 
 _DNS_PORT = 53
 
@@ -207,6 +211,19 @@ def _show_requests(requests: Sequence[dict[str, object]], of: int) -> None:
 def for_programs(preview: Preview, requests: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Return a plan and the first of its requests, as --json has them."""
     return {**preview.model_dump(), "first_requests": requests}
+
+
+async def show_only(plan: Plan, reader: JournalReader, *, redact: bool) -> CommandResult:
+    """Show a plan in place of sending it."""
+    preview = await make_preview(plan, reader, shown=BEFORE_SENDING.first)
+    if plan.taken_up:
+        show_left(plan, preview, sys.stdout)
+    elif any(plan.rows.values()):
+        show_plan(preview, sys.stdout, BEFORE_SENDING, redact=redact)
+    first = await first_requests(reader, plan.run, _OF_A_DRY_RUN)
+    click.echo("Nothing was sent: --dry-run.")
+    note, shown = "nothing was sent: --dry-run", for_programs(preview, first)
+    return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": shown})
 
 
 async def first_requests(

@@ -37,8 +37,8 @@ from batch_resend.cli.command import (
     option_of_its_own,
     together,
 )
-from batch_resend.cli.commands.check import check_lists
-from batch_resend.cli.execution import execute, show_only
+from batch_resend.cli.commands.check import check_lists, show_only
+from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import (
