@@ -196,7 +196,8 @@ def notify_not_begun(
     Nobody sees the messages of a timer's. Whom to notify is read from the rest of them.
     """
     config = readable_anyhow(find_config(parent.params.get("config")), command)
-    parent.default_map = {command.name or "": config}
+    # Where there is no home, the journal has no default. It is of no use here.
+    parent.default_map = {command.name or "": {"journal": os.devnull} | config}
     with suppress(click.ClickException):
         context = command.make_context(
             command.name,

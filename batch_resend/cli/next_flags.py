@@ -45,7 +45,7 @@ from batch_resend.results import Unfinished
 from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
-KEPT = ("config", "send", "resume", "first")  # of the next flags, with a run
+KEPT = ("config", "send", "resume", "first", "for_real")  # of the next flags, with a run
 _REHEARSED = ("send", "sweep")
 _LATELY_S = 2 * 86_400.0
 _REPORT_DIR = "--report-dir"
@@ -239,7 +239,10 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     in_doubt = " --in-doubt hold" if run.settings.get("in_doubt") == InDoubt.HOLD else ""
     if kept := run.next_flags:
         config = _unless_usual(shlex.split(kept["config"]))
-        return NextFlags(kept["send"], kept["resume"], in_doubt, config=config, first=kept["first"])
+        return NextFlags(
+            kept["send"], kept["resume"], in_doubt, config=config, first=kept["first"],
+            for_real=kept["for_real"],
+        )  # fmt: skip
     place, limits = _in_common(run, accounts or (None,))
     return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
 
@@ -270,6 +273,7 @@ def _with_those_of(begun: NextFlags, given: NextFlags, context: click.Context) -
         resume=_merged(begun.resume, given.resume),
         in_doubt=given.in_doubt or (begun.in_doubt if is_held else ""),
         first=given.first or begun.first,
+        for_real=given.for_real or begun.for_real,
     )
 
 

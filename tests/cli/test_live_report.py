@@ -94,7 +94,7 @@ async def test_watch_and_show_end_with_what_send_said_at_its_end(tmp_path: Path)
         _, skips, end = sent.out.partition("Skipped, and why")
         assert (await desk.run("show", *REPORT)).out.endswith(skips + end)
         asked = json.loads((await desk.run("watch", "--json", *REPORT)).out)
-        assert asked["report"] == "report"
+        assert asked["report"] == str(tmp_path / "report")
 
 
 async def test_a_page_that_cannot_be_written_costs_no_order_its_mail(tmp_path: Path) -> None:

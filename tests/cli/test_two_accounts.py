@@ -130,7 +130,7 @@ async def test_all_that_is_read_of_a_run_says_for_which_profile_it_was(tmp_path:
             metrics = (tmp_path / f"{name}.prom").read_text().splitlines()
             values = [line for line in metrics if not line.startswith("#")]
             assert all(f'profile="{name}"' in line for line in values)
-            assert any("last_success" in line for line in values)
+            assert any("last_run_timestamp" in line for line in values)
 
 
 async def test_a_night_with_nothing_to_send_says_of_which_profile_it_is(tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ async def test_a_key_that_is_refused_or_missing_is_named_with_its_profile_and_it
 @pytest.mark.parametrize(
     ("bank_key", "why"),
     [
-        ("wrong-key-0123456789", "the CA refused the API key of profile bank"),
-        ("", "profile bank: --api-key-file bank.key: the API key is empty"),
+        ("wrong-key-0123456789", "stopped early: the CA refused the API key of profile bank"),
+        ("", "could not start: profile bank: --api-key-file bank.key: the API key is empty"),
     ],
 )
 async def test_a_notification_of_a_night_that_could_not_start_names_the_profile(
@@ -195,7 +195,7 @@ async def test_a_notification_of_a_night_that_could_not_start_names_the_profile(
         ((_, body),) = hook.posts
         note = json.loads(body)
         assert note["profile"] == "bank"
-        assert note["text"].startswith(f"batch-resend (profile bank) could not start: {why}")
+        assert note["text"].startswith(f"batch-resend (profile bank) {why}")
         assert 'batch_resend_exit_code{profile="bank"}' in (tmp_path / "bank.prom").read_text()
 
 
