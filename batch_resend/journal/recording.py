@@ -173,6 +173,7 @@ class Pause:
     until_at: float  # when the next request is to leave
     reason: str
     share: float  # of the windows, that is ours from then on: below 1 after a 429
+    is_smaller: bool = True  # the share, by what began the pause, or has it last longer
 
 
 class Recorder:
@@ -246,12 +247,15 @@ class Recorder:
         await self._writer.write(("begin_pause", values), of_the_past=True)
 
     async def prolong_pause(self, pause: Pause) -> None:
-        """Write down that the pause lasts longer: as if `pause` were one that begins now."""
+        """Write down that the pause lasts longer: as if `pause` were one that begins now.
+
+        A share that is as it was is as old as it was, too: it is about to rise again.
+        """
         values = {
             **self._last_pause,
             "until_at": pause.until_at,
-            "share": pause.share,
-            "share_at": pause.began_at,
+            "share": pause.share if pause.is_smaller else None,
+            "share_at": pause.began_at if pause.is_smaller else None,
         }
         await self._writer.write(("prolong_pause", values), of_the_past=True)
 

@@ -285,7 +285,7 @@ class Channel:
             is_refused = verdict.ruling is Ruling.KEY_REFUSED
             self.breaker.stop(self._why_stop(verdict), is_refused=is_refused)
         is_change = action.change is not Change.NOTHING
-        pause = self._pause(action.change) if is_change else None
+        pause = self._pause(action) if is_change else None
         outcome = await attempts.end(verdict, self.clock())
         if is_change:
             await attempts.note_change(action.change, pause, self.clock())
@@ -316,7 +316,7 @@ class Channel:
         if action.advice is Advice.STOP:
             self.breaker.stop(self._why_stop(verdict), is_refused=True)
         if action.change is not Change.NOTHING:
-            await attempts.note_change(action.change, self._pause(action.change), self.clock())
+            await attempts.note_change(action.change, self._pause(action), self.clock())
 
     async def _request(self, attempts: Attempts, slot: Slot, shield: anyio.CancelScope) -> Verdict:
         """Make one request, which is on disk before it leaves, and count it."""
@@ -379,13 +379,15 @@ class Channel:
             self.limiter.hold(pause_s, self.breaker.reason or "")
         return action
 
-    def _pause(self, change: Change) -> Pause | None:
+    def _pause(self, action: Action) -> Pause | None:
         """Return the pause that begins or continues now, as if it began now: by the time of day."""
-        if change not in _PAUSES:
+        if action.change not in _PAUSES:
             return None
         now, breaker = self.clock(), self.breaker
         until_at = now + breaker.paused_until - running_time()
-        return Pause(now, until_at, breaker.reason or "", self.limiter.share)
+        return Pause(
+            now, until_at, breaker.reason or "", self.limiter.share, is_smaller=action.is_limited
+        )
 
     def _why_stop(self, verdict: Verdict) -> str:
         """Return why an answer stops all that go by this key, and what a person can do."""

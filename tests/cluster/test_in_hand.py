@@ -225,6 +225,7 @@ def cut(database: Database, victims: set[int]) -> None:
 async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_its_part_goes_on(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What one that lives has in flight meanwhile is left to it."""
     forget(database)
     async with open_journal(database, clock) as one:
         run = await plan(one, orders(1, 2))
@@ -236,8 +237,9 @@ async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_i
             async with open_journal(database, clock) as dying:
                 assert await ChunkLeases(dying).take(1, run, chunk)
                 recorder = await dying.join(run, {})
-                (first, _) = await pending(dying.reader, run)
+                first, second = await pending(dying.reader, run)
                 await carry(recorder, clock, first, "cut")
+                await carry(await one.join(run, {}), clock, second, "cut")
                 victims = connections(database) - before
                 real = leases.orphaned
 

@@ -150,9 +150,12 @@ DELETE FROM runs WHERE number = :run
 (SELECT outcomes.request FROM outcomes
     WHERE outcomes.run = requests.run AND outcomes.request = requests.number) IS NOT NULL
 
+-- What a process that lives has in flight is its own: that is no doubt yet.
 -- part: may_have_arrived
 (requests.doubted_before OR EXISTS (SELECT 1 FROM attempts
-    WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt}))
+    WHERE attempts.run = requests.run AND attempts.request = requests.number
+        AND (attempts.ruling = 'in_doubt' OR attempts.ruling IS NULL AND attempts.start NOT IN (
+            SELECT number FROM starts WHERE session IN {living}))))
 
 -- A copy of what settling changes, in place of it: for who only looks.
 -- name: copy_of_run
