@@ -98,7 +98,7 @@ class Notifier:
     trust_env: bool = False  # go through the environment's proxy
     redact: bool = False  # mask e-mail addresses
     is_silent: bool = False  # nobody is notified
-    profile: str | None = None  # a label of all metrics, so that accounts can be told apart
+    profile: str | None = None  # a label of all metrics: each account has its own
     clock: Callable[[], float] = time.time
 
     @property

@@ -185,8 +185,8 @@ def _given_base_url(options: dict[str, Any]) -> str | None:
 def _base_url(options: dict[str, Any], run: Run | None) -> str:
     """Return where the API is: by flags, else by the file, else as it was for a run."""
     own = profiles_of().get(options.get("profile") or "")
-    is_new = run is None or (own is not None and "region" in own.values)
-    usual = Region(options["region"]).base_url if is_new or run is None else run.base_url
+    names_region = own is not None and "region" in own.values
+    usual = Region(options["region"]).base_url if run is None or names_region else run.base_url
     named = (_given_base_url(options), options["base_url"])
     return next((url for url in named if url is not None), usual)  # an empty one is an error
 

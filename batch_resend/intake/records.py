@@ -211,7 +211,7 @@ def _needs_the_word(record: RawRecord, described: Description) -> str:
 def _call_and_account(
     record: RawRecord, reading: Reading
 ) -> tuple[Call, str | None, UnusableError | None]:
-    """Return a row's call and account, as far as they can be told, and why it cannot be sent."""
+    """Return a row's call and account, as far as they are known, and why it cannot be sent."""
     is_usual = record.texts.keys().isdisjoint((Field.CALL, Field.ACCOUNT))
     if is_usual and not (record.complaint or reading.auto_call):
         return reading.call, None, None

@@ -2,7 +2,7 @@
 
 A row that lost a cell, or gained one, has its other cells under wrong headings; one that was cut
 off names another order, or leaves its address out. Each would mail others than those its list
-asks for. What cannot be told from damage is rejected.
+asks for. What may be damage is rejected.
 """
 
 import re

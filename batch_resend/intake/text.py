@@ -94,7 +94,7 @@ class Text:
         self._refuse_other_width(sample)
         try:
             self.sample = codecs.getincrementaldecoder(self._codec)("replace").decode(sample)
-        except UnicodeError as error:  # some codecs refuse whatever they are told to replace
+        except UnicodeError as error:  # some codecs refuse even with errors="replace"
             raise InputError(
                 f"{name} is not {self._codec}: {error}; name another --encoding, such as "
                 "utf-16-le, utf-16-be or cp1252"

@@ -116,7 +116,7 @@ def _request_object(record: Record, names: Sequence[str]) -> dict[str, object]:
         sources, order_id, locale, entries, call, account,
         _number, status, http_status, error_code, message, attempts, duplicates, first_at, last_at,
     ) = record  # fmt: skip
-    told: dict[str, object] = {
+    line: dict[str, object] = {
         "order_id": order_id,
         "locale": locale,
         "entries": [_entry_object(*one) for one in from_json(entries)] if entries else [],
@@ -131,10 +131,10 @@ def _request_object(record: Record, names: Sequence[str]) -> dict[str, object]:
         "source": [_source_object(names, *one) for one in sorted(from_json(sources))],
     }
     if call is not None:
-        told["call"] = call
+        line["call"] = call
     if account is not None:
-        told["account"] = account
-    return told
+        line["account"] = account
+    return line
 
 
 def _entry_object(domain: str, email: str, email_domain: str | None) -> dict[str, str]:
