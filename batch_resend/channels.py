@@ -264,11 +264,11 @@ def best_fitting(
     That fits best, and has something left; of several, it is the first. `endpoint_of`: what is
     there for an account of a run (None: the command's own), if anything is.
     """
-    return sorted(runs, key=lambda one: (_fit(one, endpoint_of), not one.left.requests))
+    return sorted(runs, key=lambda one: (_fit(one, endpoint_of), not one.left))
 
 
 def _fit(one: Unfinished, endpoint_of: Callable[[Run, str | None], Endpoint | None]) -> Fit:
-    here = {name: endpoint_of(one.run, name) for name in one.left.by_account or (None,)}
+    here = {name: endpoint_of(one.run, name) for name in one.left or (None,)}
     if any(at is None or at.base_url != one.run.url_of(name) for name, at in here.items()):
         return Fit.NOWHERE
     budgets = {at.budget for at in here.values() if at and at.budget}

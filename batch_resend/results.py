@@ -44,7 +44,7 @@ class Unfinished:
     """A run that was begun, did not complete, and is in no process's hand."""
 
     run: Run
-    left: Left
+    left: Mapping[str | None, int]  # requests, by account, that resuming it would send
     budgets: Collection[str]  # of the keys that it was sent by
     last_begun_at: float  # when a process last began to send it
     was_useless: bool  # it failed before anything was sent: most have had a wrong URL or key

@@ -192,11 +192,11 @@ async def resume_others(
     given, steps = next_flags(context), list[NextStep]()
     for one in others:
         run, accounts = one.run, await reader.accounts(one.run)
-        if not one.left.requests or given.none_will_do or ended_simulator(run, accounts):
+        if not one.left or given.none_will_do or ended_simulator(run, accounts):
             continue
         begun = _begun_with(run, accounts)
         ended = "ended before it had sent anything" if one.was_useless else "did not finish"
-        left = counted(one.left.requests, "order")
+        left = counted(sum(one.left.values()), "order")
         steps.append(
             NextStep(
                 f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",

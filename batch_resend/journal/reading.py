@@ -152,7 +152,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return [
             Unfinished(
                 run=run_of(record),
-                left=await self.left(run_of(record)),
+                left=await self.left_by_account(run_of(record)),
                 budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),

@@ -193,13 +193,21 @@ class StatisticsReader(Reader):
 
     async def left(self, run: Run) -> Left:
         """Return what is left to send of a run that did not finish, if it is resumed."""
-        terms = run.settings
-        since = settled_since(run, float(str(terms.get("cooldown_s", 0.0))), self.clock())
+        sent_elsewhere = await self.count("count_sent_elsewhere", **self._sent_since(run))
+        return Left(await self.left_by_account(run), sent_elsewhere)
+
+    async def left_by_account(self, run: Run) -> dict[str | None, int]:
+        """Return how many requests are left to send likewise, by the accounts that have some."""
+        hold_doubts = run.settings.get("in_doubt") == "hold"
+        found = await self.fetch("left_to_send", **self._sent_since(run), hold_doubts=hold_doubts)
+        return dict(found)
+
+    def _sent_since(self, run: Run) -> dict[str, object]:
+        """Return the values of statements that look for what other runs have sent since."""
+        cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
+        since = settled_since(run, cooldown_s, self.clock())
         since = _NEVER if since is None else since
-        by = {"run": run.number, "since": since, **clock_values(self.clock)}
-        hold_doubts = terms.get("in_doubt") == "hold"
-        found = dict(await self.fetch("left_to_send", **by, hold_doubts=hold_doubts))
-        return Left(found, await self.count("count_sent_elsewhere", **by))
+        return {"run": run.number, "since": since, **clock_values(self.clock)}
 
     async def settle_copy(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on."""

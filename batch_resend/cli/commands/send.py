@@ -208,9 +208,7 @@ async def _to_resume(
     all_found = await reader.unfinished()
     if not all_found:
         await _refuse_held_back(context, reader)
-    found = [
-        one for one in all_found if not ended_simulator(one.run, [*one.left.by_account])
-    ] or all_found
+    found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
         found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
