@@ -278,8 +278,8 @@ class _Execution:
         """
         batch, plan, interruption = self.batch, self.plan, self.interruption
         # Only here: what several hosts need is an extra, and slow to load.
-        from batch_resend.cluster import leases  # noqa: PLC0415 - an extra
-        from batch_resend.cluster.queue import open_queue  # noqa: PLC0415 - an extra
+        from batch_resend.cluster import leases  # noqa: PLC0415 - in an extra that may be missing
+        from batch_resend.cluster.queue import open_queue  # noqa: PLC0415 - in an extra that may be missing
 
         async with open_queue(batch.settings.journal) as queue:
             with (

@@ -95,7 +95,7 @@ def worker(
     words = ["--yes", "--quiet", "--distribute", *option_words(context, names, "sweep")]
 
     async def work(interruption: Interruption) -> int:
-        from batch_resend.cluster.queue import SweepAt  # noqa: PLC0415 - the extra `cluster`
+        from batch_resend.cluster.queue import SweepAt  # noqa: PLC0415 - in an extra that may be missing
 
         set_up_logs(options)
         settings = settings_of(options, needs_own_key=bool(sweeps))
@@ -156,8 +156,8 @@ async def _work_on(
     settings: Settings, jobs: int, sweeper: _Sweeper, interruption: Interruption
 ) -> int:
     """Work until a signal comes, and return it; begin again whenever the database was gone."""
-    from batch_resend.cluster.queue import open_queue  # noqa: PLC0415 - the extra `cluster`
-    from batch_resend.cluster.worker import Worker  # noqa: PLC0415 - the extra `cluster`
+    from batch_resend.cluster.queue import open_queue  # noqa: PLC0415 - in an extra that may be missing
+    from batch_resend.cluster.worker import Worker  # noqa: PLC0415 - in an extra that may be missing
 
     wait_s, opened = AGAIN_AFTER_S, False
     while interruption.caught is None:
@@ -207,7 +207,7 @@ def cluster(action: str, host: str | None, journal: Place, is_json: bool) -> int
     """
 
     async def look() -> "Status":
-        from batch_resend.cluster.queue import cluster_status, open_queue  # noqa: PLC0415 - the extra `cluster`
+        from batch_resend.cluster.queue import cluster_status, open_queue  # noqa: PLC0415 - in an extra that may be missing
 
         async with read_journal(journal) as reader, open_queue(journal) as queue:
             return await cluster_status(queue, reader)
