@@ -122,7 +122,7 @@ class JsonStream:
             if self._may_matter(key, value):
                 raise InputError(
                     f"{self._name}: {key!r} is beside the list of orders and is not read, and it "
-                    "may say which orders are meant, or whom to mail. Write it into each record, "
+                    "may say which orders are meant, or who is mailed. Write it into each record, "
                     "or pass the list alone, without the object around it"
                 )
         self._beside.clear()
@@ -346,11 +346,13 @@ def _records_in(value: object, raw: str) -> Iterator[tuple[int, object, str]]:
     if not (isinstance(value, dict) and isinstance(value.get(PAGE), list)):
         yield 0, value, raw
         return
+    below = counted = 0  # the lines before a place
     at = _orders_of_page(raw)
     while raw[at] != "]":
         at = _after(_NO_VALUE, raw, at)
         order, end = DECODER.raw_decode(raw, at)
-        yield raw.count("\n", 0, at), order, raw[at:end]
+        below, counted = below + raw.count("\n", counted, at), at
+        yield below, order, raw[at:end]
         at = _after(_BLANK, raw, end)
 
 

@@ -161,7 +161,7 @@ def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
 
 
 def is_of_pages(key: str) -> bool:
-    """Whether a key is one of what a program tells of its pages."""
+    """Whether a key is one of those by which programs number their pages."""
     return plain(key) in _OF_PAGES
 
 
