@@ -10,7 +10,6 @@ from batch_resend.journal.journal import (
 from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
     LATEST,
-    SEVERAL,
     Checked,
     JournalReader,
     Mailed,
@@ -35,7 +34,6 @@ from batch_resend.journal.statistics import (
 __all__ = [
     "LATEST",
     "RATE_OVER_S",
-    "SEVERAL",
     "ActivePeriod",
     "AnswerTimes",
     "Checked",

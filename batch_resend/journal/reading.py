@@ -30,6 +30,8 @@ _LAST = 2**62  # behind every position
 _MOST_UNFINISHED = 20  # runs that are looked at
 _MOST_NAMED = 5  # of the runs that a name may mean
 SEVERAL = 2  # runs that mailed an order, from which on it is worth a look why they had no effect
+# After the first of their mails. Nightly runs are never much less than a day apart.
+ENOUGH_TO_APPROVE_S = 12 * 3600.0
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
 SWEEP_COUNTS = TypeAdapter(SweepCounts)
@@ -370,15 +372,20 @@ class JournalReader(ResultReader, StatisticsReader):
     async def unapproved(self, run: Run, most: int) -> tuple[int, list[Unapproved]]:
         """Return how many orders were mailed by several runs and wait, and those by the most.
 
-        Only of what the CA was asked about since (`verify`, `sweep`); else there are none.
+        Only of what the CA was asked about since (`verify`, `sweep`), and only those that had
+        time to be approved by then; else there are none.
         """
+        checked = await self.checked(run)
+        if checked is None:
+            return 0, []
         by_url: dict[str, list[str]] = {}
         of_run = {"run": run.number, "waiting": STILL_WAITS}
+        terms = {"several": SEVERAL, "first_until": checked.asked_at - ENOUGH_TO_APPROVE_S}
         for record in await self.fetch("accounts_with_waiting", **of_run):
             by_url.setdefault(run.url_of(record.account or None) or "", []).append(record.account)
         count, found = 0, list[Unapproved]()
         for url, accounts in by_url.items():
-            of = {**of_run, "base_url": url, "accounts": accounts, "several": SEVERAL}
+            of = {**of_run, **terms, "base_url": url, "accounts": accounts}
             count += await self.count("count_unapproved", **of)
             records = await self.fetch("unapproved", **of, most=most)
             numbers = [record.order_id for record in records]

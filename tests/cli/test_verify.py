@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,9 +119,12 @@ ADVICE = "What to look at before you send again (more: batch-resend help mail)"
 
 
 async def mailed(desk: Desk, ca: Simulator, *nights: str) -> str:
-    """Have lists of orders mailed, one after another; return the last run's name."""
+    """Have lists of orders mailed, a night after another; return the last run's name."""
     run = ""
     for night, numbers in enumerate(nights):
+        if night:
+            with closing(sqlite3.connect(desk.folder / "journal.db")) as journal, journal:
+                journal.execute("UPDATE attempts SET begun_at = begun_at - 86400")
         for number in numbers.split():
             ca.world.add(WorldOrder(int(number)))
         desk.write("orders.csv", "\n".join(["order_id", *numbers.split()]) + "\n")
@@ -149,6 +154,18 @@ async def test_verify_names_those_mailed_often_and_what_to_look_at(tmp_path: Pat
         assert [(one["order_id"], one["runs"]) for one in several["first"]] == [
             ("1", 3), ("3", 2),
         ]  # fmt: skip
+
+
+async def test_directly_after_a_second_mail_nothing_is_said_of_mails_that_do_not_arrive(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id\n1\n")
+        for _time in range(2):
+            assert (await desk.run("send", "orders.csv", "--all-domains", "--again")).code == 0
+        verified = await desk.run("verify")
+        assert "1 order sent" in verified.out
+        assert "perhaps the mails do not arrive" not in verified.out
 
 
 async def test_the_page_of_the_run_has_them_too_once_the_ca_was_asked(tmp_path: Path) -> None:

@@ -45,9 +45,11 @@ async def night(
     rows: list[Row],
     script: Mapping[str, str] | None = None,
     parties: Mapping[str | None, Endpoint] = OURS,
+    *,
+    later_s: float = DAY,
 ) -> Run:
     """Send orders, a day after the last ones; note afterwards that all of them wait."""
-    clock.now += DAY
+    clock.now += later_s
     async with opened(place, clock) as journal:
         run = await plan(journal, rows, take_up_since=1e12, parties=parties, base_url=_url(parties))
         budgets = {name: party.budget or "" for name, party in parties.items()}
@@ -127,6 +129,16 @@ async def test_of_those_with_as_many_mails_the_one_that_waits_for_longest_comes_
         await night(place, clock, orders(number))
     run = await night(place, clock, orders(1, 2))
     assert list((await found(place, run)).items()) == [(("2", None), 2), (("1", None), 2)]
+
+
+async def test_orders_whose_first_mail_is_less_than_half_a_day_old_are_given_time(
+    place: Place, clock: Clock
+) -> None:
+    await night(place, clock, orders(1, 2))
+    run = await night(place, clock, orders(1), later_s=0.4 * DAY)
+    assert await found(place, run) == {}
+    run = await night(place, clock, orders(1, 2), later_s=0.2 * DAY)
+    assert await found(place, run) == {("1", None): 3, ("2", None): 2}
 
 
 async def test_what_was_forgotten_of_older_runs_counts_all_the_same(

@@ -197,7 +197,8 @@ SELECT order_id, CAST(sum(mailed) AS BIGINT) AS mailed, min(since_at) AS since_a
     SELECT order_id, 1 AS mailed, last_at FROM pruned_mails
     WHERE order_id IN {waiting_orders} AND (
         budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
-) AS all_mails GROUP BY order_id HAVING CAST(sum(mailed) AS BIGINT) >= :several
+) AS all_mails GROUP BY order_id
+HAVING CAST(sum(mailed) AS BIGINT) >= :several AND coalesce(min(since_at), 0) <= :first_until
 
 -- name: count_unapproved
 SELECT count(*) FROM ({mailed_several_times}) AS counted
