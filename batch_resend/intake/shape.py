@@ -214,7 +214,7 @@ class Shape:
         return ""
 
     def _totals(self, cells: Sequence[str]) -> str:
-        is_one = _is_total(self.columns.cell(cells, Field.ORDER_ID)) or (
+        is_one = _TOTALS.search(self.columns.cell(cells, Field.ORDER_ID)) or (
             not self._names_somebody(cells) and self._is_called_a_total(cells)
         )
         return "it looks like a row of totals: if it is, delete it" if is_one else ""
@@ -222,7 +222,7 @@ class Shape:
     def _is_called_a_total(self, cells: Sequence[str]) -> bool:
         """Whether a cell that is not read has one of the words for that."""
         for at, cell in enumerate(cells):
-            if at not in self.own and _is_total(cell):
+            if at not in self.own and _LETTER.search(cell) and _TOTALS.search(cell):
                 return True
         return False
 
@@ -297,10 +297,6 @@ def shape_of(
         orders=OrderNumbers(name, numbers, with_addresses=columns.has_addresses),
         rows=rows,
     )
-
-
-def _is_total(cell: str) -> bool:
-    return _LETTER.search(cell) is not None and _TOTALS.search(cell) is not None
 
 
 def _all_begin_with_hash(sample: Sequence[Sequence[str]], at: int) -> bool:

@@ -175,9 +175,11 @@ async def _write_files(
             *((Field.ALL_DOMAINS,) if await reader.names_nobody(run) else ()),
         ),
     )
+    rows = partial(tables.write_results_csv, profile=run.profile)
+    requests = partial(tables.write_results_jsonl, profile=run.profile)
     writers: Mapping[str, tuple[Read, Write]] = {
-        "results.csv": (reader.rows_in_list_order, tables.write_results_csv),
-        "results.jsonl": (reader.requests_in_list_order, tables.write_results_jsonl),
+        "results.csv": (reader.rows_in_list_order, rows),
+        "results.jsonl": (reader.requests_in_list_order, requests),
         "unsent.csv": (reader.rows_not_sent, unsent),
         "rejected.csv": (reader.rejected_rows, lists.write_rejected),
     }

@@ -27,8 +27,11 @@ RESULT_COLUMNS = (
 )  # fmt: skip
 
 
-def _cells(record: Record, names: Sequence[str]) -> tuple[object, ...]:
-    """Return what a record of `rows_in_list_order` has in each of these columns."""
+def _cells(record: Record, names: Sequence[str], profile: str | None) -> tuple[object, ...]:
+    """Return what a record of `rows_in_list_order` has in each of these columns.
+
+    `profile`: the run's own, whose account every row is of that names none.
+    """
     (
         ordinal, line, row_status, order_id, locale, encoded, call, account, reason, _raw, _kept,
         _number, status, http_status, error_code, message, attempts, duplicates, first_at, last_at,
@@ -40,6 +43,8 @@ def _cells(record: Record, names: Sequence[str]) -> tuple[object, ...]:
         is_duplicate = "yes" if duplicates > 0 else "no"
         came = (attempts, is_duplicate, _time(first_at), _time(last_at))
     domain, email, email_domain = _in_one_cell_each(from_json(encoded)) if encoded else (None,) * 3
+    if account is None and row_status != RowStatus.REJECTED:
+        account = profile
     order_id, domain, email, email_domain, message, error_code, account = defused_row(
         (order_id, domain, email, email_domain, message, error_code, account)
     )
@@ -65,7 +70,9 @@ def _in_one_cell_each(entries: Sequence[Sequence[str | None]]) -> Sequence[str |
     ]
 
 
-async def write_results_csv(pages: Pages, inputs: Sequence[InputNote], file: TextIO) -> None:
+async def write_results_csv(
+    pages: Pages, inputs: Sequence[InputNote], file: TextIO, *, profile: str | None = None
+) -> None:
     """Write a line a row, in the order of the lists; what the lists have beside comes last."""
     table = csv.writer(file)
     kept = kept_of(inputs)
@@ -73,10 +80,10 @@ async def write_results_csv(pages: Pages, inputs: Sequence[InputNote], file: Tex
     names = [defused(note.name) for note in inputs]
     async for page in pages:
         if kept:
-            lines = ((*_cells(one, names), *_kept_cells(one, kept)) for one in page)
+            lines = ((*_cells(one, names, profile), *_kept_cells(one, kept)) for one in page)
             table.writerows(lines)
         else:
-            table.writerows([_cells(one, names) for one in page])
+            table.writerows([_cells(one, names, profile) for one in page])
 
 
 def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
@@ -85,11 +92,13 @@ def kept_of(inputs: Sequence[InputNote]) -> list[Field]:
     return [which for which in COLUMNS if which in found]
 
 
-async def write_results_jsonl(pages: Pages, inputs: Sequence[InputNote], file: TextIO) -> None:
+async def write_results_jsonl(
+    pages: Pages, inputs: Sequence[InputNote], file: TextIO, *, profile: str | None = None
+) -> None:
     """Write an object a request."""
     names = [note.name for note in inputs]
     async for page in pages:
-        lines = [to_json(_request_object(record, names)) for record in page]
+        lines = [to_json(_request_object(record, names, profile)) for record in page]
         file.write(b"\n".join((*lines, b"")).decode())
 
 
@@ -110,7 +119,9 @@ async def write_stuck(orders: AsyncIterator[StuckOrder], file: TextIO) -> None:
         table.writerow(defused_row(cells))
 
 
-def _request_object(record: Record, names: Sequence[str]) -> dict[str, object]:
+def _request_object(
+    record: Record, names: Sequence[str], profile: str | None
+) -> dict[str, object]:
     """Return what results.jsonl says of a record of `requests_in_list_order`."""
     (
         sources, order_id, locale, entries, call, account,
@@ -132,7 +143,7 @@ def _request_object(record: Record, names: Sequence[str]) -> dict[str, object]:
     }
     if call is not None:
         line["call"] = call
-    if account is not None:
+    if account := account or profile:
         line["account"] = account
     return line
 

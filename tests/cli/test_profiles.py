@@ -1,5 +1,6 @@
 """What goes before what where flags, environment, file and profiles speak of accounts."""
 
+import csv
 import json
 import shlex
 from collections.abc import Sequence
@@ -268,8 +269,14 @@ async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path:
         refused = await at.desk.run("resume", run)
         assert (refused.code, at.shop.books.mails) == (1, 0)
         assert "no API key for rows that name no account" in refused.err
-        assert (await at.desk.run("send", "orders.csv", "--profile", "bank")).code == 0
+        again = ("--profile", "bank", "--report-dir", "again")
+        assert (await at.desk.run("send", "orders.csv", *again)).code == 0
         assert at.bank.books.mails_per_order == {"100200302": 1, "100200303": 1}
+        rows = csv.DictReader((tmp_path / "again" / "results.csv").read_text().splitlines())
+        accounts = {row["order_id"]: row["account"] for row in rows}
+        assert accounts == {"100200301": "shop", "100200302": "bank", "100200303": "bank"}
+        lines = (tmp_path / "again" / "results.jsonl").read_text().splitlines()
+        assert {one["order_id"]: one["account"] for one in map(json.loads, lines)} == accounts
 
 
 async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:
