@@ -18,7 +18,7 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
 
-_PLAIN = re.compile(r'[^"$`\\!\n\r\t]*')  # what a shell leaves as it is between double quotes
+_PLAIN = re.compile(r'[^"$`\\!]*')  # what a shell leaves as it is between double quotes
 _STANDARD_INPUT = "standard input"
 
 
@@ -71,8 +71,16 @@ def own_name(shown: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as one word of a shell."""
+    """Return a text as one printable word of a shell; `$'...'` is what bash, ksh and zsh read."""
+    if not text.isprintable():
+        return "$'" + "".join(map(_escaped, text)) + "'"
     return f'"{text}"' if _PLAIN.fullmatch(text) else shlex.quote(text)
+
+
+def _escaped(sign: str) -> str:
+    if sign in "\\'":
+        return f"\\{sign}"
+    return sign if sign.isprintable() else f"\\U{ord(sign):08x}"
 
 
 def check_command(where: str, flags: Iterable[str]) -> str:

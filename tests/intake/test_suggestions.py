@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -135,3 +136,27 @@ def test_beside_a_domain_of_json_the_key_of_the_address_is_named() -> None:
     assert suggested(json.dumps(record), "--map email") == ["To"]
     assert suggested(json.dumps(record), "--map domain") == ["domain"]
     assert suggested(json.dumps(record | {"To": ""}), "--map email") == [Noun.KEY]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Order No",
+        "Order's",
+        "$HOME",
+        "!!",
+        "a\\b",
+        "\x1f",
+        "it's\ta\\tab",
+        "Order\xa0No",
+        "\u200b#",
+    ],
+)
+def test_a_suggested_option_is_printable_and_bash_reads_the_name_out_of_it(name: str) -> None:
+    flag = map_flag(Field.ORDER_ID, name)
+    assert flag.isprintable()
+    told = subprocess.run(
+        ["bash", "-c", f"printf %s {flag.removeprefix('--map ')}"],
+        capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert told.stdout.decode() == f"order_id={name}"
