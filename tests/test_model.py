@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batch_resend.model import (
@@ -16,8 +16,6 @@ from batch_resend.model import (
     Request,
     Row,
 )
-
-unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
 CA = "https://www.digicert.com/services/v2"
 ORDER = Request("100200301", "en", (Entry("example.com", "admin@example.com", "example.org"),))
@@ -35,7 +33,6 @@ _ASKED = st.tuples(_FEW, _ORDER, st.none() | _FEW)  # of which CA, what, by whic
 _ONE = Request("1", None, ())
 
 
-@unhurried
 @given(_ASKED, _ASKED)
 @example(("", _ONE, None), ("", Request("1", "", ()), None))
 @example(("", _ONE, None), ("", Request("1", "null", ()), None))
@@ -54,7 +51,6 @@ def test_two_requests_have_one_digest_only_if_they_ask_the_same_of_the_same_ca(
     assert (digests[0] == digests[1]) is (asked == other)
 
 
-@unhurried
 @given(st.text(), st.text(), st.none() | st.text(), st.lists(st.tuples(st.text(), st.text())))
 def test_a_digest_is_made_of_what_is_asked_and_not_of_where_it_stands(
     ca: str, order_id: str, locale: str | None, pairs: list[tuple[str, str]]

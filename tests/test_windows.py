@@ -1,7 +1,7 @@
 """Rolling windows as people write them, and the time they dictate."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batch_resend.windows import (
@@ -13,8 +13,6 @@ from batch_resend.windows import (
     joint,
     parse_windows,
 )
-
-unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,6 @@ def test_a_window_is_written_in_the_largest_unit_that_divides_it(window: Window,
     assert str(window) == text
 
 
-@unhurried
 @given(st.integers(1, 10**9), st.integers(1, 999_999), st.sampled_from(["s", "m", "h"]))
 def test_a_window_written_and_read_again_is_the_same(limit: int, length: int, unit: str) -> None:
     window = Window.parse(f"{limit}/{length}{unit}")
@@ -73,7 +70,6 @@ def test_a_window_written_and_read_again_is_the_same(limit: int, length: int, un
         assert Window.parse(str(window)) == window
 
 
-@unhurried
 @given(st.integers(1, 10**9), st.floats(0.001, 10.0**8).map(lambda length: round(length, 3)))
 @example(1, 1_234_567.0)
 @example(1, 12_345.67)
@@ -122,7 +118,6 @@ _QUARTERS = st.integers(1, 40).map(lambda quarters: quarters / 4)  # their sums 
 _WINDOW = st.builds(Window, st.integers(1, 12), _QUARTERS)
 
 
-@unhurried
 @given(st.integers(0, 120), st.lists(_WINDOW, max_size=4))
 @example(61, [Window(20, 3.0), Window(6, 1.0), Window(50, 2.0)])
 def test_the_time_is_that_of_requests_let_go_one_by_one(
@@ -131,7 +126,6 @@ def test_the_time_is_that_of_requests_let_go_one_by_one(
     assert dictated_time(requests, windows) == one_at_a_time(requests, windows)
 
 
-@unhurried
 @given(st.integers(1, 120), st.lists(_WINDOW, min_size=1, max_size=3), _WINDOW)
 def test_one_more_request_or_one_more_window_never_makes_it_shorter(
     requests: int, windows: list[Window], more: Window
@@ -180,7 +174,6 @@ def test_what_was_sent_before_counts_in_the_time_that_windows_dictate(
     assert dictated_time(requests, CA_WINDOWS, ages_s) == pytest.approx(seconds)
 
 
-@unhurried
 @given(st.integers(1, 60), st.integers(0, 60), st.lists(_WINDOW, min_size=1, max_size=3))
 def test_a_schedule_tells_of_every_request_what_the_time_up_to_it_alone_would_be(
     made: int, to_make: int, windows: list[Window]

@@ -119,9 +119,7 @@ async def write_stuck(orders: AsyncIterator[StuckOrder], file: TextIO) -> None:
         table.writerow(defused_row(cells))
 
 
-def _request_object(
-    record: Record, names: Sequence[str], profile: str | None
-) -> dict[str, object]:
+def _request_object(record: Record, names: Sequence[str], profile: str | None) -> dict[str, object]:
     """Return what results.jsonl says of a record of `requests_in_list_order`."""
     (
         sources, order_id, locale, entries, call, account,

@@ -234,7 +234,7 @@ _CHANGES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 120), st.integers(2, 12), _CHANGES, st.booleans())
 def test_of_a_list_that_changes_none_that_stays_is_missed_and_none_is_told_twice(
     count: int, page_size: int, changes: list[list[tuple[bool, int]]], newest_first: bool

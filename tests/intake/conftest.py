@@ -7,15 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 import xlsxwriter
-from hypothesis import settings
 
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import RejectedRow, Row
 
 REFUSED = ["refused"]  # nothing of a list is sent
-
-unhurried = settings(deadline=None)  # the machine may be busy with other tests
 
 
 class EndlessList(io.RawIOBase):

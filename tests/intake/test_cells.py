@@ -13,7 +13,6 @@ from batch_resend.intake.cells import (
     order_number,
 )
 from batch_resend.intake.languages import locale_code
-from tests.intake.conftest import unhurried
 
 
 def fits_a_header(text: str) -> bool:
@@ -103,7 +102,6 @@ def test_what_is_no_order_number_is_refused_with_the_reason(cell: object, reason
         order_number(cell)
 
 
-@unhurried
 @given(st.text() | st.text("0123456789\uff11\u0662 ,.'eE+-\u00a0") | st.floats() | st.integers())
 @example("\uff11,\uff12\uff13\uff14")
 def test_an_accepted_order_number_is_one_to_twenty_ascii_digits(cell: object) -> None:
@@ -116,7 +114,6 @@ def test_an_accepted_order_number_is_one_to_twenty_ascii_digits(cell: object) ->
     assert len(number) <= 20
 
 
-@unhurried
 @given(st.text("0123456789 ,.'eE+-\u00a0\n"))
 def test_the_digits_of_an_order_number_are_the_cells_and_in_its_order(cell: str) -> None:
     try:
@@ -210,7 +207,6 @@ _label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 _name = st.lists(_label, min_size=1, max_size=4).map(".".join).map(lambda name: f"{name}.example")
 
 
-@unhurried
 @given(st.text() | _name | st.tuples(st.text(), _name).map("".join) | _name.map(str.upper))
 def test_an_accepted_domain_is_ascii_labels_and_its_own_spelling(cell: str) -> None:
     try:
@@ -224,7 +220,6 @@ def test_an_accepted_domain_is_ascii_labels_and_its_own_spelling(cell: str) -> N
     assert domain_name(name) == name
 
 
-@unhurried
 @given(_name)
 def test_every_host_name_is_accepted_whatever_its_case(name: str) -> None:
     assert domain_name(name.upper()) == name
@@ -345,7 +340,6 @@ _local = st.from_regex(r"[a-z]{1,5}", fullmatch=True)
 _behind = st.tuples(st.text(_sign, max_size=2), _name, st.text(_sign, max_size=2)).map("".join)
 
 
-@unhurried
 @given(st.tuples(_local | st.text(_sign), st.just("@"), _behind).map("".join))
 @example("admin@\r\n example.com")
 @example("admin@exam\u200bple.com")
@@ -363,7 +357,6 @@ def test_an_accepted_address_fits_into_one_header_line(cell: str) -> None:
 # --- reasons ------------------------------------------------------------------------------
 
 
-@unhurried
 @given(st.text(_sign), st.sampled_from([order_number, domain_name, email_address, locale_code]))
 @example("\r\n" + "é" * 100_000, domain_name)
 @example("é" * 100_000 + "@example.com", email_address)

@@ -21,7 +21,6 @@ from tests.intake.conftest import (
     read_row,
     refusal,
     standard_input,
-    unhurried,
 )
 
 HEADING = "order_id,domain,email,email_domain,locale\n"
@@ -236,7 +235,6 @@ _CELL = _TEXT | st.sampled_from(
 _ROWS = st.lists(st.lists(_CELL, min_size=1, max_size=7), min_size=1, max_size=8)
 
 
-@unhurried
 @given(_ROWS, st.booleans())
 def test_whatever_is_in_the_cells_each_row_written_is_one_row_read(
     written: list[list[str]], crlf: bool

@@ -21,7 +21,6 @@ from tests.intake.conftest import standard_input
 
 EXAMPLES = int(os.environ.get("DAMAGE_EXAMPLES", "250"))
 damaging = settings(
-    deadline=None,
     max_examples=EXAMPLES,
     # The suite tries the same ones each time; fresh ones are looked for by hand, many at once.
     derandomize="DAMAGE_EXAMPLES" not in os.environ,
@@ -344,7 +343,7 @@ def test_no_keys_lost_from_a_record_ask_for_more(
 
 
 @given(columns(), st.lists(lines(), min_size=1, max_size=5), st.sampled_from(",;\t|"))
-@settings(deadline=None, max_examples=50, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 def test_a_whole_list_asks_for_all_that_it_says(
     names: list[str], written: list[Line], delimiter: str
 ) -> None:

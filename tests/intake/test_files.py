@@ -20,7 +20,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, Reading
 from batch_resend.intake.text import MAX_LINE_CHARS
 from batch_resend.model import RejectedRow, Row
-from tests.intake.conftest import EndlessList, read, refusal, standard_input, unhurried
+from tests.intake.conftest import EndlessList, read, refusal, standard_input
 
 LIST = b"order_id,domain,email\n100200301,example.com,a@example.com\n"
 
@@ -329,7 +329,6 @@ def test_the_sha256_is_that_of_the_file(tmp_path: Path, content: bytes) -> None:
     assert source.sha256 == hashlib.sha256(content).hexdigest()
 
 
-@unhurried
 @given(st.text("7- \u00e4\u4e00\U0001f600,;\t"))  # no word that has a list refused, as SENT would
 def test_the_sha256_is_that_of_every_byte_of_standard_input(text: str) -> None:
     content = f"order_id\n100200301\n{text}".encode()

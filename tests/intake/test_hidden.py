@@ -122,7 +122,7 @@ def test_a_formula_that_gives_an_empty_text_is_an_empty_cell(tmp_path: Path) -> 
     assert "no domain and no e-mail address" in bad.reason
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     hidden_rows=st.sets(st.integers(0, 7)),
     hidden_columns=st.sets(st.integers(0, 4)),

@@ -16,7 +16,6 @@ from tests.intake.conftest import (
     read_row,
     refusal,
     standard_input,
-    unhurried,
 )
 
 
@@ -247,7 +246,6 @@ _VALUE = _RECORD | st.recursive(
 )
 
 
-@unhurried
 @given(st.lists(_VALUE, max_size=6), st.booleans())
 def test_whatever_the_values_each_line_written_is_one_row_read(
     values: list[Any], compact: bool

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from batch_resend.intake.cells import Malformed
 from batch_resend.intake.languages import KNOWN_LOCALES, locale_code
-from tests.intake.conftest import unhurried
 
 
 @pytest.mark.parametrize("code", [*sorted(KNOWN_LOCALES), "nl", "pt_BR", "fil", "sr_Latn"])
@@ -46,7 +45,6 @@ def test_what_is_no_code_or_one_of_several_is_refused_with_the_reason(
         locale_code(cell)
 
 
-@unhurried
 @given(st.text() | st.text("aZ_-\n \u00e9", max_size=8))
 def test_an_accepted_locale_is_letters_with_at_most_one_mark(cell: str) -> None:
     try:

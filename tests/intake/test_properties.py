@@ -26,7 +26,7 @@ from batch_resend.model import USUAL_LOCAL_PARTS, RejectedRow, Row
 from tests.fuzz.readers import inputs, outcome
 from tests.intake.conftest import standard_input
 
-unhurried = settings(deadline=None, max_examples=150)
+thorough = settings(max_examples=150)
 
 _odd = st.sampled_from(
     ("", " ", "1", "1'234", "1.23E+08", "a.example", "*.a.example.", "bücher.example",
@@ -57,7 +57,7 @@ def assert_rows(content: bytes, count: int, reading: Reading | None = None) -> N
     assert all(isinstance(row, Row) or row.reason for row in found)
 
 
-@unhurried
+@thorough
 @given(_rows, st.sampled_from(DELIMITERS), st.booleans())
 def test_any_text_in_any_cell_of_csv_is_a_row_or_a_reject(
     written: list[list[str]], delimiter: str, said: bool
@@ -79,7 +79,7 @@ _keys = st.sampled_from((*HEADING, "certificate", "domain_approval_emails", "id"
 _records = st.lists(st.dictionaries(_keys, _value, max_size=5), min_size=1, max_size=5)
 
 
-@unhurried
+@thorough
 @given(_records)
 def test_any_values_of_any_keys_of_json_lines_are_a_row_or_a_reject(
     records: list[dict[str, object]],
@@ -88,7 +88,7 @@ def test_any_values_of_any_keys_of_json_lines_are_a_row_or_a_reject(
     assert_rows(text.encode(), len(records))
 
 
-@unhurried
+@thorough
 @given(_records, st.none() | st.integers(0, 3), st.booleans())
 def test_any_values_of_any_keys_of_json_documents_are_a_row_or_a_reject(
     records: list[dict[str, object]], indent: int | None, as_page: bool
@@ -97,7 +97,7 @@ def test_any_values_of_any_keys_of_json_documents_are_a_row_or_a_reject(
     assert_rows(json.dumps(document, indent=indent).encode(), len(records))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.lists(_odd | st.floats(allow_nan=False, allow_infinity=False), min_size=1,
                          max_size=8), min_size=1, max_size=6))  # fmt: skip
 def test_any_text_or_number_in_any_cell_of_a_workbook_is_a_row_or_a_reject(
@@ -133,7 +133,7 @@ _local_parts = st.sampled_from(
 _around = st.sampled_from(("", "", "", " ", "\n", ".", ";", ">"))
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(
     domain=_names, local_part=_local_parts, mail_domain=_names, behind=_around, same=st.booleans()
 )

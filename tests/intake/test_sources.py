@@ -14,7 +14,7 @@ from batch_resend.errors import BatchResendError
 from batch_resend.intake import Field, ListSource, Reading, RecordSource
 from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import Entry, RejectedRow, Row
-from tests.intake.conftest import read, refusal, standard_input, unhurried
+from tests.intake.conftest import read, refusal, standard_input
 
 CSV = "order_id,locale\n100200307,en\n"
 JSONL = '{"order_id": 100200307, "locale": "en"}\n'
@@ -207,7 +207,6 @@ def test_half_a_character_in_a_record_does_not_get_into_the_journals_text() -> N
     assert all(text.encode(errors="replace") == text.encode() for text in texts)
 
 
-@unhurried
 @given(
     st.lists(
         st.dictionaries(

@@ -44,7 +44,7 @@ _rejected = st.builds(
 _lists = st.lists(st.one_of(_rows, _rows, _rows, _rejected), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(rows=_lists, data=st.data())
 async def test_rows_in_any_order_over_any_lists_ask_for_the_same(
     rows: list[Row | RejectedRow], data: st.DataObject
@@ -65,7 +65,7 @@ async def test_rows_in_any_order_over_any_lists_ask_for_the_same(
             assert named(await pending(journal.reader, second)) == asked
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(rows=_lists, split=st.integers(0, 12))
 async def test_every_row_read_is_accepted_a_duplicate_or_rejected(
     rows: list[Row | RejectedRow], split: int

@@ -100,7 +100,7 @@ def as_csv(table: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     rows=st.lists(
         st.tuples(_numbers, st.none() | _pairs, _locales, _odd, _odd), min_size=1, max_size=10
@@ -126,7 +126,7 @@ async def test_csv_lists_with_columns_and_texts_of_their_own(
             await assert_fed_back(Path(name), [ListSource(str(path))])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     rows=st.lists(
         st.tuples(_numbers, st.lists(_pairs, max_size=3), st.booleans(), _odd),
@@ -152,7 +152,7 @@ async def test_json_lists_flat_and_nested(
             await assert_fed_back(Path(name), [ListSource(path)])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     first=st.lists(st.tuples(_numbers, _pairs, _odd), min_size=1, max_size=6),
     second=st.lists(st.tuples(_numbers, st.none() | _pairs), min_size=1, max_size=6),

@@ -189,7 +189,7 @@ ALL_LOST = [Request(0, 2, 2, lost=True)] * 12
 
 
 @both
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(windows_of, st.lists(requests_of(), max_size=30), st.lists(steps, max_size=2))
 @example([Window(3, 4.0)], SLOW_ONES_ARRIVE_LATE, [])
 @example([Window(3, 1.0), Window(5, 4.0)], SLOW_ONES_ARRIVE_LATE + ALL_LOST, [])
@@ -208,7 +208,7 @@ async def test_requests_leave_in_turn_each_at_the_first_moment_the_rule_allows_a
         assert soonest - TICK_S <= course.granted <= soonest + TICK_S, place
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(windows_of, st.lists(steps, max_size=12), st.lists(requests_of(0.0), max_size=15))
 async def test_attempts_of_earlier_processes_count_as_if_made_by_this_one(
     windows: list[Window], ages_s: list[float], requests: list[Request]

@@ -187,7 +187,7 @@ requests_of = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(requests_of, min_size=1, max_size=3))
 async def test_whatever_is_answered_pauses_are_kept_and_probes_are_few(
     rounds: list[list[tuple[int, str, float]]],

@@ -156,7 +156,7 @@ async def test_time_is_bounded(
     assert script.at == at
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(["503", "503/3", "timeout", "noconn"]), min_size=1, max_size=12),
     st.integers(1, 12),

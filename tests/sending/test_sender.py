@@ -40,7 +40,7 @@ windows_of = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(scripts, windows_of, st.integers(1, 6), st.integers(1, 4), st.sampled_from([0, 0.25]))
 async def test_every_order_ends_in_just_one_outcome_within_the_windows(
     script: dict[int, str],
@@ -69,7 +69,7 @@ async def test_every_order_ends_in_just_one_outcome_within_the_windows(
         assert crowded(latest, window) == []
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(scripts, windows_of, st.integers(1, 6), st.integers(0, 400), st.sampled_from([0, 0.25]))
 async def test_a_run_that_is_stopped_at_any_moment_leaves_the_books_in_order(
     script: dict[int, str],
