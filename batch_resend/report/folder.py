@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from batch_resend.clock import timestamp
+from batch_resend.errors import ReportError
 from batch_resend.model import Run
 from batch_resend.report.report import REPORT_FILES, update_index
 from batch_resend.report.summary import Banner
@@ -140,10 +141,11 @@ def old_reports(pattern: Path, runs: Iterable[Run], before: float) -> list[Path]
     return list(dict.fromkeys([*of_runs, *_rehearsals(pattern, before)]))
 
 
-def remove_reports(pattern: Path, folders: Iterable[Path]) -> int:
+def remove_reports(pattern: Path, folders: Iterable[Path], before: float) -> int:
     """Remove the reports in some folders; return how many there were.
 
-    What cannot be removed stays, and is logged.
+    And have their index forget the commands that could not start before a time. What cannot be
+    removed stays, and is logged.
     """
     removed = []
     for folder in folders:
@@ -153,9 +155,20 @@ def remove_reports(pattern: Path, folders: Iterable[Path]) -> int:
         except OSError as error:
             log.error("%s: the report cannot be removed: %s", folder, error.strerror)
     if "{run}" in pattern.name:
-        for index in {folder.parent for folder in removed}:
-            update_index(index)
+        for folder in {pattern.parent, *(folder.parent for folder in removed)}:
+            _update_index(folder, before)
     return len(removed)
+
+
+def _update_index(folder: Path, before: float) -> None:
+    from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
+
+    try:
+        index.forget_not_started(folder, before)
+    except ReportError as error:
+        log.warning("%s", error)
+    if folder.is_dir():
+        update_index(folder)
 
 
 def _rehearsals(pattern: Path, before: float) -> Iterator[Path]:

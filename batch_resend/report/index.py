@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
+from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.report.charts import nice
 from batch_resend.report.rendering import render
@@ -101,7 +102,20 @@ def _top(days: Sequence[Day]) -> float:
 def note_not_started(folder: Path, night: NotStarted) -> None:
     """Note a command that could not start in a folder of reports, for its index. Raises OSError."""
     with (folder / NOT_STARTED).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(night), ensure_ascii=False) + "\n")
+        file.write(_line(night))
+
+
+def forget_not_started(folder: Path, before: float) -> None:
+    """Forget the commands that could not start before a time. Raises ReportError."""
+    found = list(_not_started(folder))
+    kept = [one for one in found if one.at >= timestamp(before)]
+    if len(kept) < len(found):
+        with whole_file(folder / NOT_STARTED) as file:
+            file.writelines(map(_line, kept))
+
+
+def _line(night: NotStarted) -> str:
+    return json.dumps(asdict(night), ensure_ascii=False) + "\n"
 
 
 def _not_started(folder: Path) -> Iterator[NotStarted]:

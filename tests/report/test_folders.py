@@ -16,6 +16,7 @@ from batch_resend.report.folder import (
     check_pattern,
     folder_of,
     index_folder,
+    note_not_started,
     old_reports,
     remove_reports,
     set_aside,
@@ -114,7 +115,7 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     unknown.mkdir()
     (unknown / "results.csv").write_text("whose?")
     folders = (own, mixed, others, unknown, tmp_path / "none")
-    removed = [remove_reports(folder, old_reports(folder, [run()], 0.0)) for folder in folders]
+    removed = [remove_reports(one, old_reports(one, [run()], 0.0), 0.0) for one in folders]
     assert removed == [1, 1, 0, 0, 0]
     assert not own.exists()
     assert [path.name for path in mixed.iterdir()] == ["notes.txt"]
@@ -263,9 +264,23 @@ def test_reports_of_rehearsals_are_removed_by_when_they_were_written(
     )
     os.utime(not_named_for_it / "summary.json", (1, 1))
     old = old_reports(tmp_path / pattern, [], NIGHT)
-    assert remove_reports(tmp_path / pattern, old) == 1
+    assert remove_reports(tmp_path / pattern, old, NIGHT) == 1
     assert [name for name, folder in made.items() if not folder.exists()] == ["old"]
     assert not_named_for_it.exists()
+
+
+def test_commands_that_could_not_start_are_forgotten_with_the_reports_of_their_time(
+    tmp_path: Path,
+) -> None:
+    pattern = tmp_path / "{run}"
+    for at, why in ((NIGHT - 2, "no key"), (NIGHT + 2, "no CA")):
+        note_not_started(pattern, at, 1, why)
+    assert remove_reports(pattern, [], NIGHT) == 0
+    page = (tmp_path / "index.html").read_text()
+    assert "no key" not in page
+    assert "no CA" in page
+    assert remove_reports(pattern, [], NIGHT + 3) == 0
+    assert "Could not start" not in (tmp_path / "index.html").read_text()
 
 
 @pytest.mark.asyncio

@@ -64,7 +64,9 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     since = time.time() - older_than
     folders = [] if options["keep_reports"] else old_reports(report_dir, pruned.runs, since)
     records = _of_pruned(pruned, folders, report_dir)
-    removed = len(folders) if dry_run else remove_reports(report_dir, folders)
+    removed = len(folders)
+    if not (dry_run or options["keep_reports"]):
+        removed = remove_reports(report_dir, folders, since)
     after = size_of_journal(journal)
     if options["is_json"]:
         counts = {"runs": len(pruned.runs), "rows": pruned.rows, "reports": removed}
