@@ -3,7 +3,7 @@
 The CA's own are 1000 in 3 minutes and 100 in 5 seconds ("Rate limits", dev.digicert.com).
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -172,7 +172,9 @@ class _Filling:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._bursts: deque[tuple[float, int]] = deque()  # leaves the window at, how many
+        # When it leaves the window, and how many. Sorted, which is not the order in which they came:
+        # what may still arrive keeps its slots for longer than what is let go after it.
+        self._bursts: deque[tuple[float, int]] = deque()
         self._inside = 0
 
     def room(self, now: float) -> int:
@@ -184,7 +186,7 @@ class _Filling:
     def add(self, now: float, count: int) -> None:
         """Let some go."""
         if count:
-            self._bursts.append((now + self._window.period_s, count))
+            insort(self._bursts, (now + self._window.period_s, count))
             self._inside += count
 
     def free_at(self, now: float) -> float:

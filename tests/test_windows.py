@@ -166,12 +166,38 @@ def test_what_the_windows_of_the_ca_dictate(
         pytest.param(5, [500.0] * 1000, 0.0, id="long ago"),
         pytest.param(1, [60.0] * 1500, 120.0, id="more than the window of now has room for"),
         pytest.param(1, [-30.0] * 100, 35.0, id="those that may still arrive"),
+        pytest.param(196, [-30.0] * 2, 5.0, id="a few such, which delay no others"),
     ],
 )
 def test_what_was_sent_before_counts_in_the_time_that_windows_dictate(
     requests: int, ages_s: list[float], seconds: float
 ) -> None:
     assert dictated_time(requests, CA_WINDOWS, ages_s) == pytest.approx(seconds)
+
+
+def slot_by_slot(requests: int, windows: list[Window], ages_s: list[float]) -> float:
+    """Return when the last of `requests` leaves, each as soon as every window has a free slot."""
+    taken_until = [[window.period_s - age_s for age_s in ages_s] for window in windows]
+    now = 0.0
+    for _ in range(requests):
+        for window, until in zip(windows, taken_until, strict=True):
+            still = sorted(one for one in until if one > now)
+            if len(still) >= window.limit:
+                now = still[len(still) - window.limit]
+        for window, until in zip(windows, taken_until, strict=True):
+            until.append(now + window.period_s)
+    return now
+
+
+@given(
+    st.integers(0, 60),
+    st.lists(_WINDOW, max_size=3),
+    st.lists(st.integers(-40, 40).map(lambda quarters: quarters / 4), max_size=20),
+)
+def test_earlier_requests_take_their_slots_for_as_long_as_they_may_arrive_and_no_others(
+    requests: int, windows: list[Window], ages_s: list[float]
+) -> None:
+    assert dictated_time(requests, windows, ages_s) == slot_by_slot(requests, windows, ages_s)
 
 
 @given(st.integers(1, 60), st.integers(0, 60), st.lists(_WINDOW, min_size=1, max_size=3))
