@@ -172,7 +172,7 @@ class _Filling:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        # When it leaves the window, and how many. Sorted, which is not the order in which they came:
+        # When it leaves the window, and how many. Sorted, not in the order in which they came:
         # what may still arrive keeps its slots for longer than what is let go after it.
         self._bursts: deque[tuple[float, int]] = deque()
         self._inside = 0

@@ -109,17 +109,28 @@ async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
         assert await journal.reader.waiting_names(run, 1) == waiting[:1]
 
 
-async def test_runs_that_mailed_count_those_in_doubt_too_and_refusals_and_retries_do_not(
+async def test_runs_count_whose_mail_was_accepted_and_not_what_is_in_doubt_refused_or_a_retry(
     place: Place, clock: Clock
 ) -> None:
-    await night(place, clock, orders(1, 2, 3), {"2": "404", "3": "lost in_doubt"})
+    await night(place, clock, orders(1, 2, 3, 5), {"2": "404", "3": "lost in_doubt"})
     await night(place, clock, orders(1), {"1": "503 204"})
-    run = await night(place, clock, orders(1, 2, 3, 4), {"4": "lost 503 lost 204"})
-    assert await found(place, run) == {("1", None): 3, ("3", None): 2}
+    run = await night(place, clock, orders(1, 2, 3, 4, 5), {"4": "lost 503 lost 204"})
+    assert await found(place, run) == {("1", None): 3, ("5", None): 2}
     async with read_journal(place) as reader:
         count, (first,) = await reader.unapproved(run, 1)
     assert (count, first.order_id) == (2, "1"), "those of the most runs come first"
     assert first.since_at == NOON + DAY
+
+
+async def test_runs_that_mailed_different_people_mailed_nobody_twice(
+    place: Place, clock: Clock
+) -> None:
+    one, other = (row(2, "1", f"{name}.example admin@{name}.example") for name in "ab")
+    await night(place, clock, [one])
+    assert await found(place, await night(place, clock, [other])) == {}
+    assert await found(place, await night(place, clock, [other])) == {("1", None): 2}
+    all_of_it = await night(place, clock, orders(1))
+    assert await found(place, all_of_it) == {("1", None): 3}, "each of them, and all"
 
 
 async def test_of_those_with_as_many_mails_the_one_that_waits_for_longest_comes_first(

@@ -183,22 +183,30 @@ SELECT DISTINCT coalesce(requests.account, '') AS account {waiting_requests}
 -- Of the accounts that ask one CA: an order's number may be another order's at another CA. The
 -- attempts are walked through once, and each order looked up among those that wait: joined to these
 -- from the start, SQLite would walk through all attempts for each. Of runs that were forgotten only
--- the last mail's time is kept. Counted are runs: a retry says nothing of whether mails arrive.
+-- the last mail's time is kept. Counted are runs: a retry says nothing of whether mails arrive. Where
+-- two runs mailed different people, nobody was mailed twice; without addresses all were.
 -- part: mailed_several_times
-SELECT order_id, CAST(sum(mailed) AS BIGINT) AS mailed, min(since_at) AS since_at FROM (
-    SELECT requests.order_id, count(DISTINCT attempts.run) AS mailed, min(attempts.begun_at) AS since_at
-    {attempts_with_run}
-    LEFT JOIN budgets ON budgets.start = attempts.start
-        AND budgets.account = coalesce(requests.account, '')
-    WHERE {may_be_mailed} AND requests.order_id IN {waiting_orders} AND (
-        requests.account IS NULL AND runs.base_url = :base_url OR budgets.budget IN {own_budgets})
-    GROUP BY requests.order_id
-    UNION ALL
-    SELECT order_id, 1 AS mailed, last_at FROM pruned_mails
-    WHERE order_id IN {waiting_orders} AND (
-        budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
-) AS all_mails GROUP BY order_id
-HAVING CAST(sum(mailed) AS BIGINT) >= :several AND coalesce(min(since_at), 0) <= :first_until
+SELECT order_id, mailed, since_at FROM (
+    SELECT order_id, min(since_at) AS since_at, CAST(
+        coalesce(sum(CASE WHEN entries = '' THEN mailed END), 0)
+        + coalesce(max(CASE WHEN entries <> '' THEN mailed END), 0) AS BIGINT) AS mailed
+    FROM (
+        SELECT requests.order_id, requests.entries, count(DISTINCT attempts.run) AS mailed,
+            min(attempts.begun_at) AS since_at
+        {attempts_with_run}
+        LEFT JOIN budgets ON budgets.start = attempts.start
+            AND budgets.account = coalesce(requests.account, '')
+        WHERE requests.call IS NULL AND attempts.ruling = 'accepted'
+            AND requests.order_id IN {waiting_orders} AND (
+                requests.account IS NULL AND runs.base_url = :base_url
+                OR budgets.budget IN {own_budgets})
+        GROUP BY requests.order_id, requests.entries
+        UNION ALL
+        SELECT order_id, '' AS entries, 1 AS mailed, last_at FROM pruned_mails
+        WHERE order_id IN {waiting_orders} AND (
+            budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
+    ) AS by_addresses GROUP BY order_id
+) AS all_mails WHERE mailed >= :several AND coalesce(since_at, 0) <= :first_until
 
 -- name: count_unapproved
 SELECT count(*) FROM ({mailed_several_times}) AS counted
