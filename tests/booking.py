@@ -9,6 +9,7 @@ import anyio.lowlevel
 
 from batch_resend.cluster.slots import Budget, Grant, News, Slots
 from batch_resend.sending import Share
+from batch_resend.sending.channel import LEAVES_WITHIN_S
 
 LEARNED_ONCE_S = 1.0  # two who are told 429 within it learn it once
 
@@ -74,7 +75,7 @@ class Booking:
             free, wait_s = 0, max(wait_s, paused_s)
         if free <= 0 < wanted and self.living is not None:
             dead = [number for number, by in key.out.items() if by not in self.living]
-            self._end(key, dead, now + budget.linger_s)
+            self._end(key, dead, now + LEAVES_WITHIN_S + budget.linger_s)
         numbers = [self._numbers + n + 1 for n in range(max(0, free))]
         self._numbers += len(numbers)
         key.out.update(dict.fromkeys(numbers, session))

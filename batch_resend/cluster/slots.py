@@ -4,9 +4,10 @@ That clock may be set: each client's steady clock says so (`DatabaseTime`).
 
 The argument of `sending/limiter.py` holds unchanged, its g and e being read off one clock: a slot
 is granted before its request leaves, and its answer is written down after that came. Of a process
-that died nobody hears an answer: its requests are taken to have arrived when its end was noticed,
-or as long after as one may linger. Grants for one key are made one after another, under the lock of
-its row in `keys`; all is one statement, so one way to the server and back.
+that died nobody hears an answer. Perhaps it has only lost its session, and does not know it yet:
+its requests are taken to leave until LEAVES_WITHIN_S after that was noticed, and to arrive as long
+after as one may linger. Grants for one key are made one after another, under the lock of its row in
+`keys`; all is one statement, so one way to the server and back.
 
 The database stamps what all hosts count, so one clock reads every stamp. When that clock is set
 forward, every slot of the windows comes free at once; when it is set back, none does for as long.
@@ -47,6 +48,7 @@ from batch_resend.journal.connection import (
 from batch_resend.journal.database import Backend, reading_connection
 from batch_resend.journal.statements import sql
 from batch_resend.sending import limiter
+from batch_resend.sending.channel import LEAVES_WITHIN_S
 from batch_resend.windows import Window
 
 TOLERANCE_S = 0.1
@@ -175,6 +177,7 @@ _NOTHING = {
 def define_take_slots(connection: Connection) -> None:
     """Teach the database to grant slots, a share being by the numbers of sending/limiter.py."""
     words = {
+        "leaves_within": LEAVES_WITHIN_S,
         "rise": limiter.RISE,
         "hold": limiter.HOLD,
         "least": limiter.LEAST,

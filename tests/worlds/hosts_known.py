@@ -113,7 +113,8 @@ HOSTS_KNOWN: Mapping[str, Callable[[], Fault]] = {
     "each host keeps limits by itself": _each_host_by_itself,
     "slots of the dead freed at once": lambda: Fault().statement(
         "define_take_slots",
-        "UPDATE slots SET arrived_by = said_s + linger_s\n            WHERE budget = of_budget "
+        "UPDATE slots SET arrived_by = said_s + {leaves_within} + linger_s\n"
+        "            WHERE budget = of_budget "
         "AND arrived_by IS NULL\n                AND session",
         "DELETE FROM slots\n            WHERE budget = of_budget AND arrived_by IS NULL\n"
         "                AND session",

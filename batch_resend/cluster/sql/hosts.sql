@@ -158,7 +158,8 @@ BEGIN
         wait_s := greatest(wait_s, paused_s);
     END IF;
     IF free <= 0 AND wanted > 0 THEN
-        UPDATE slots SET arrived_by = said_s + linger_s
+        -- Who has lost its session alone may not know it yet, and send what it has on disk.
+        UPDATE slots SET arrived_by = said_s + {leaves_within} + linger_s
             WHERE budget = of_budget AND arrived_by IS NULL
                 AND session NOT IN (SELECT number FROM living);
     END IF;
