@@ -144,8 +144,9 @@ def held_up(history: History) -> Iterator[str]:
             continue
         well_at = max(process.began_at, world.calm_at)
         needs_s = dictated_time(len(visits), parse_windows(world.windows))
-        # A pause, or an order's own wait, lasts a minute at most, behind what is in flight.
-        most_s = needs_s + 62.0 + world.timeout_s + len(visits) * (4 * world.latency_s[1] + 0.1)
+        # A pause, or an order's own wait, lasts a minute at most, behind what is in flight. Where
+        # all have failed, a bad order may be the one mail that probes between two canaries.
+        most_s = needs_s + 2 * 61.0 + world.timeout_s + len(visits) * (4 * world.latency_s[1] + 0.1)
         if any(start.clock_skew_s for start in world.starts):
             # What ended later than now, by a clock that was ahead, counts as what ends now: for
             # the reads before sending, and for sending.
