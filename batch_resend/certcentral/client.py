@@ -23,6 +23,7 @@ from batch_resend.version import __version__
 LATE_S = 0.2  # behind its time by more, a timer says that the loop stood still
 GRACE_S = 1.0  # for the loop to read what has come meanwhile, from then on
 QUIET_TURNS = 5  # of the loop in which nothing came; each of them looks at all sockets
+MOST_STILLS = 20  # that one call waits for: on a host that is too busy, each turn may be late
 
 
 class Deadline:
@@ -47,6 +48,7 @@ class Deadline:
         "_loop",
         "_quiet",
         "_received",
+        "_stood_still",
         "_task",
         "_turned_at",
     )
@@ -61,8 +63,7 @@ class Deadline:
         self._cancelling = self._task.cancelling()  # by others, before
         self._has_ended = False
         self._ends_by = self._turned_at = 0.0
-        self._quiet = 0
-        self._received = 0
+        self._quiet = self._stood_still = self._received = 0
 
     def __enter__(self) -> None:
         self._handle: asyncio.Handle = self._loop.call_at(self._at, self._due)
@@ -96,8 +97,10 @@ class Deadline:
 
     def _turn(self) -> None:
         now = self._loop.time()
-        if now - self._turned_at > LATE_S:  # it stood still again, and has read nothing meanwhile
-            self._ends_by = now + GRACE_S
+        if now - self._turned_at > LATE_S and self._stood_still < MOST_STILLS:
+            # It stood still again, and has read nothing meanwhile: all of these turns begin anew.
+            self._ends_by, self._quiet = now + GRACE_S, 0
+            self._stood_still += 1
         self._turned_at = now
         if self._exchange.received != self._received:
             self._received, self._quiet = self._exchange.received, 0

@@ -71,6 +71,36 @@ async def test_a_loop_that_stands_still_while_it_listens_hears_what_comes_then(
             await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("turns", range(deadline.QUIET_TURNS - 1))
+async def test_in_whichever_turn_it_stands_still_the_loop_hears_what_it_reads_afterwards(
+    monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    loop, exchange = asyncio.get_running_loop(), begun()
+    own_time, still_s = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: own_time() + still_s)
+    with Deadline(exchange, 0.01):
+        await asyncio.sleep(0.01)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        still_s += 2 * deadline.GRACE_S
+        for _ in range(deadline.QUIET_TURNS - 1):
+            await asyncio.sleep(0)
+        exchange.keep(b"x")
+        await asyncio.sleep(0)
+
+
+async def test_a_loop_that_is_late_in_every_turn_ends_the_call_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    own_time, still_s = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: own_time() + still_s)
+    with pytest.raises(TimeoutError), Deadline(begun(), 0.01):
+        while True:
+            still_s += 2 * deadline.LATE_S
+            await asyncio.sleep(0)
+
+
 async def test_without_a_connection_a_loop_that_stood_still_lets_no_request_leave_late() -> None:
     loop = asyncio.get_running_loop()
     connected = loop.create_future()
