@@ -41,6 +41,7 @@ from batch_resend.cli.output.terminal import (
     say,
     show_lines,
 )
+from batch_resend.cli.reports_before import write_reports_before
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
@@ -49,7 +50,6 @@ from batch_resend.report import (
     Preview,
     counted,
     folder_of,
-    index_folder,
     keep_report_of_workers,
     make_preview,
     make_summary,
@@ -350,7 +350,8 @@ class _Execution:
                 summary = await batch.report(run, folder, presentation)
         except ReportError as error:
             return await self._without_report(error)
-        update_index(index_folder(self.options.report_dir, run))
+        await write_reports_before(batch.reader, run, presentation)
+        update_index(self.options.report_dir)
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         # For the terminal; and for a mail, whose reader is in another folder.
         steps, elsewhere = (

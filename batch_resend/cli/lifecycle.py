@@ -7,7 +7,15 @@ which the kernel does nothing on a signal that nobody listens for.
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -24,9 +32,9 @@ from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.output.terminal import has_terminal, say, show_json
 from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError
-from batch_resend.notify import CommandResult
+from batch_resend.notify import CommandResult, Notifier
 from batch_resend.report import note_not_started
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -159,10 +167,9 @@ def run_with_notifier(
                 result = await work(interruption)
         except Exception as error:
             result = _failed(error)
-            if isinstance(error, CallError | JournalBusy) and not is_rehearsal():
-                # No fault of the command line's: the night would be missing from the index.
-                pattern = options.get("report_dir", Path())
-                note_not_started(pattern, notifier.clock(), result.code, str(error))
+            if isinstance(error, BatchResendError):
+                is_slip = not isinstance(error, CallError | JournalBusy)
+                _have_listed(result, notifier, options, is_slip=is_slip)
             raise
         finally:
             result = replace(result or _cut_short(interruption), profile=notifier.profile)
@@ -178,6 +185,19 @@ def run_with_notifier(
         return result.code
 
     return run_interruptibly(notified)
+
+
+def _have_listed(
+    result: CommandResult, notifier: Notifier, options: Mapping[str, Any], *, is_slip: bool
+) -> None:
+    """Have the index of reports list a night that could not start: it has no report.
+
+    `is_slip`: of the command line or its files. At a terminal a person sees it, and corrects it.
+    """
+    if options.get("dry_run") or is_rehearsal() or (is_slip and has_terminal()):
+        return
+    pattern, why = options["report_dir"], result.error or ""
+    note_not_started(pattern, notifier.clock(), int(result.code), why, notifier.profile)
 
 
 async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
@@ -211,6 +231,8 @@ def notify_not_begun(
         known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
         notifier = notifier_of(known)
         result = CommandResult(code, error=error, profile=notifier.profile)
+        if {"report_dir", "dry_run"} <= known.keys() and "ping_url" in context.params:
+            _have_listed(result, notifier, known, is_slip=True)
         anyio.run(_notify_safely, partial(notifier.ended, result))
 
 

@@ -26,6 +26,7 @@ from batch_resend.cli.output.terminal import is_screen
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, is_everyones, is_trusted
+from batch_resend.settings import is_at_loopback
 from batch_resend.visible import redacted
 
 if TYPE_CHECKING:
@@ -144,7 +145,9 @@ def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
     if (path := options.get("log_file")) is not None:
         handlers.append(_LogFile(path))
         handlers[1].setLevel(options.get("log_level", "info").upper())
-        handlers[1].setFormatter(_Formatter(log_format, redact, on_terminal=False))
+        handlers[1].setFormatter(
+            _Formatter(log_format, redact, on_terminal=False, whose=_whose(options))
+        )
     logger = logging.getLogger("batch_resend")
     logger.handlers = handlers
     logger.setLevel(min(handler.level for handler in handlers))
@@ -173,8 +176,16 @@ async def prepare_logs() -> None:
 class _Formatter(logging.Formatter):
     """Formats events by structlog, which is loaded with the first: a short run has none."""
 
-    def __init__(self, log_format: str, redact: bool, *, on_terminal: bool) -> None:
+    def __init__(
+        self,
+        log_format: str,
+        redact: bool,
+        *,
+        on_terminal: bool,
+        whose: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
+        self._whose = whose
         self._is_json = log_format == "json"
         self._redact = redact
         self._brief = on_terminal and not self._is_json  # it shows one run, by the local clock
@@ -200,6 +211,7 @@ class _Formatter(logging.Formatter):
         return structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
                 _with_run,
+                self._with_whose,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.ExtraAdder(),
                 _with_local_time if brief else _with_time,
@@ -215,6 +227,15 @@ class _Formatter(logging.Formatter):
                 rendering,
             ],
         )
+
+    def _with_whose(self, _logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
+        return {**self._whose, **event}
+
+
+def _whose(options: Mapping[str, Any]) -> dict[str, object]:
+    """Return whose events a command's are: accounts, and rehearsals, may share a log file."""
+    is_rehearsed = is_at_loopback(options.get("base_url") or "")
+    return {"profile": options.get("profile"), "rehearsal": True if is_rehearsed else None}
 
 
 def _with_run(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":

@@ -46,6 +46,7 @@ from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume", "first", "for_real")  # of the next flags, with a run
+AS_BEGUN = ("in_doubt", "report_dir")  # options that a run which is resumed had, unless given
 _REHEARSED = ("send", "sweep")
 _LATELY_S = 2 * 86_400.0
 _REPORT_DIR = "--report-dir"
@@ -123,6 +124,7 @@ def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | N
     The limits need nothing: a run keeps to those that it had.
     """
     context.meta[_OF_RUN] = _begun_with(run, accounts)
+    context.params["report_dir"] = report_dir_for(context, run)
     if context.get_parameter_source("in_doubt") is ParameterSource.DEFAULT:
         context.params["in_doubt"] = run.settings.get("in_doubt", context.params["in_doubt"])
 
@@ -144,12 +146,13 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     summary = await make_summary(reader, run)
     if summary.state == "interrupted" and summary.finished_at is None:
         summary = summary.model_copy(update={"stop_reason": _CUT_OFF})
-    folder, named = _folder_of_report(context, run)
+    folder = folder_of(report_dir_for(context, run), run)
     flags = next_flags_of_run(context, run, await reader.accounts(run))
     steps = next_steps(summary, folder, flags)
     is_under_way = summary.state == "running"
     is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
     if steps and not (is_there or is_under_way):
+        named = _quoted(option_words(context, ("report_dir",), "report"))
         report = f"batch-resend{flags.config} report {run.id}{named}{flags.watch}"
         text = f"There is no up-to-date report of it in {folder}. To write it:"
         steps.insert(0, NextStep(text, report))
@@ -157,17 +160,20 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     return Standing(summary, folder if is_there else None, steps)
 
 
-def _folder_of_report(context: click.Context, run: Run) -> tuple[Path, str]:
-    """Return where a run's report is to be, and the flag that says so, if another command needs it.
+def report_dir_for(context: click.Context, run: Run) -> Path:
+    """Return the pattern of where a run's report is to be.
 
-    That is where this command was given it, or else where the run was.
+    That is what this command was given, or else what the run was.
     """
-    kept = shlex.split(run.next_flags.get("resume", ""))
+    given: Path = context.params["report_dir"]
     is_given = context.get_parameter_source("report_dir") is not ParameterSource.DEFAULT
-    if is_given or _REPORT_DIR not in kept:
-        return folder_of(context.params["report_dir"], run), ""
-    pattern = kept[kept.index(_REPORT_DIR) + 1]
-    return folder_of(Path(pattern), run), f" {_REPORT_DIR} {shlex.quote(pattern)}"
+    return given if is_given else own_report_dir(run) or given
+
+
+def own_report_dir(run: Run) -> Path | None:
+    """Return the pattern that a run was given; None: it was given none."""
+    kept = shlex.split(run.next_flags.get("resume", ""))
+    return Path(kept[kept.index(_REPORT_DIR) + 1]) if _REPORT_DIR in kept else None
 
 
 async def _lately_cut_off(
@@ -194,13 +200,12 @@ async def resume_others(
         run, accounts = one.run, await reader.accounts(one.run)
         if not one.left or given.none_will_do or ended_simulator(run, accounts):
             continue
-        begun = _begun_with(run, accounts)
         ended = "ended before it had sent anything" if one.was_useless else "did not finish"
         left = counted(sum(one.left.values()), "order")
         steps.append(
             NextStep(
                 f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",
-                await _resume_as_begun(reader, run, begun, given),
+                await _resume_as_begun(reader, run, accounts, given),
             )
         )
     return steps
@@ -212,18 +217,30 @@ async def how_to_send_held_back(
     """Return the command that sends the good rows of a run that its rejected ones held back."""
     if not await reader.count_by_account(run):
         return None
-    begun = _begun_with(run, await reader.accounts(run))
-    return await _resume_as_begun(reader, run, begun, next_flags(context))
+    accounts = await reader.accounts(run)
+    return await _resume_as_begun(reader, run, accounts, next_flags(context))
 
 
 async def _resume_as_begun(
-    reader: JournalReader, run: Run, begun: NextFlags, given: NextFlags
+    reader: JournalReader, run: Run, accounts: Sequence[str | None], given: NextFlags
 ) -> str:
     """Return the command that resumes another run than this command's."""
     outcomes = await reader.count_outcomes(run)
     done = sum(outcomes.values()) - outcomes.get(RequestStatus.SKIPPED, 0)
-    config, flags = given.config or begun.config, _merged(begun.resume, given.watch)
-    return resume_command(run.id, done, replace(begun, config=config, resume=flags))
+    return resume_command(run.id, done, as_begun(run, accounts, given))
+
+
+def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> NextFlags:
+    """Return what the next commands need for another run than this command's (`given`: those)."""
+    begun = _begun_with(run, accounts)
+    return replace(
+        begun,
+        config=given.config or begun.config,
+        send=_merged(begun.send, given.watch),
+        resume=_merged(begun.resume, given.watch),
+        watch=given.watch,
+        none_will_do=ended_simulator(run, accounts) is not None,
+    )
 
 
 def _where(run: Run, accounts: Sequence[str | None]) -> str:

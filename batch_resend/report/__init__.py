@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     )
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
+        OldReport,
         check_pattern,
         folder_of,
         found_in,
+        has_index,
         has_report,
-        index_folder,
         is_up_to_date,
         note_not_started,
         old_reports,
         remove_reports,
         set_aside,
+        update_index,
         url_of,
     )
     from batch_resend.report.live import LiveReport, keep_report_of_workers, live_report
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
         plan_of,
         with_mail_routes,
     )
-    from batch_resend.report.report import prepare_report, update_index, whole_file, write_report
+    from batch_resend.report.report import prepare_report, whole_file, write_report
     from batch_resend.report.summary import (
         BackPressure,
         Summary,
@@ -63,6 +65,7 @@ __all__ = [
     "MailDomainsAsked",
     "NextFlags",
     "NextStep",
+    "OldReport",
     "Presentation",
     "Preview",
     "Summary",
@@ -71,10 +74,10 @@ __all__ = [
     "counted",
     "folder_of",
     "found_in",
+    "has_index",
     "has_report",
     "headline",
     "in_words",
-    "index_folder",
     "is_up_to_date",
     "keep_report_of_workers",
     "live_report",
@@ -116,13 +119,15 @@ __getattr__ = imported_on_demand(
             "check_pattern",
             "folder_of",
             "found_in",
+            "OldReport",
+            "has_index",
             "has_report",
-            "index_folder",
             "note_not_started",
             "is_up_to_date",
             "old_reports",
             "remove_reports",
             "set_aside",
+            "update_index",
             "url_of",
         ),
         "live": ("LiveReport", "keep_report_of_workers", "live_report"),
@@ -135,7 +140,7 @@ __getattr__ = imported_on_demand(
             "plan_of",
             "with_mail_routes",
         ),
-        "report": ("prepare_report", "update_index", "whole_file", "write_report"),
+        "report": ("prepare_report", "whole_file", "write_report"),
         "summary": (
             "BackPressure",
             "Summary",

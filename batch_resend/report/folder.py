@@ -4,16 +4,17 @@ import glob
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.model import Run
-from batch_resend.report.report import REPORT_FILES, update_index
+from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.summary import Banner
 
 log = logging.getLogger(__name__)
@@ -43,28 +44,53 @@ def folder_of(pattern: Path, run: Run) -> Path:
     return Path(filled_in(str(pattern), run))
 
 
-def index_folder(pattern: Path, run: Run) -> Path | None:
-    """Return the folder above, if all that a pattern puts there is reports; None: it may not be.
+def index_folder(pattern: Path) -> Path | None:
+    """Return the folder above all that a pattern fills in, which has their index; None: none has.
 
-    That is so where the last part of the pattern has {run}: a folder of any other name may be among
-    whatever a person keeps.
+    All that is there is reports where the last part of the pattern has {run}: a folder of any other
+    name may be among whatever a person keeps.
     """
-    return folder_of(pattern.parent, run) if "{run}" in pattern.name else None
+    if "{run}" not in pattern.name:
+        return None
+    first = next(n for n, part in enumerate(pattern.parts) if _PLACEHOLDER.search(part))
+    return Path(*pattern.parts[:first])
 
 
-def note_not_started(pattern: Path, at: float, exit_code: int, why: str) -> None:
-    """Have the index of reports, where there is one, show a command that could not start."""
-    from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
+def has_index(pattern: Path) -> bool:
+    """Whether there are reports of a pattern, with an index."""
+    folder = index_folder(pattern)
+    return folder is not None and (folder / "index.html").is_file()
 
-    folder = pattern.parent
-    if "{run}" not in pattern.name or not folder.is_dir():
+
+def update_index(pattern: Path) -> None:
+    """Write the index of the reports of a pattern, if it has one. That it fails is logged."""
+    from batch_resend.report.index import write_index  # noqa: PLC0415 - see prepare_report
+
+    folder = index_folder(pattern)
+    if folder is None:
         return
     try:
-        index.note_not_started(folder, index.NotStarted(timestamp(at), exit_code, why))
+        write_index(folder, len(pattern.parts) - len(folder.parts))
+    except ReportError as error:
+        log.warning("the index of all reports: %s", error)
+
+
+def note_not_started(pattern: Path, at: float, exit_code: int, why: str, of: str | None) -> None:
+    """Have the index of reports, where there is one, show a command that could not start.
+
+    `of`: its profile.
+    """
+    from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
+
+    folder = index_folder(pattern)
+    if folder is None or not folder.is_dir():
+        return
+    try:
+        index.note_not_started(folder, index.NotStarted(timestamp(at), exit_code, why, of))
     except OSError as error:
         log.warning("%s/%s: %s", folder, index.NOT_STARTED, error.strerror)
         return
-    update_index(folder)
+    update_index(pattern)
 
 
 def url_of(pattern: str, run: Run) -> str:
@@ -123,52 +149,76 @@ def set_aside(folder: Path, run: Run) -> Path:
     return folder.with_name(f"{folder.name}-{run.id}")
 
 
-def _remove_files(folder: Path) -> None:
-    """Remove a report's files, and its folder if nothing else is in it. Raises OSError."""
+def _remove_files(folder: Path, up_to: Path | None) -> None:
+    """Remove a report's files, its folder and those above, if nothing else is in them.
+
+    `up_to`: the folder above that stays, with the index. Raises OSError.
+    """
     for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
         (folder / name).unlink(missing_ok=True)
+    above = folder.parents if up_to in folder.parents else ()
     with suppress(OSError):
-        folder.rmdir()
+        for one in (folder, *takewhile(lambda parent: parent != up_to, above)):
+            one.rmdir()
 
 
-def old_reports(pattern: Path, runs: Iterable[Run], before: float) -> list[Path]:
-    """Return the folders with reports of runs, and of rehearsals that were written before a time.
+@dataclass(frozen=True, slots=True)
+class OldReport:
+    """A report that may go."""
 
-    The journal of a rehearsal is mostly gone, and its days may be to come. Only what is known to be
-    such a report is one.
+    folder: Path
+    pattern: Path  # by which it was found
+    of: Run | None  # None: a rehearsal, which the journal may not have
+
+
+def old_reports(
+    pattern: Path, runs: Iterable[Run], before: float, place_of: Callable[[Run], Path | None]
+) -> list[OldReport]:
+    """Return the reports of runs, and those of rehearsals that were written before a time.
+
+    That of a run is where the pattern says, or in its own place (`place_of`). The journal of a
+    rehearsal is mostly gone, and its days may be to come. Only what is known to be such a report is
+    one.
     """
-    of_runs = [folder for run in runs if has_report(folder := folder_of(pattern, run), run)]
-    return list(dict.fromkeys([*of_runs, *_rehearsals(pattern, before)]))
+    found: dict[Path, OldReport] = {}
+    for run in runs:
+        for one in filter(None, (pattern, place_of(run))):
+            if has_report(folder := folder_of(one, run), run):
+                found.setdefault(folder.absolute(), OldReport(folder, one, run))
+    for folder in _rehearsals(pattern, before):
+        found.setdefault(folder.absolute(), OldReport(folder, pattern, None))
+    return list(found.values())
 
 
-def remove_reports(pattern: Path, folders: Iterable[Path], before: float) -> int:
-    """Remove the reports in some folders; return how many there were.
+def remove_reports(pattern: Path, reports: Sequence[OldReport], before: float) -> int:
+    """Remove some reports; return how many there were. What cannot be removed stays, and is logged.
 
-    And have their index forget the commands that could not start before a time. What cannot be
-    removed stays, and is logged.
+    And have the index of the pattern, and of theirs, forget the commands that could not start
+    before a time.
     """
-    removed = []
-    for folder in folders:
+    removed = 0
+    for report in reports:
         try:
-            _remove_files(folder)
-            removed.append(folder)
+            _remove_files(report.folder, index_folder(report.pattern))
+            removed += 1
         except OSError as error:
-            log.error("%s: the report cannot be removed: %s", folder, error.strerror)
-    if "{run}" in pattern.name:
-        for folder in {pattern.parent, *(folder.parent for folder in removed)}:
-            _update_index(folder, before)
-    return len(removed)
+            log.error("%s: the report cannot be removed: %s", report.folder, error.strerror)
+    for one in dict.fromkeys([pattern, *(report.pattern for report in reports)]):
+        _forget_not_started(one, before)
+    return removed
 
 
-def _update_index(folder: Path, before: float) -> None:
+def _forget_not_started(pattern: Path, before: float) -> None:
     from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
 
+    folder = index_folder(pattern)
+    if folder is None or not folder.is_dir():
+        return
     try:
         index.forget_not_started(folder, before)
     except ReportError as error:
         log.warning("%s", error)
-    if folder.is_dir():
-        update_index(folder)
+    update_index(pattern)
 
 
 def _rehearsals(pattern: Path, before: float) -> Iterator[Path]:

@@ -4,13 +4,14 @@ A rehearsal mails nobody: it stands apart, and no day has it.
 """
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from heapq import nlargest
-from pathlib import Path
+from pathlib import Path, PurePath
 from statistics import median
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from batch_resend.report.charts import nice
 from batch_resend.report.rendering import render
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import Banner, Summary, percentage_sent
+from batch_resend.settings import is_at_loopback
 
 MOST_RUNS = 400
 MOST_DAYS = 60  # of the chart: the last ones
@@ -27,6 +29,7 @@ NOT_STARTED = "not-started.jsonl"  # beside the index: a line for each command w
 _OURS = '<meta name="generator" content="batch-resend">'
 _MOST_ABOVE = 4  # times the usual
 _LOOKED_AT = 2_000  # characters, for that
+_LONGEST_UNWRITTEN_S = 150.0  # of a run under way, as report.html has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,60 @@ class Night:
 
     url: str
     summary: Summary
-    banner: Banner
+    state: Banner | None  # None: it was cut off
     percentage: int | None
-    not_sent: int
     at: str  # when it began, or was declined, in UTC; "" where it does not say
     day: date | None  # of that
     written_at: float
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether it mailed nobody: of one that has not ended, by where it went."""
+        has_ended = self.state not in (Banner.UNDER_WAY, None)
+        at_loopback = not has_ended and is_at_loopback(self.summary.base_url)
+        return self.state is Banner.REHEARSAL or at_loopback
+
+    @property
+    def tone(self) -> str:
+        """Its state, as the page's style has it."""
+        return (self.state or Banner.NEEDS_ACTION).name.lower()
+
+    @property
+    def what(self) -> str:
+        """What it was made of: the first list's name, and how many there are beside it."""
+        if self.summary.sweep:
+            return "sweep"
+        first, *others = [PurePath(one.path).name for one in self.summary.inputs] or ["nothing"]
+        return f"{first} and {len(others)} more" if others else first
+
+    @property
+    def to_go(self) -> int:
+        """Orders that it is still to send, and those that wait for their answer."""
+        orders = self.summary.orders
+        return orders.not_attempted + orders.in_flight if self.state is Banner.UNDER_WAY else 0
+
+    @property
+    def left(self) -> int:
+        """Orders that were neither sent nor refused, and that nobody is sending now."""
+        orders = self.summary.orders
+        return orders.to_send - orders.sent - orders.refused - self.to_go
+
+    @property
+    def not_waiting_for_mail(self) -> str:
+        """What keeps orders waiting that are neither due nor stuck; "" where none are."""
+        counts = self.summary.sweep
+        kinds = (
+            (
+                (counts.nothing_to_mail, "with nothing to mail"),
+                (counts.mailed_lately, "mailed lately"),
+                (counts.too_young, "too young"),
+                (counts.excluded, "excluded"),
+                (counts.left_for_later, "left for later"),
+            )
+            if counts
+            else ()
+        )
+        return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +101,7 @@ class NotStarted:
     at: str  # in UTC
     exit_code: int
     why: str
+    profile: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +112,16 @@ class Day:
     runs: int
     sent: int
     not_sent: int
+    to_go: int  # of runs under way
 
     @property
     def orders(self) -> int:
-        """Those that were to be sent."""
+        """Those that were sent, or were to be."""
         return self.sent + self.not_sent
 
 
-def write_index(folder: Path) -> None:
-    """Write the index of the reports in a folder. Raises ReportError.
+def write_index(folder: Path, depth: int = 1) -> None:
+    """Write the index of the reports so many folders below a folder. Raises ReportError.
 
     A page of that name that batch-resend did not write stays as it is.
     """
@@ -76,9 +129,10 @@ def write_index(folder: Path) -> None:
     with suppress(OSError, UnicodeError), place.open(encoding="utf-8") as file:
         if _OURS not in file.read(_LOOKED_AT):
             raise ReportError(f"{place} was not written by batch-resend, and is left as it is")
-    found = list(_nights(folder))
-    rehearsals = [one for one in found if one.banner is Banner.REHEARSAL]
-    others = [one for one in found if one.banner is not Banner.REHEARSAL]
+    now = time.time()
+    found = list(_nights(folder, depth, now))
+    rehearsals = [one for one in found if one.is_rehearsal]
+    others = [one for one in found if not one.is_rehearsal]
     nights = nlargest(MOST_RUNS, others, key=lambda one: one.at)
     days = list(_days(nights))
     values: dict[str, object] = {
@@ -88,6 +142,7 @@ def write_index(folder: Path) -> None:
         "days": days,
         "not_started": list(_not_started(folder))[: -MOST_RUNS - 1 : -1],
         "top": _top(days),
+        "written_at": timestamp(now)[:16].replace("T", " "),
     }
     with whole_file(place) as file:
         file.write(render("index.html", values))
@@ -126,23 +181,27 @@ def _not_started(folder: Path) -> Iterator[NotStarted]:
                 yield NotStarted(**json.loads(line))
 
 
-def _nights(folder: Path) -> Iterator[Night]:
-    """Yield the reports in a folder that can be read."""
-    for path in folder.glob("*/summary.json"):
+def _nights(folder: Path, depth: int, now: float) -> Iterator[Night]:
+    """Yield the reports that can be read.
+
+    One of a run under way is written every half minute, by this machine's clock.
+    """
+    for path in folder.glob(f"{'*/' * depth}summary.json"):
         with suppress(OSError, ValueError):
             found = json.loads(path.read_text(encoding="utf-8"))
             summary = Summary.model_validate(found)
-            orders = summary.orders
             at = summary.started_at or summary.finished_at or ""
+            written_at = path.stat().st_mtime
+            state = Banner(found["verdict"])
+            is_cut_off = state is Banner.UNDER_WAY and now - written_at > _LONGEST_UNWRITTEN_S
             yield Night(
-                f"{quote(path.parent.name)}/report.html",
+                f"{quote(path.parent.relative_to(folder).as_posix())}/report.html",
                 summary,
-                Banner(found["verdict"]),
+                None if is_cut_off else state,
                 percentage_sent(summary),
-                orders.to_send - orders.sent,
                 at,
                 date.fromisoformat(at[:10]) if at else None,
-                path.stat().st_mtime,
+                written_at,
             )
 
 
@@ -159,5 +218,6 @@ def _days(nights: Sequence[Night]) -> Iterator[Day]:
     while day <= last:
         runs = by_day[day]
         sent = sum(night.summary.orders.sent for night in runs)
-        yield Day(day, len(runs), sent, sum(night.not_sent for night in runs))
+        not_sent = sum(night.summary.orders.refused + night.left for night in runs)
+        yield Day(day, len(runs), sent, not_sent, sum(night.to_go for night in runs))
         day += timedelta(1)

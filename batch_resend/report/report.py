@@ -1,7 +1,6 @@
 """A run's report: a folder of files, each whole or not there, made from the journal alone."""
 
 import glob
-import logging
 import os
 import shutil
 import tempfile
@@ -33,8 +32,6 @@ from batch_resend.model import Run, RunState
 from batch_resend.report.advice import PLAIN, Presentation
 from batch_resend.report.summary import Summary, make_summary
 from batch_resend.results import InputNote
-
-log = logging.getLogger(__name__)
 
 # A report: its files, in the order in which they are written.
 REPORT_FILES = (
@@ -237,18 +234,6 @@ def _pack(folder: Path, run: Run, made: Mapping[str, str]) -> None:
                 shutil.copyfileobj(source, target, _PIECE)
         for name, text in made.items():
             packed.writestr(described(name), text)
-
-
-def update_index(folder: Path | None) -> None:
-    """Write the index of the reports in a folder, if there is one. That it fails is logged."""
-    from batch_resend.report.index import write_index  # noqa: PLC0415 - see prepare_report
-
-    if folder is None:
-        return
-    try:
-        write_index(folder)
-    except ReportError as error:
-        log.warning("the index of all reports: %s", error)
 
 
 async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_sweep: bool) -> None:

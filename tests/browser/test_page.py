@@ -161,7 +161,7 @@ def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
                 json.dumps(made.report.summary | begun | more)
             )
         why = "the CA cannot be reached (connection refused), for 10m; that was all the patience"
-        note_not_started(tmp_path, NotStarted("2027-01-05T02:00:00.000Z", 1, why))
+        note_not_started(tmp_path, NotStarted("2027-01-05T02:00:00.000Z", 1, why, None))
         write_index(tmp_path)
     with shown(chromium, report, width=width, dark=dark, name=name) as seen:
         # Through the debugger: the page's own policy lets no other script run.

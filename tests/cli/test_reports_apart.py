@@ -27,9 +27,17 @@ async def two_nights(desk: Desk, *arguments: str) -> tuple[str, str]:
     return older, newer
 
 
+def remove(folder: Path) -> None:
+    """Remove a report."""
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
 async def test_a_night_that_could_not_start_is_in_the_index_with_its_reason(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, api_key=KEY) as (desk, ca):
         wait(ca, 9)
+        desk.write("wrong.toml", "max-order = 3\n")
         assert (await desk.run("sweep")).code == 0
         index = tmp_path / "reports" / "index.html"
         assert "Could not start" not in index.read_text()
@@ -41,8 +49,21 @@ async def test_a_night_that_could_not_start_is_in_the_index_with_its_reason(tmp_
         page = re.sub("<[^>]+>", "", index.read_text())
         assert page.index("cannot be reached") < page.index("the CA refused the API key")
         assert "revoked-0123456789" not in page
-        wrong = await desk.run("sweep", "--exclude", "none.csv")
-        assert (wrong.code, index.read_text().count("none.csv")) == (1, 0), "a slip of a person's"
+        for words, why in (
+            (("sweep", "--exclude", "none.csv"), "none.csv: cannot be read"),
+            (("sweep", "--max-order", "3"), "No such option"),
+            (("--config", "wrong.toml", "sweep"), "there is no option max-order"),
+            (("sweep", "--api-key-file", "none.key"), "none.key: No such file"),
+        ):
+            wrong = await desk.run(*words)
+            assert wrong.code in (1, 2)
+            noted = (tmp_path / "reports" / "not-started.jsonl").read_text().splitlines()
+            assert why in json.loads(noted[-1])["why"]
+        assert index.read_text().count("none.csv") == 1
+        listed = index.read_text()
+        for others in (("sweep", "--dry-run", "--exclude", "none.csv"), ("show", "--jurnal")):
+            assert (await desk.run(*others)).code in (1, 2)
+        assert index.read_text() == listed, "no night is missing"
         assert (await desk.run("sweep", "--again")).code == 0
         assert "cannot be reached" in re.sub("<[^>]+>", "", index.read_text())
 
@@ -116,7 +137,7 @@ async def test_prune_shows_beforehand_what_would_go_and_changes_nothing(tmp_path
         assert (await desk.run("runs", "--json")).out == listed
         os.utime(tmp_path / "reports" / newer / "summary.json", (1, 1))  # as if written long ago
         dry = await desk.run("prune", "--dry-run")
-        assert "; 2 reports would be removed." in dry.out, "those of rehearsals too"
+        assert "; 2 reports would be removed, 1 of them of old rehearsals." in dry.out
         also_said = json.loads((await desk.run("prune", "--dry-run", "--json")).out)["forgotten"]
         assert (also_said[1]["run"], also_said[1]["rows"]) == (newer, None)
         desk.environment["BATCH_RESEND_DRY_RUN"] = "true"
@@ -147,6 +168,74 @@ async def test_prune_takes_the_reports_of_the_runs_that_it_forgets(
         index = (tmp_path / "reports" / "index.html").read_text()
         assert (older in index) is keep
         assert newer in index
+
+
+async def test_what_a_run_put_elsewhere_is_found_there_by_prune_report_and_resume(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        elsewhere = ("--report-dir", "shop/{date}/{run}")
+        for orders in (3, 4):
+            desk.write_list(orders)
+            begun = await desk.run(*AGAIN, *elsewhere, "--max-orders", "1")
+            assert begun.code == 4
+        newer, older = await run_ids(desk)
+        place = {run: next((tmp_path / "shop").glob(f"*/{run}")) for run in (older, newer)}
+        (place[newer] / "report.html").unlink()
+        written = await desk.run("report", newer)
+        assert f"Report: {place[newer]}/report.html" in written.out
+        assert (await desk.run("resume", newer, "--yes")).code == 0
+        assert json.loads((place[newer] / "summary.json").read_text())["state"] == "completed"
+        resumed = await desk.run("resume", older, "--yes", "--again", "--report-dir", "mine/{run}")
+        assert resumed.code == 0, resumed.err
+        assert (tmp_path / "mine" / older).exists(), "a flag goes before"
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+            journal.execute("UPDATE runs SET finished_at = 1 WHERE id = ?", [newer])
+        dry = json.loads((await desk.run("prune", "--dry-run", "--json")).out)
+        assert [one["report"] for one in dry["forgotten"]] == [str(place[newer])]
+        pruned = await desk.run("prune")
+        assert "1 report removed." in pruned.out
+        assert not place[newer].exists()
+        assert newer not in (tmp_path / "shop" / "index.html").read_text()
+        assert not (tmp_path / "reports").exists()
+
+
+async def test_a_run_writes_the_reports_that_those_before_it_could_not_write(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        arguments = ("--report-dir", "nights/{run}", "--redact")
+        desk.write_list(3)
+        for _ in range(5):
+            assert (await desk.run(*AGAIN, *arguments)).code == 0
+        _, without, killed, _, removed = await run_ids(desk)
+        places = {run: tmp_path / "nights" / run for run in (without, killed, removed)}
+        remove(places[without])
+        remove(places[removed])
+        await desk.run(*AGAIN, *arguments)
+        assert not places[without].exists(), "somebody removed it: the last night's is there"
+        remove(tmp_path / "nights" / (await run_ids(desk))[0])
+        remove(tmp_path / "nights" / (await run_ids(desk))[1])
+        live = json.loads((places[killed] / "summary.json").read_text())
+        live |= {"state": "running", "verdict": "under way", "finished_at": None}
+        (places[killed] / "summary.json").write_text(json.dumps(live))
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+            journal.execute(
+                "UPDATE runs SET state = 'interrupted', finished_at = NULL WHERE id = ?", [killed]
+            )
+        desk.write_list(2)
+        sent = await desk.run(*AGAIN, "--report-dir", "other/{run}", "--log-file", "run.log")
+        assert sent.code == 0, sent.err
+        for run in (without, killed):
+            summary = json.loads((places[run] / "summary.json").read_text())
+            assert (summary["run_id"], summary["state"] != "running") == (run, True)
+            assert "@example" not in (places[run] / "report.html").read_text(), "as it was told"
+        assert "other/{run}" not in (places[killed] / "report.html").read_text()
+        assert not places[removed].exists()
+        index = (tmp_path / "nights" / "index.html").read_text()
+        assert without in index
+        assert ">under way<" not in index
+        assert f"wrote the report of run {killed}" in (tmp_path / "run.log").read_text()
 
 
 async def test_pings_and_notifications_link_to_the_page_where_it_is_served(tmp_path: Path) -> None:

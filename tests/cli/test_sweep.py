@@ -55,7 +55,7 @@ async def test_what_a_quiet_sweep_found_is_in_summary_log_page_and_index(tmp_pat
     for text in (swept.out, shown.out, (tmp_path / "night.log").read_text(), report.read_text()):
         assert text.count(found) == 1
     assert "1 of 1 orders sent" in report.read_text()
-    assert 'data-is="Waiting">3<' in (tmp_path / "nights" / "index.html").read_text()
+    assert 'data-is="Waiting">3 (2 too young)<' in (tmp_path / "nights" / "index.html").read_text()
 
 
 async def test_the_report_of_a_sweep_says_of_which_product_an_order_is(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from batch_resend.errors import ReportError
 from batch_resend.model import Run, RunState
 from batch_resend.report.folder import (
+    OldReport,
     check_pattern,
     folder_of,
     index_folder,
@@ -20,6 +22,7 @@ from batch_resend.report.folder import (
     old_reports,
     remove_reports,
     set_aside,
+    update_index,
     url_of,
 )
 from batch_resend.report.index import write_index
@@ -42,7 +45,9 @@ def run(name: str = "20261129-000000-ab12", ended_at: float | None = NIGHT) -> R
     [
         ("reports/{run}", "reports/20261129-000000-ab12", "reports"),
         ("r/{date}-{run}", "r/2026-11-29-20261129-000000-ab12", "r"),
-        ("r/{date}/{run}", "r/2026-11-29/20261129-000000-ab12", "r/2026-11-29"),
+        ("r/{date}/{run}", "r/2026-11-29/20261129-000000-ab12", "r"),
+        ("/srv/r/{date}/{run}", "/srv/r/2026-11-29/20261129-000000-ab12", "/srv/r"),
+        ("{run}", "20261129-000000-ab12", "."),
         ("/srv/www/last", "/srv/www/last", None),
         ("{run}/last", "20261129-000000-ab12/last", None),
         ("/srv/{date}", "/srv/2026-11-29", None),
@@ -52,7 +57,7 @@ def test_a_pattern_has_a_folder_for_each_run_and_an_index_only_where_all_beside_
     pattern: str, folder: str, index: str | None
 ) -> None:
     assert folder_of(Path(pattern), run()) == Path(folder)
-    assert index_folder(Path(pattern), run()) == (None if index is None else Path(index))
+    assert index_folder(Path(pattern)) == (None if index is None else Path(index))
 
 
 def test_a_url_is_that_of_the_page_where_the_folder_is_served() -> None:
@@ -72,6 +77,11 @@ def put(folder: Path, **summary: object) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
+
+
+def old(pattern: Path, runs: list[Run], before: float) -> list[OldReport]:
+    """Return the old reports, of runs that were not told where to put theirs."""
+    return old_reports(pattern, runs, before, lambda _: None)
 
 
 OURS = {"run_id": "20261129-000000-ab12", "started_at": "2026-11-29T00:00:00.000Z"}
@@ -115,7 +125,7 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     unknown.mkdir()
     (unknown / "results.csv").write_text("whose?")
     folders = (own, mixed, others, unknown, tmp_path / "none")
-    removed = [remove_reports(one, old_reports(one, [run()], 0.0), 0.0) for one in folders]
+    removed = [remove_reports(one, old(one, [run()], 0.0), 0.0) for one in folders]
     assert removed == [1, 1, 0, 0, 0]
     assert not own.exists()
     assert [path.name for path in mixed.iterdir()] == ["notes.txt"]
@@ -210,10 +220,10 @@ async def test_the_index_draws_each_day_with_all_its_runs_and_the_days_without_o
     page = (places / "index.html").read_text()
     assert re.findall(r"<title>(\S+): (.*?)</title>\n<rect class=\"(\w+)\"", page) == [
         ("2027-01-30", "1 run, 4 sent, 0 not", "day"),
-        ("2027-01-31", "no run", "gap"),
-        ("2027-02-01", "no run", "gap"),
+        ("2027-01-31", "no report", "gap"),
+        ("2027-02-01", "no report", "gap"),
         ("2027-02-02", "2 runs, 4,003 sent, 3 not", "day"),
-        ("2027-02-03", "no run", "gap"),
+        ("2027-02-03", "no report", "gap"),
         ("2027-02-04", "1 run, 0 sent, 0 not", "day"),
         ("2027-02-05", "1 run, 0 sent, 5 not", "day"),
     ]
@@ -263,8 +273,8 @@ def test_reports_of_rehearsals_are_removed_by_when_they_were_written(
         made["old"].with_name("else"), run_id="old", verdict="rehearsal", finished_at=LATE
     )
     os.utime(not_named_for_it / "summary.json", (1, 1))
-    old = old_reports(tmp_path / pattern, [], NIGHT)
-    assert remove_reports(tmp_path / pattern, old, NIGHT) == 1
+    found = old(tmp_path / pattern, [], NIGHT)
+    assert remove_reports(tmp_path / pattern, found, NIGHT) == 1
     assert [name for name, folder in made.items() if not folder.exists()] == ["old"]
     assert not_named_for_it.exists()
 
@@ -274,11 +284,12 @@ def test_commands_that_could_not_start_are_forgotten_with_the_reports_of_their_t
 ) -> None:
     pattern = tmp_path / "{run}"
     for at, why in ((NIGHT - 2, "no key"), (NIGHT + 2, "no CA")):
-        note_not_started(pattern, at, 1, why)
+        note_not_started(pattern, at, 1, why, "shop")
     assert remove_reports(pattern, [], NIGHT) == 0
     page = (tmp_path / "index.html").read_text()
     assert "no key" not in page
     assert "no CA" in page
+    assert '<td data-is="Profile"><bdi>shop</bdi></td>' in page
     assert remove_reports(pattern, [], NIGHT + 3) == 0
     assert "Could not start" not in (tmp_path / "index.html").read_text()
 
@@ -300,3 +311,95 @@ async def test_an_index_of_somebody_else_stays_and_an_own_one_is_written_again(
 def test_a_run_that_never_finished_is_older_than_what_came_after_it(tmp_path: Path) -> None:
     put(tmp_path, **(OURS | {"run_id": "B"}), finished_at=LATE)
     assert set_aside(tmp_path, replace(run(), finished_at=None)) != tmp_path
+
+
+def test_reports_by_day_have_one_index_and_leave_no_empty_day_behind(tmp_path: Path) -> None:
+    pattern = tmp_path / "reports" / "{date}" / "{run}"
+    folder = put(folder_of(pattern, run()), **OURS, finished_at=LATE)
+    mine = tmp_path / "reports" / "2026-11-28" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    update_index(pattern)
+    assert [path.parent for path in tmp_path.rglob("index.html")] == [tmp_path / "reports"]
+    assert remove_reports(pattern, old(pattern, [run()], 0.0), 0.0) == 1
+    assert not folder.parent.exists()
+    assert mine.exists()
+    assert (tmp_path / "reports" / "index.html").exists()
+
+
+def test_a_report_is_removed_from_where_its_run_put_it_and_the_index_there_knows(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "shop" / "{date}-{run}"
+    folder = put(folder_of(own, run()), **OURS, finished_at=LATE)
+    note_not_started(own, NIGHT - 2, 1, "no key", None)
+    found = old_reports(tmp_path / "reports" / "{run}", [run(), run("other")], NIGHT, lambda _: own)
+    assert [one.folder for one in found] == [folder]
+    assert remove_reports(tmp_path / "reports" / "{run}", found, NIGHT) == 1
+    assert not folder.exists()
+    assert "no key" not in (tmp_path / "shop" / "index.html").read_text()
+    assert not (tmp_path / "reports").exists()
+
+
+async def like_a_run(folder: Path) -> dict[str, Any]:
+    """Return the summary of a run that mailed somebody."""
+    await nights(folder)
+    text = (folder / "reports" / "b <i>" / "summary.json").read_text()
+    summary: dict[str, Any] = json.loads(text)
+    return summary | {"base_url": "https://ca.example/services/v2"}
+
+
+@pytest.mark.asyncio
+async def test_a_run_under_way_has_orders_to_go_and_one_that_was_cut_off_has_them_left(
+    tmp_path: Path,
+) -> None:
+    like, places = await like_a_run(tmp_path), tmp_path / "nights"
+    orders = dict.fromkeys(like["orders"], 0) | {
+        "total": 9, "sent": 4, "failed": 1, "in_flight": 1, "not_attempted": 3
+    }  # fmt: skip
+    under_way = like | {"state": "running", "verdict": "under way", "orders": orders}
+    for name in ("live", "dead"):
+        put(places / name, **(under_way | {"run_id": name}))
+    os.utime(places / "dead" / "summary.json", (NIGHT, NIGHT))
+    put(places / "before", **(like | {"started_at": "2027-01-14T02:00:00.000Z"}))
+    write_index(places)
+    page = (places / "index.html").read_text()
+    rows = {
+        name: re.sub("<[^>]+>", "|", page.partition(f'href="{name}/')[2].partition("</tr>")[0])
+        for name in ("live", "dead")
+    }
+    assert "|under way|" in rows["live"]
+    assert "|1 4 to go|" in rows["live"]
+    assert "|cut off|" in rows["dead"]
+    assert "|5|" in rows["dead"]
+    assert ": 2 runs, 8 sent, 6 not, 4 to go</title>" in page
+
+
+@pytest.mark.asyncio
+async def test_the_index_names_the_list_of_each_run_and_what_else_keeps_orders_waiting(
+    tmp_path: Path,
+) -> None:
+    like, places = await like_a_run(tmp_path), tmp_path / "nights"
+    counts = SweepCounts(
+        waiting=34, too_young=0, mailed_lately=0, stuck=8, excluded=0, nothing_to_mail=26,
+        left_for_later=0, due=0, unusable=0, max_mails=5,
+    )  # fmt: skip
+    put(places / "by hand", **(like | {"run_id": "x"}))
+    put(places / "night", **(like | {"run_id": "y", "sweep": asdict(counts)}))
+    write_index(places)
+    page = (places / "index.html").read_text()
+    lists = [Path(one["path"]).name for one in like["inputs"]]
+    assert len(lists) == 2
+    assert f'<td data-is="List"><bdi>{lists[0]} and 1 more</bdi></td>' in page
+    assert '<td data-is="List"><bdi>sweep</bdi></td>' in page
+    assert 'data-is="Waiting">34 (26 with nothing to mail)<' in page
+
+
+@pytest.mark.asyncio
+async def test_an_index_of_rehearsals_alone_says_so(tmp_path: Path) -> None:
+    like = await like_a_run(tmp_path)
+    put(tmp_path / "nights" / "rehearsed", **(like | {"verdict": "rehearsal"}))
+    write_index(tmp_path / "nights")
+    page = (tmp_path / "nights" / "index.html").read_text()
+    assert "<h1>Only rehearsals so far</h1>" in page
+    assert "rehearsed/report.html" in page

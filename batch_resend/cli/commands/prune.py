@@ -13,13 +13,14 @@ import click
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, flag, option_of_its_own
 from batch_resend.cli.commands.runs import megabytes
+from batch_resend.cli.next_flags import own_report_dir
 from batch_resend.cli.options import journal_option, report_dir_option
 from batch_resend.cli.output.terminal import Record, show_json, show_records
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.journal import Pruned, prune_journal, size_of_journal
-from batch_resend.report import counted, folder_of, found_in, old_reports, remove_reports
+from batch_resend.report import OldReport, counted, found_in, old_reports, remove_reports
 
 LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
 
@@ -48,8 +49,9 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     """Forget old runs and remove their reports, to keep the journal small.
 
     How often each order was mailed is kept. The journal's file shrinks if a quarter of it is then
-    empty. A report is removed only from the place that --report-dir names now, and only if its
-    summary.json names the run. Reports of rehearsals go by when they were written.
+    empty. A report is removed from where --report-dir points now, and from where the run put it,
+    and only if its summary.json names the run. Reports of rehearsals in the folder of --report-dir
+    go by when they were written.
     """
     if older_than < LEAST_S:
         raise click.UsageError(
@@ -62,11 +64,13 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
         clock = clock_of_command()  # in a rehearsed week, that of its nights
         pruned = anyio.run(partial(prune_journal, journal, older_than, clock, dry_run=dry_run))
     since = time.time() - older_than
-    folders = [] if options["keep_reports"] else old_reports(report_dir, pruned.runs, since)
-    records = _of_pruned(pruned, folders, report_dir)
-    removed = len(folders)
+    reports: list[OldReport] = []
+    if not options["keep_reports"]:
+        reports = old_reports(report_dir, pruned.runs, since, own_report_dir)
+    records = _of_pruned(pruned, reports)
+    removed = len(reports)
     if not (dry_run or options["keep_reports"]):
-        removed = remove_reports(report_dir, folders, since)
+        removed = remove_reports(report_dir, reports, since)
     after = size_of_journal(journal)
     if options["is_json"]:
         counts = {"runs": len(pruned.runs), "rows": pruned.rows, "reports": removed}
@@ -76,7 +80,8 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
         )
     else:
         what = f"{counted(len(pruned.runs), 'run')} with {counted(pruned.rows, 'row')}"
-        _say(records, what, removed, dry_run=dry_run)
+        rehearsals = sum(one.of is None for one in reports)
+        _say(records, what, (removed, rehearsals), dry_run=dry_run)
         if before is None:
             click.echo(f"{journal}: there is no journal here yet.")
         elif not dry_run:
@@ -84,27 +89,26 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     return ExitCode.ALL_WELL
 
 
-def _say(records: Sequence[Record], what: str, removed: int, *, dry_run: bool) -> None:
+def _say(records: Sequence[Record], what: str, reports: tuple[int, int], *, dry_run: bool) -> None:
     if dry_run and records:
         show_records(records, [*_TABLE], "table", _TABLE)
     would, end = (" would be", " Nothing was changed: --dry-run.") if dry_run else ("", "")
+    removed, rehearsals = reports
     also = f"; {counted(removed, 'report')}{would} removed" if removed else ""
+    also += f", {rehearsals:,} of them of old rehearsals" if removed and rehearsals else ""
     click.echo(f"{what}{would} forgotten{also}.{end}")
 
 
-def _of_pruned(pruned: Pruned, folders: Sequence[Path], report_dir: Path) -> list[Record]:
+def _of_pruned(pruned: Pruned, reports: Sequence[OldReport]) -> list[Record]:
     """Return a record of each run, and of each rehearsal that has left only its report."""
     records: list[Record] = []
-    others = dict.fromkeys(folders)
+    of_runs = {one.of.id: one.folder for one in reports if one.of is not None}
     for run, rows in zip(pruned.runs, pruned.rows_of, strict=True):
-        folder = folder_of(report_dir, run)
-        is_there = folder in others
-        others.pop(folder, None)
         ended_at = run.finished_at or run.started_at or run.created_at
-        records.append(_record(run.id, ended_at, rows, folder if is_there else None))
-    for folder in others:
-        if found := found_in(folder):
-            records.append(_record(found.run_id, found.ended_at, None, folder))
+        records.append(_record(run.id, ended_at, rows, of_runs.get(run.id)))
+    for one in reports:
+        if one.of is None and (found := found_in(one.folder)):
+            records.append(_record(found.run_id, found.ended_at, None, one.folder))
     return records
 
 

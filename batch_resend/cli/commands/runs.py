@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,7 +17,7 @@ from batch_resend.cli.command import (
     format_option,
     option_of_its_own,
 )
-from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run
+from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run, report_dir_for
 from batch_resend.cli.options import (
     journal_option,
     order_url_option,
@@ -39,7 +38,6 @@ from batch_resend.report import (
     counted,
     folder_of,
     in_words,
-    index_folder,
     make_summary,
     next_steps,
     of_profile,
@@ -258,21 +256,22 @@ def _facts(summary: Summary, state: str) -> list[Record]:
 def report(context: click.Context, /, run_id: str, journal: Place, **options: Any) -> int:
     """Write a run's report again (default: the newest run's), from the journal alone.
 
-    RUN is the name of a run, its beginning or end, or latest. This never replaces the report of a
-    newer run: it then writes to a folder of its own beside it.
+    RUN is the name of a run, its beginning or end, or latest. Without --report-dir, it is written
+    where the run wrote it. This never replaces the report of a newer run: it then writes to a
+    folder of its own beside it.
     """
-    pattern: Path = options["report_dir"]
 
     async def written() -> CommandResult:
         async with read_journal(journal, clock_of_command()) as reader:
             run = await reader.run(run_id)
+            pattern = report_dir_for(context, run)
             folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))
             presentation = Presentation(
                 flags, redact=options["redact"], order_url=options["order_url"]
             )
             summary = await write_report(reader, run, folder, presentation)
-            update_index(index_folder(pattern, run))
+            update_index(pattern)
             steps = next_steps(summary, folder, flags)
             if not options["is_json"]:
                 await show_summary(reader, run, Standing(summary, folder, steps))

@@ -42,6 +42,7 @@ from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import (
+    AS_BEGUN,
     as_it_stands,
     how_to_send_held_back,
     resume_as_begun,
@@ -168,7 +169,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             if run is not None:
                 names = await reader.accounts(run)
                 resume_as_begun(context, run, names)
-            wanted = {**options, "in_doubt": context.params["in_doubt"]}
+            wanted = {**options, **{name: context.params[name] for name in AS_BEGUN}}
             if options["dry_run"]:
                 return await _show_left(reader, run, wanted)
             if run is not None:
