@@ -42,6 +42,20 @@ async def test_a_log_file_has_no_line_for_every_attempt_unless_it_is_asked_for(
     assert len(log) < 60
 
 
+async def test_each_event_of_a_rehearsal_says_that_it_is_one(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 3)
+        assert (await desk.run("sweep", *TO_FILE[2:])).code == 0
+        gone = await desk.run(
+            "sweep", *TO_FILE[2:], "--base-url", "https://ca.invalid/services/v2",
+            "--patience", "0s",
+        )  # fmt: skip
+        assert gone.code == 1
+    log = events(tmp_path / "resend.log")
+    assert [event.get("rehearsal") for event in log] == [True] * (len(log) - 1) + [None]
+    assert len(log) > 3
+
+
 async def test_a_log_file_has_every_attempt_whatever_is_shown(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700001"})) as (desk, ca):
         desk.write_list(5)
