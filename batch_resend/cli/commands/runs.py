@@ -126,6 +126,7 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "between_starts_s": lambda run: run[0].between_starts_s,
     **{status: _count(status) for status in _COUNTS},
     "left": lambda run: run[0].left and run[0].left.requests,
+    "stuck": lambda run: run[0].stuck,
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
 }
@@ -145,6 +146,8 @@ def _not_sent(record: Any) -> str:
     open_ones = sum(record[status] for status in _TO_RESUME)
     if record["left"] not in (None, open_ones):
         shown.append(f"{record['left']:,} left")
+    if record["stuck"]:
+        shown.append(f"{record['stuck']:,} stuck")
     return ", ".join(shown)
 
 
