@@ -116,6 +116,9 @@ class Notifier:
         for option, url in (("--notify-url", self.notify_url), ("--ping-url", self.ping_url)):
             if url is not None and not is_url(url):
                 raise SettingsError(f"{option} is not a URL such as https://host/path")
+        if self.metrics_file and self.metrics_file.suffix != ".prom":
+            text = "--metrics-file %s: the node exporter reads only files whose names end in .prom"
+            log.warning(text, self.metrics_file)
 
     async def started(self) -> None:
         """Notify that a command has begun."""

@@ -238,3 +238,12 @@ async def test_redacted_whoever_is_told_learns_no_address() -> None:
         told = json.loads(listener.posts[0][1])
     assert told["error"] == "list.csv, line 3: ***@a.example is no address"
     assert "jane" not in json.dumps(told)
+
+
+async def test_a_name_that_the_node_exporter_does_not_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("resend.prom", "resend.txt"):
+        Notifier(metrics_file=tmp_path / name).check()
+    (warning,) = caplog.messages
+    assert "resend.txt: the node exporter reads only files whose names end in .prom" in warning
