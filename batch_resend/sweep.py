@@ -64,14 +64,18 @@ class SweepResult:
     stuck: list[StuckOrder] = field(default_factory=list)  # likewise
     numbers: set[str] = field(default_factory=set)  # of all that wait
     unusable: int = 0  # items of the CA's list without an order number
+    mailed_before: Set[str] | None = None  # by the run before; None: nobody looked
 
     @property
     def counts(self) -> SweepCounts:
         """The whole in numbers."""
+        before = self.mailed_before
         return SweepCounts(
             waiting=self.decided.total(),
             unusable=self.unusable,
             max_mails=self.max_mails,
+            mailed_before=None if before is None else len(before),
+            no_longer_waiting=None if before is None else len(before - self.numbers),
             **{decision.value: self.decided[decision] for decision in Decision},
         )
 

@@ -366,4 +366,13 @@ def sweep_in_words(counts: SweepCounts) -> str:
     )
     parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
     waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
-    return f"{waits}{f': {parts}' if parts else ''}"
+    return f"{waits}{f': {parts}' if parts else ''}{_of_those_before(counts)}"
+
+
+def _of_those_before(counts: SweepCounts) -> str:
+    """Return what has come of the orders that the run before had mailed."""
+    gone = counts.no_longer_waiting
+    if counts.mailed_before is None or gone is None:
+        return ""
+    wait = "waits" if gone == 1 else "wait"
+    return f"; of {counts.mailed_before:,} mailed by the last run, {gone:,} no longer {wait}"

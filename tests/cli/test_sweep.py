@@ -84,6 +84,8 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
         await desk.run("report", first, "--report-dir", "first")
         page = (tmp_path / "first" / "report.html").read_text()
         assert "of 3 orders sent 2 are waiting, 1 is no longer waiting." in page
+        counts = read_summary(tmp_path / "quiet")["sweep"]
+        assert (counts["mailed_before"], counts["no_longer_waiting"]) == (3, 1)
         later = await desk.run("sweep", "--cooldown", "0s", "--report-dir", "second")
         assert later.code == 0
         assert ca.books.mails_per_order == {"1": 2, "2": 1, "3": 2}

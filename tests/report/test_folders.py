@@ -382,7 +382,7 @@ async def test_the_index_names_the_list_of_each_run_and_what_else_keeps_orders_w
     like, places = await like_a_run(tmp_path), tmp_path / "nights"
     counts = SweepCounts(
         waiting=34, too_young=0, mailed_lately=0, stuck=8, excluded=0, nothing_to_mail=26,
-        left_for_later=0, due=0, unusable=0, max_mails=5,
+        left_for_later=0, due=0, unusable=0, max_mails=5, mailed_before=26, no_longer_waiting=9,
     )  # fmt: skip
     put(places / "by hand", **(like | {"run_id": "x"}))
     put(places / "night", **(like | {"run_id": "y", "sweep": asdict(counts)}))
@@ -393,6 +393,7 @@ async def test_the_index_names_the_list_of_each_run_and_what_else_keeps_orders_w
     assert f'<td data-is="List"><bdi>{lists[0]} and 1 more</bdi></td>' in page
     assert '<td data-is="List"><bdi>sweep</bdi></td>' in page
     assert 'data-is="Waiting">34 (26 with nothing to mail)<' in page
+    assert 'data-is="No longer waiting">9 of 26<' in page
 
 
 @pytest.mark.asyncio

@@ -78,7 +78,7 @@ sweep_options = together(
         type=FILE,
         multiple=True,
         help="A list of orders to leave out, such as hopeless ones: they are not mailed, and not "
-        "counted as stuck; repeatable.",
+        "counted as stuck; repeatable. Those of the command line replace those of the TOML file.",
     ),
     option(
         "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
@@ -139,10 +139,10 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         async with open_batch(settings, clock_of_command()) as batch:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
-            swept, news = await while_asking(
+            swept = await while_asking(
                 _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
             )
-            found = f"{sweep_in_words(swept.counts)}{news}"
+            found = sweep_in_words(swept.counts)
             if before := await _unfinished_before(batch):
                 run_log.warning("%s", before)
                 say(f"{before[0].upper()}{before[1:]}")
@@ -221,7 +221,7 @@ def _not_waiting(excluded: Sequence[str]) -> str:
     )
 
 
-async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> tuple[SweepResult, str]:
+async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
     """Return which orders are due, and what came of those that the newest run has mailed."""
     reader, settings = batch.reader, batch.settings
     run_id = await reader.newest_run(settings.base_url, settings.budget)
@@ -236,13 +236,9 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> tuple[SweepResult
         if not quiet:
             say(about_excluded)
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
-        return swept, ""
+        return swept
     await batch.note_waiting(newest, swept.numbers)
-    gone = len(mailed_last - swept.numbers)
-    return swept, (
-        f"; of {len(mailed_last):,} mailed by the last run, {gone:,} no longer "
-        f"{'waits' if gone == 1 else 'wait'}"
-    )
+    return replace(swept, mailed_before=mailed_last)
 
 
 async def _unfinished_before(batch: Batch) -> str | None:
