@@ -31,6 +31,7 @@ from batch_resend.journal import LATEST, JournalReader
 from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (
     NO_KEY_NAMED,
+    URL_NOT_SHOWN,
     NextFlags,
     NextStep,
     counted,
@@ -47,6 +48,7 @@ from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume", "first", "for_real")  # of the next flags, with a run
 AS_BEGUN = ("in_doubt", "report_dir")  # options that a run which is resumed had, unless given
+_OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
 _LATELY_S = 2 * 86_400.0
 _REPORT_DIR = "--report-dir"
@@ -63,6 +65,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     """
     left_out = {"journal"} if to_keep else set[str]()
     left_out |= _set_by_simulate(context)
+    keeps_apart = "{run}" in str(context.params.get("report_dir"))
     if not context.params.get("first_orders"):
         left_out.add("preflight")  # only what is behind the first few was not asked about
 
@@ -73,7 +76,10 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         return [
             one.name
             for one in context.command.params
-            if to in getattr(one, "carried_to", ()) and one.name not in left_out
+            if to in getattr(one, "carried_to", ())
+            and one.name not in left_out
+            # What is sent may be a file of the report that it would replace.
+            and not (to == SEND and one.name in _OF_REPORTS and not keeps_apart)
         ]
 
     config = config_words(context, absolute=True)
@@ -112,6 +118,9 @@ def _for_real(context: click.Context) -> str:
         and not getattr(one, "is_secret", False)
     ]
     words = option_words(context, options, name)
+    for one in context.command.params:
+        if getattr(one, "is_secret", False) and option_words(context, [one.name], name):
+            words += [one.opts[0], URL_NOT_SHOWN]
     has_key = "--api-key-file" in words or profiles_of(context)
     key = "" if has_key else NO_KEY_NAMED
     program = f"batch-resend{_unless_usual(config_words(context))}"

@@ -146,7 +146,7 @@ def _checked_pattern(context: click.Context, param: click.Parameter, value: Any)
 
 report_dir_option = option(
     "--report-dir",
-    carried_to=(RESUME,),
+    carried_to=(SEND, RESUME),
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_PATTERN,
     callback=_checked_pattern,
@@ -155,7 +155,7 @@ report_dir_option = option(
 report_url_option = option(
     "--report-url",
     metavar="URL",
-    carried_to=(RESUME,),
+    carried_to=(SEND, RESUME),
     type=Parsed("url", url_of),
     callback=_checked_pattern,
     help="URL of that folder on your web server, with {run} and {date} as above: pings and "

@@ -7,6 +7,7 @@ from batch_resend.on_demand import imported_on_demand
 if TYPE_CHECKING:
     from batch_resend.report.advice import (
         NO_KEY_NAMED,
+        URL_NOT_SHOWN,
         NextFlags,
         NextStep,
         Presentation,
@@ -59,6 +60,7 @@ __all__ = [
     "DEFAULT_PATTERN",
     "MOST_DOMAINS_ASKED",
     "NO_KEY_NAMED",
+    "URL_NOT_SHOWN",
     "BackPressure",
     "Kind",
     "LiveReport",
@@ -108,6 +110,7 @@ __getattr__ = imported_on_demand(
     {
         "advice": (
             "NO_KEY_NAMED",
+            "URL_NOT_SHOWN",
             "NextFlags",
             "NextStep",
             "Presentation",

@@ -30,6 +30,8 @@ _FIRST = {  # what has to be done before a run is resumed, by what stopped it
 }
 
 NO_KEY_NAMED = " --api-key-file key.txt"
+URL_NOT_SHOWN = "URL"  # in the place of one that is not to be shown
+_PLACES = ("--journal", "--report-dir", "--metrics-file")  # which a rehearsal may have of its own
 _AFTER_A_REFUSAL = (
     " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
     "whole list again: what was sent is skipped within the cooldown."
@@ -109,8 +111,17 @@ def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
     if not flags.for_real:
         what = "run the same sweep" if summary.sweep else "send the whole list"
         return NextStep(f"To send for real, {what} without simulate and --base-url.")
-    key = "; key.txt is the file with your API key" if NO_KEY_NAMED in flags.for_real else ""
-    return NextStep(f"To send for real{key}:", flags.for_real)
+    words, notes = shlex.split(flags.for_real), ["To send for real"]
+    if NO_KEY_NAMED in flags.for_real:
+        notes.append("key.txt is the file with your API key")
+    if URL_NOT_SHOWN in words:
+        notes.append(f"for {URL_NOT_SHOWN}, write the one that you gave")
+    if places := [name for name in _PLACES if name in words]:
+        only = (
+            f"if {' and '.join(places)} {'is' if len(places) == 1 else 'are'} only for rehearsals"
+        )
+        notes.append(f"{only}, give your own")
+    return NextStep(f"{'; '.join(notes)}:", flags.for_real)
 
 
 def _of_a_real_run(summary: Summary) -> Iterator[NextStep]:

@@ -235,7 +235,7 @@ async def test_the_command_that_a_simulator_prints_runs_and_its_books_tell_of_it
         (
             ("--api-key-file", "own.txt", "--journal", "mine.db", "--notify-url", "http://[::1]:9"),
             "send --encoding cp1252 --api-key-file own.txt --max-attempts 1 --journal mine.db "
-            "'my list.csv'",
+            "--notify-url URL 'my list.csv'",
         ),
     ],
     ids=["no key named", "a key, a journal and a secret"],
@@ -254,7 +254,10 @@ async def test_a_rehearsal_ends_with_the_command_that_sends_for_real(
     assert shown in rehearsal.out
     assert "1 in doubt: in a real run" in rehearsal.out
     assert "1 rejected row: " in rehearsal.out
-    assert "http://" not in rehearsal.out.partition("To send for real")[2]
+    for_real = " ".join(rehearsal.out.partition("To send for real")[2].split())
+    assert "http://" not in for_real
+    assert ("for URL, write the one that you gave" in for_real) is bool(key)
+    assert ("if --journal is only for rehearsals, give your own:" in for_real) is bool(key)
 
 
 async def test_doctor_in_a_rehearsal_says_that_the_key_is_the_simulators(desk: Desk) -> None:
