@@ -53,7 +53,7 @@ async def write_reports_before(reader: JournalReader, run: Run, presentation: Pr
         except ReportError as error:
             log.warning("the report of run %s is still missing: %s", before.id, error)
             return
-        run_log.info("wrote the report of run %s, which had not: %s", before.id, folder)
+        run_log.info("wrote the missing report of run %s: %s", before.id, folder)
         update_index(pattern)
 
 

@@ -235,7 +235,7 @@ async def test_a_run_writes_the_reports_that_those_before_it_could_not_write(
         index = (tmp_path / "nights" / "index.html").read_text()
         assert without in index
         assert ">under way<" not in index
-        assert f"wrote the report of run {killed}" in (tmp_path / "run.log").read_text()
+        assert f"wrote the missing report of run {killed}" in (tmp_path / "run.log").read_text()
 
 
 async def test_pings_and_notifications_link_to_the_page_where_it_is_served(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ async def test_all_that_is_read_of_a_run_says_for_which_profile_it_was(tmp_path:
             assert other[name] not in page
             assert f"<bdi>{name}</bdi>" in index
             log = (tmp_path / f"{name}.log").read_text().splitlines()
-            assert any("orders wait" in line for line in log)
+            assert any("1 order waits" in line for line in log)
             assert all(f"profile={name}" in line for line in log)
             metrics = (tmp_path / f"{name}.prom").read_text().splitlines()
             values = [line for line in metrics if not line.startswith("#")]
