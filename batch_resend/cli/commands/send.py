@@ -169,13 +169,13 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             if run is not None:
                 names = await reader.accounts(run)
                 resume_as_begun(context, run, names)
-            wanted = {**options, **{name: context.params[name] for name in AS_BEGUN}}
+                options.update((name, context.params[name]) for name in AS_BEGUN)
             if options["dry_run"]:
-                return await _show_left(reader, run, wanted)
+                return await _show_left(reader, run, options)
             if run is not None:
                 refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
-        settings = settings_of(wanted, run, names or (None,))
-        run_options = run_options_of(context, wanted)
+        settings = settings_of(options, run, names or (None,))
+        run_options = run_options_of(context, options)
         async with open_batch(settings, clock_of_command()) as batch:
             planning = batch.take_up(run.id if run else None)
             return await execute(batch, planning, run_options, interruption)
