@@ -87,7 +87,7 @@ class SweepResult:
                 order.order_id,
                 (),
                 locale,
-                json.dumps({"order_id": order.order_id}),
+                json.dumps({"order_id": order.order_id, "domains": order.domains}),
                 kept=((Field.PRODUCT, order.product),) if order.product else (),
             )
             for line, order in enumerate(self.due, start=1)

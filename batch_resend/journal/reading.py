@@ -392,7 +392,7 @@ class JournalReader(ResultReader, StatisticsReader):
             of_those = await self.fetch("accounts_of", run=run.number, orders=numbers)
             owners: dict[str, str] = dict(of_those)
             found += [
-                Unapproved(order_id, owners.get(order_id), runs, since_at)
+                Unapproved(order_id, owners.get(order_id, run.profile), runs, since_at)
                 for order_id, runs, since_at in records
             ]
         found.sort(key=lambda one: (-one.runs, one.since_at or 0.0, one.order_id))

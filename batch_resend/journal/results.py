@@ -40,9 +40,12 @@ _TO_RESULT = 6
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One attempt for an order; a run that made none, and why; or a row that asked for nothing."""
+    """One attempt for an order; a run that made none, and why; or a row that asked for nothing.
 
-    run_id: str
+    Or all mails of an order by runs that were forgotten.
+    """
+
+    run_id: str | None  # None: forgotten
     base_url: str
     order_id: str | None  # or the domain that a call is about; None: its row was not understood
     locale: str | None
@@ -57,7 +60,9 @@ class Event:
     error_code: str | None
     message: str | None
     # Of the order in that run; as long as it has none, what is known of it. Or of the row.
-    outcome: RequestStatus | RowStatus
+    outcome: RequestStatus | RowStatus | None  # None: forgotten
+    mails: int  # for the domains of an order, that went out, or may have
+    last_mail_at: float | None  # that was acknowledged
     input: str | None  # where the row is: its list,
     line: int | None
 
@@ -145,23 +150,38 @@ class ResultReader(Reader):
         """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
         In all runs, the one active last at the end; behind those of a run its rejected, duplicate
-        and skipped rows. What had the CA mail all domains of an order names none. See `mention_of`
-        for `sought`.
+        and skipped rows. At the beginning, what is kept of runs that were forgotten. What had the
+        CA mail all domains of an order names none, unless its list had them beside the number. See
+        `mention_of` for `sought`.
         """
         mention = mention_of(sought)
         # A character that stands for others finds more, which the mention excludes.
         somewhere = f"%{sought.rpartition('@')[2].lower()}%"
         if is_number := sought.isdecimal():
-            found = [*await self.fetch("history_of_order", order_id=sought)]
+            of_order = {"order_id": sought}
+            found = [
+                *await self.fetch("history_of_forgotten", **of_order),
+                *await self.fetch("history_of_order", **of_order),
+            ]
         else:
             named = await self.fetch("history_of_name", somewhere=somewhere)
-            found = [one for one in named if mention.search(f"{one.order_id} {one.entries}")]
+            # Addresses beside a number are not those that the CA has mailed; the domains are.
+            is_address = "@" in sought
+            found = [
+                one
+                for one in named
+                if mention.search(f"{one.order_id} {one.entries} {'' if is_address else one.raw}")
+            ]
         for row in await self.fetch("history_of_rows", somewhere=somewhere):
             is_known = is_number and row.order_id is not None
             text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
             if mention.search(text):
                 found.append(row)
         return [_event(record) for record in sorted(found, key=attrgetter("activity"))]
+
+    async def count_orders_that_name_nobody(self) -> int:
+        """Return how many orders were sent without addresses, in all runs."""
+        return await self.count("count_orders_that_name_nobody")
 
 
 def mention_of(sought: str) -> re.Pattern[str]:
@@ -208,14 +228,18 @@ def _result(number: int, status: str, *others: Any) -> Result:
 def _event(record: Record) -> Event:
     values = record._asdict()
     del values["activity"], values["raw"]
-    accounts = json.loads(values.pop("settings")).get("accounts", {})
+    settings = json.loads(values.pop("settings"))
+    account = record.account
+    if account is None and record.outcome != RowStatus.REJECTED:  # it is of the command's own
+        account = settings.get("profile")
     return Event(
         **values
         | {
-            "base_url": accounts.get(record.account, record.base_url),
+            "base_url": settings.get("accounts", {}).get(record.account, record.base_url),
+            "account": account,
             "entries": decode_entries(record.entries),
             "call": decode_call(record.call),
             "ruling": Ruling(record.ruling) if record.ruling else None,
-            "outcome": _ROW_STATUSES.get(record.outcome) or _REQUEST_STATUSES[record.outcome],
+            "outcome": _ROW_STATUSES.get(record.outcome) or _REQUEST_STATUSES.get(record.outcome),
         }
     )

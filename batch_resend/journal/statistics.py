@@ -172,11 +172,16 @@ class StatisticsReader(Reader):
         return [Reason(RequestStatus(status), *others) for status, *others in found]
 
     async def parts(self, run: Run) -> list[PartCount]:
-        """Count a run by language, call and account; nothing where all its orders share them."""
+        """Count a run by language, call and account; nothing where all its orders share them.
+
+        The account of rows that name none is the run's profile, if it has one.
+        """
         if len(await self.fetch("any_two_parts", run=run.number)) < 2:
             return []
         return [
-            PartCount(locale, decode_call(call), account, RequestStatus(status), orders)
+            PartCount(
+                locale, decode_call(call), account or run.profile, RequestStatus(status), orders
+            )
             for locale, call, account, status, orders in await self.fetch(
                 "count_parts", run=run.number
             )

@@ -277,6 +277,11 @@ async def test_a_row_that_names_none_needs_a_key_to_be_sent_or_resumed(tmp_path:
         assert accounts == {"100200301": "shop", "100200302": "bank", "100200303": "bank"}
         lines = (tmp_path / "again" / "results.jsonl").read_text().splitlines()
         assert {one["order_id"]: one["account"] for one in map(json.loads, lines)} == accounts
+        for number, account in accounts.items():
+            past = json.loads((await at.desk.run("history", number, "--json")).out)
+            assert past[-1]["account"] == account
+            table = (await at.desk.run("history", number)).out.splitlines()
+            assert (table[0].split()[-1], table[-1].split()[-1]) == ("account", account)
 
 
 async def test_a_sweep_goes_by_a_key_of_its_own(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ import pytest_asyncio
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
+from tests.cli.test_sweep import wait
 from tests.report.carried import FILES
+from tests.report.schemas import output_of
 
 
 @pytest_asyncio.fixture
@@ -160,6 +162,40 @@ async def test_the_history_says_whom_of_a_domain_and_what_of_a_list_was_not_sent
         assert "ORDER_ID|DOMAIN|E-MAIL" in (await desk.run("history", "@")).err
 
 
+async def test_a_domain_finds_an_order_that_was_sent_by_its_number_where_a_list_named_it(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 3, first=100_200_301)
+        (desk.folder / "two.csv").write_text("order_id\n100200901\n100200902\n")
+        for words in (("sweep",), ("send", "two.csv", "--report-dir", "by number")):
+            assert (await desk.run(*words)).code == 0
+        (order, *_) = ca.books.mails_per_order
+        (name, *_) = ca.world.orders[int(order)].domains
+        (mailed,) = await as_json(desk, "history", name)
+        assert (mailed["order_id"], mailed["entries"]) == (order, [])
+        head, found, beside = (await desk.run("history", name)).out.splitlines()
+        assert head.split()[0] == "order"
+        assert found.startswith(order)
+        assert "every pending domain" in found
+        unknown, same = (await desk.run("history", "unknown.example")).out.splitlines()
+        assert unknown == "The journal knows nothing of unknown.example."
+        assert same == beside
+        assert beside == (
+            f"{len(ca.books.mails_per_order)} orders were sent without addresses: only the CA "
+            "knows whom it mailed. To find such an order for sure, search for its number: "
+            "batch-resend history ORDER_ID"
+        )
+        assert "without addresses" not in (await desk.run("history", "100200901")).out
+
+
+async def test_the_history_marks_rehearsals(twice: Twice) -> None:
+    desk, (first, _) = twice
+    assert f"{first['run_id']}, rehearsal  " in (await desk.run("history", "1")).out
+    assert [one["is_rehearsal"] for one in await as_json(desk, "history", "1")] == [True, True]
+    assert {one["is_rehearsal"] for one in await as_csv(desk, "history", "2")} == {"True"}
+
+
 async def test_on_a_terminal_a_table_keeps_within_its_width(twice: Twice) -> None:
     desk, (first, _) = twice
     for words in (("runs",), ("show", first["run_id"]), ("history", "1")):
@@ -198,9 +234,26 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
         pruned = await desk.run("prune")
         assert pruned.out.startswith("1 run with "), pruned.err
         assert (await desk.run("runs")).out.startswith("No runs yet in")
+        number = min(ca.books.mails_per_order)
+        past = await desk.run("history", number)
+        assert re.fullmatch(
+            r"1 mail in rehearsals, the last on [\d-]{10} \(UTC\); "
+            r"all of them by runs that `prune` forgot\n",
+            past.out,
+        )
+        again = ("send", "orders.csv", "--cooldown", "0s", "--report-dir", "again")
+        assert (await desk.run(*again)).code == 0
+        past = await desk.run("history", number)
+        assert "\n2 mails in rehearsals, the last on " in past.out
+        assert past.out.endswith("; 1 of them by runs that `prune` forgot\n")
+        kept, sent = await as_json(desk, "history", number)
+        assert (kept["run"], kept["outcome"], kept["mails"]) == (None, None, 1)
+        assert kept["last_mail_at"] < sent["last_mail_at"]
+        output_of("history").validate([kept, sent])
+        assert [line["mails"] for line in await as_csv(desk, "history", number)] == ["1", "1"]
         swept = await desk.run("sweep", "--cooldown", "0s", "--max-mails-per-order", "1")
         assert "2 stuck: at the limit of 1 mail (--max-mails-per-order)" in swept.out
-        assert ca.books.mails == 2
+        assert ca.books.mails == 4
 
 
 async def test_prune_without_a_journal_makes_none(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,8 @@ async def test_a_run_is_counted_by_language_call_and_account_where_its_orders_do
             ("de", Call.DV_RESEND, None, RequestStatus.SENT, 1),
             (None, Call.DOMAIN_DCV, "eu", RequestStatus.SENT, 1),
         ]
+        for_profile = replace(run, settings={"profile": "bank"})
+        assert {part.account for part in await journal.reader.parts(for_profile)} == {"bank", "eu"}
 
 
 async def test_a_run_is_counted_by_product_to_a_bound_with_how_many_there_are(

@@ -1,10 +1,11 @@
 """`history`: every attempt ever made for an order, a domain or an address."""
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, cast
 
 import anyio
@@ -14,13 +15,20 @@ from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option
 from batch_resend.cli.options import journal_option
-from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
+from batch_resend.cli.output.terminal import (
+    Record,
+    records_of,
+    show_json,
+    show_lines,
+    show_records,
+)
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import Field, domain_name, email_address, known_field, order_number
 from batch_resend.journal import Event, mention_of, read_journal
 from batch_resend.model import RowStatus, Ruling
 from batch_resend.report import counted, in_words
+from batch_resend.settings import is_at_loopback
 
 _LINES_SHOWN = 5  # of duplicates
 _ORDER = re.compile(r"([^0-9@]*?)[\s:#]*([0-9][0-9 ,.']*)")  # as lists have it
@@ -43,8 +51,9 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     The newest run comes last. The outcome of a request is at its last attempt. A run that made
     no attempt has one line, which says why, and so have each rejected row of its lists, and all
     duplicate ones together. A domain is also found by its subdomains and by the addresses at it.
-    If an order was sent without addresses, only the CA knows the domains that it mailed: search
-    for the order's number.
+    If an order was sent without addresses, only the CA knows whom it mailed: a domain then finds
+    the order only if its list, or the CA's list for a sweep, named that domain. Search for the
+    order's number. Of runs that `prune` forgot, the number of mails is kept.
     """
     try:
         sought = _as_in_the_journal(sought)
@@ -52,25 +61,63 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
         raise click.UsageError(f"ORDER_ID: {error}") from None
     is_name = "." in sought
 
-    async def found() -> list[Event]:
+    async def found() -> tuple[list[Event], int]:
         async with read_journal(journal, clock_of_command()) as reader:
-            return await reader.history(sought)
+            without = await reader.count_orders_that_name_nobody() if is_name else 0
+            return await reader.history(sought), without
 
-    records = records_of(anyio.run(found), _EVENT_FIELDS)
+    events, without = anyio.run(found)
+    records = records_of(events, _EVENT_FIELDS)
     if is_json:
         show_json(records)
-        return ExitCode.ALL_WELL
-    if not records and form == "table":
+    elif form == "csv":
+        show_records(records, [*_EVENT_FIELDS], form, {})
+    else:
+        _show(records, sought, is_name=is_name)
+        texts = [
+            *_with_forgotten(records, rehearsed=False),
+            *_with_forgotten(records, rehearsed=True),
+            *([_not_found_by_name(without)] if without else ()),
+        ]
+        show_lines([(0, text) for text in texts], sys.stdout)
+    return ExitCode.ALL_WELL
+
+
+def _show(records: Sequence[Record], sought: str, *, is_name: bool) -> None:
+    """Print what is known, but for what was forgotten, as a table."""
+    if not records:
         click.echo(f"The journal knows nothing of {sought}.")
-        return ExitCode.ALL_WELL
     table = _EVENT_TABLE
     if is_name:
         of_name = {"mails": partial(_mails, mention=mention_of(sought))}
         table = {"order": lambda event: event["order_id"] or ""} | table | of_name
-    if form == "table":
-        records = _for_people(records)
-    show_records(records, [*_EVENT_FIELDS], form, table)
-    return ExitCode.ALL_WELL
+    if any(record["account"] for record in records):
+        table |= {"account": lambda event: event["account"] or ""}
+    if shown := _for_people([record for record in records if record["run"] is not None]):
+        show_records(shown, [], "table", table)
+
+
+def _with_forgotten(records: Sequence[Any], *, rehearsed: bool) -> list[str]:
+    """Return how many mails there were, where some were by forgotten runs: they are in no table."""
+    alike = [record for record in records if record["is_rehearsal"] is rehearsed]
+    forgotten = sum(record["mails"] for record in alike if record["run"] is None)
+    if not forgotten:
+        return []
+    mails = sum(record["mails"] for record in alike)
+    last_at = max(record["last_mail_at"] or "" for record in alike)
+    last = f", the last on {last_at[:10]} (UTC)" if last_at else ""
+    all_mails = f"{counted(mails, 'mail')} {'in rehearsals' if rehearsed else 'in all'}{last}"
+    by = "all" if forgotten == mails else f"{forgotten:,}"
+    return [f"{all_mails}; {by} of them by runs that `prune` forgot"]
+
+
+def _not_found_by_name(count: int) -> str:
+    """Return what it means that so many orders were sent without addresses."""
+    return (
+        f"{counted(count, 'order')} {'was' if count == 1 else 'were'} sent without addresses: only "
+        "the CA knows whom it mailed. To find such an order for sure, search for its number: "
+        "batch-resend history ORDER_ID"
+    )
 
 
 def _for_people(records: Sequence[Record]) -> list[Record]:
@@ -128,6 +175,9 @@ _EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
     "order_id": attrgetter("order_id"),
     "input": attrgetter("input"),
     "line": attrgetter("line"),
+    "is_rehearsal": lambda event: is_at_loopback(event.base_url),
+    "mails": attrgetter("mails"),
+    "last_mail_at": lambda event: event.last_mail_at and timestamp(event.last_mail_at),
 }
 
 
@@ -161,7 +211,7 @@ def _answer(event: Any) -> str:
 
 
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
-    "run": itemgetter("run"),
+    "run": lambda event: event["run"] + (", rehearsal" if event["is_rehearsal"] else ""),
     "attempt": lambda event: str(event["attempt"] or ("none" if event["line"] is None else "")),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",

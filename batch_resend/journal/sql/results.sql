@@ -282,6 +282,11 @@ SELECT * FROM pauses WHERE run = :run ORDER BY began_at DESC, number DESC LIMIT 
 
 -- --- all runs ----------------------------------------------------------------------------------
 
+-- The first row of a request that names nobody: its list may have the domains beside the number.
+-- part: row_that_names_nobody
+CASE WHEN requests.entries = '' THEN coalesce((SELECT rows.raw FROM rows
+    WHERE rows.run = requests.run AND rows.seq = requests.position), '') ELSE '' END
+
 -- What the CA said to an attempt; where a run made none, what became of the order.
 -- part: history
 SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
@@ -297,7 +302,10 @@ SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, requests.
         SELECT 1 FROM attempts
         WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt}
     ) THEN 'in_doubt' ELSE 'not_attempted' END) AS outcome,
-    NULL AS input, NULL AS line, '' AS raw
+    CASE WHEN attempts.attempt IS NOT NULL AND {may_be_mailed} THEN 1 ELSE 0 END AS mails,
+    CASE WHEN {may_be_mailed} AND attempts.ruling = 'accepted' THEN attempts.ended_at END
+        AS last_mail_at,
+    NULL AS input, NULL AS line, {row_that_names_nobody} AS raw
 FROM requests JOIN runs ON runs.number = requests.run
 LEFT JOIN attempts ON attempts.run = requests.run AND attempts.request = requests.number
 LEFT JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
@@ -310,7 +318,8 @@ ORDER BY requests.run, requests.number, attempts.attempt
 -- No index knows the domains and addresses: all requests are looked through. What this finds too
 -- much, such as notexample.com with example.com, `mention_of` excludes.
 -- name: history_of_name
-{history} AND lower(requests.order_id || ' ' || requests.entries) LIKE :somewhere
+{history} AND lower(requests.order_id || ' ' || requests.entries || {row_that_names_nobody})
+    LIKE :somewhere
 ORDER BY requests.run, requests.number, attempts.attempt
 
 -- Rows that became no part of a request, as the statements above have attempts.
@@ -318,10 +327,23 @@ ORDER BY requests.run, requests.number, attempts.attempt
 SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
     rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
-    rows.status AS outcome, inputs.name AS input, rows.line, rows.raw
+    rows.status AS outcome, 0 AS mails, NULL AS last_mail_at, inputs.name AS input, rows.line, rows.raw
 FROM rows JOIN runs ON runs.number = rows.run
 JOIN inputs ON inputs.run = rows.run AND inputs.ordinal = rows.input
 WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate', 'skipped')
     AND lower(coalesce(rows.order_id, '') || ' ' || coalesce(rows.entries, '') || ' ' || rows.raw)
         LIKE :somewhere
 ORDER BY rows.run, rows.seq
+
+-- What is kept of runs that were forgotten, likewise.
+-- name: history_of_forgotten
+SELECT 0 AS activity, NULL AS run_id, base_url, '{{}}' AS settings, order_id, NULL AS locale,
+    '' AS entries, NULL AS call, NULL AS account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
+    NULL AS ruling, NULL AS http_status, NULL AS error_code, NULL AS message, NULL AS outcome,
+    CAST(sum(mails) AS BIGINT) AS mails, max(last_at) AS last_mail_at, NULL AS input, NULL AS line,
+    '' AS raw
+FROM pruned_mails WHERE order_id = :order_id GROUP BY order_id, base_url ORDER BY base_url
+
+-- name: count_orders_that_name_nobody
+SELECT count(DISTINCT requests.order_id) FROM requests JOIN runs ON runs.number = requests.run
+WHERE runs.state NOT IN ('planning', 'planned') AND requests.entries = ''
