@@ -58,6 +58,19 @@ async def test_config_show_refuses_a_command_that_there_is_not(desk: Desk) -> No
     assert "there is no command swep" in refused.err
 
 
+async def test_config_show_refuses_the_values_that_the_command_refuses(desk: Desk) -> None:
+    desk.write("orders.csv", "order_id\n1\n")
+    commands = {"send": ("orders.csv",), "sweep": (), "export": ("--out", "o.csv")}
+    for given in ("--limit 9/s", "--base-url nowhere", "--timeout 0s", "--cooldown 9x"):
+        for name, words in commands.items():
+            shown = await desk.run("config", "show", name, *given.split())
+            refused = await desk.run(name, *words, *given.split())
+            assert shown.code == refused.code > 0, (name, given)
+            assert refused.err.splitlines()[-1].split(": ", 1)[1] in shown.err
+    shown = await desk.run("config", "show", "check", "--limit", "9/s")
+    assert (shown.code, shown.out) == (1, "")
+
+
 async def test_config_show_masks_what_is_secret_and_carries_nothing_out(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca), listening() as hook:
         urls = ("--notify-url", f"{hook.url}/secret", "--ping-url", "xoxb-secret")

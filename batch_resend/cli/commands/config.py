@@ -14,7 +14,8 @@ import click
 from click.core import ParameterSource
 from click.types import IntParamType
 
-from batch_resend.cli.accounts import PROFILES, look_for_key, profiles_of
+from batch_resend.cli.accounts import PROFILES, FoundKey, look_for_key, profiles_of
+from batch_resend.cli.as_settings import accounts_to_plan_by, settings_by, windows_of
 from batch_resend.cli.command import OTHER, ExitCode, command
 from batch_resend.cli.config import config_of, usual_config
 from batch_resend.cli.next_flags import as_written
@@ -66,6 +67,7 @@ def _commands(context: click.Context) -> Mapping[str, click.Command]:
 
 def _show(context: click.Context, name: str, options: Sequence[str], *, is_json: bool) -> int:
     parsed = _parsed(context, name, options)
+    _refuse_values(parsed)
     rows = [*_values(parsed)]
     if "api_key_file" in parsed.params:
         rows.append(_key(parsed))
@@ -90,6 +92,16 @@ def _parsed(context: click.Context, name: str, options: Sequence[str]) -> click.
         return without_arguments.make_context(name, list(options), parent=context.find_root())
     except click.UsageError as error:  # which is not one of that command: nobody is notified
         raise click.UsageError(f"{name}: {error.format_message()}", context) from None
+
+
+def _refuse_values(parsed: click.Context) -> None:
+    """Refuse what the command itself would refuse of its settings. Raises SettingsError."""
+    options = parsed.params
+    with parsed.scope(cleanup=False):
+        if "base_url" in options:
+            settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options))
+        elif "limit" in options:
+            windows_of(options["limit"])
 
 
 def _options(of: click.Command) -> list[click.Option]:
