@@ -46,7 +46,7 @@ _PAGE = (
 )
 _CHECK_WAY = (
     "Look at the title of the page, then at your proxy, at the IP addresses that may use the key, "
-    "and at --base-url; then send what is left."
+    "and at --base-url; then run the command again."
 )
 _WRONG_URL = "The URL is not one of the CA's calls."
 _CHECK_URL = "Check --base-url (it ends in /services/v2) or --region."
@@ -116,7 +116,7 @@ EXPLANATIONS = (
         f"{_CHECK_URL} Then your proxy."),
     Explanation("408", "*", "The request did not arrive completely in time, and was not carried "
                             "out.",
-        "Check the network, then send what is left."),
+        "Check the network, then run the command again."),
     Explanation("429", "*",
         "Too many requests: other programs may use the same key, or its limit is lower than "
         "--limit.",
@@ -146,7 +146,7 @@ EXPLANATIONS = (
     ),
     Explanation("511", "*",
         "The network here requires a login (a portal) first.",
-        "Log in to the network, or use another way to the CA; send what is left."),
+        "Log in to the network, or use another way to the CA; then run the command again."),
     Explanation("52x", "*",
         "A CDN in front of the CA got no usable answer from it: the CA may have acted anyway.",
         _MAY_HAVE_ACTED),
@@ -171,11 +171,12 @@ EXPLANATIONS = (
         "Another run, which is under way, sends these.", "`batch-resend watch` follows it."),
     Explanation(None, "no_such_host",
         "The CA's name does not resolve: DNS is down, or the URL is wrong.",
-        "Check --base-url and the network, then send what is left."),
+        "Check --base-url and the network, then run the command again."),
     Explanation(None, "not_connected", "No connection to the CA was possible.",
-        "Check --base-url, the network, the firewall and --trust-env, then send what is left."),
+        "Check --base-url, the network, the firewall and --trust-env, then run the command again."),
     Explanation(None, "proxy_refused", "The proxy did not connect to the CA.",
-        "Check the proxy that the environment names and what it allows, then send what is left."),
+        "Check the proxy that the environment names and what it allows, then run the command "
+        "again."),
     Explanation(None, "tls_refused",
         "No trusted connection was possible: this machine does not trust the certificate.",
         "Check --base-url, or name the authority that issued it with --ca-file."),
