@@ -122,7 +122,8 @@ class SweepCounts:
     due: int
     unusable: int  # items of the CA's list without an order number
     max_mails: int  # of one order, over all runs
-    mailed_before: int | None = None  # by the run before; None: by none, or nobody looked
+    mailed_before: int | None = None  # by the last run to mail any; None: nobody looked
+    mailed_by: str | None = None  # that run
     no_longer_waiting: int | None = None  # of those
 
 

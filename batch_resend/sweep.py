@@ -64,7 +64,8 @@ class SweepResult:
     stuck: list[StuckOrder] = field(default_factory=list)  # likewise
     numbers: set[str] = field(default_factory=set)  # of all that wait
     unusable: int = 0  # items of the CA's list without an order number
-    mailed_before: Set[str] | None = None  # by the run before; None: nobody looked
+    mailed_before: Set[str] | None = None  # by the last run to mail any; None: nobody looked
+    mailed_by: str | None = None  # that run
 
     @property
     def counts(self) -> SweepCounts:
@@ -75,6 +76,7 @@ class SweepResult:
             unusable=self.unusable,
             max_mails=self.max_mails,
             mailed_before=None if before is None else len(before),
+            mailed_by=self.mailed_by,
             no_longer_waiting=None if before is None else len(before - self.numbers),
             **{decision.value: self.decided[decision] for decision in Decision},
         )

@@ -40,6 +40,7 @@ from batch_resend.report import (
     is_up_to_date,
     make_summary,
     next_steps,
+    reported_end,
     resume_command,
 )
 from batch_resend.results import Unfinished
@@ -52,7 +53,12 @@ _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
 _LATELY_S = 2 * 86_400.0
 _REPORT_DIR = "--report-dir"
-_CUT_OFF = "the program was cut off (killed, or the power failed)"  # as the journal will have it
+_FAIL_ON = "--fail-on"
+# As the journal will have it, or has it.
+_CUT_OFF = (
+    "the program ended before it could write why: it was killed, the power failed, or the disk was "
+    "full"
+)
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
 
@@ -136,6 +142,9 @@ def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | N
     context.params["report_dir"] = report_dir_for(context, run)
     if context.get_parameter_source("in_doubt") is ParameterSource.DEFAULT:
         context.params["in_doubt"] = run.settings.get("in_doubt", context.params["in_doubt"])
+    kept = shlex.split(run.next_flags.get("resume", ""))
+    if context.params["fail_on"] is None and _FAIL_ON in kept:
+        context.params["fail_on"] = kept[kept.index(_FAIL_ON) + 1]
 
 
 def next_flags_of_run(
@@ -153,13 +162,16 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     Raises JournalError.
     """
     summary = await make_summary(reader, run)
-    if summary.state == "interrupted" and summary.finished_at is None:
-        summary = summary.model_copy(update={"stop_reason": _CUT_OFF})
     folder = folder_of(report_dir_for(context, run), run)
+    reported = None
+    if summary.state == "interrupted" and summary.stop_reason in (None, _CUT_OFF):
+        reported = reported_end(folder, run)
+        summary = summary.model_copy(update={"stop_reason": reported or _CUT_OFF})
     flags = next_flags_of_run(context, run, await reader.accounts(run))
     steps = next_steps(summary, folder, flags)
     is_under_way = summary.state == "running"
     is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
+    is_there = is_there or reported is not None
     if steps and not (is_there or is_under_way):
         named = _quoted(option_words(context, ("report_dir",), "report"))
         report = f"batch-resend{flags.config} report {run.id}{named}{flags.watch}"

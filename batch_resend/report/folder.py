@@ -107,6 +107,7 @@ class Found:
     is_live: bool  # of a run under way, or that was cut off
     ended_at: float  # or when it was written, of a run under way; a rehearsed one may be to come
     is_rehearsal: bool
+    stop_reason: str | None
 
 
 def found_in(folder: Path) -> Found | None:
@@ -120,6 +121,7 @@ def found_in(folder: Path) -> Found | None:
             summary.get("state") == "running",
             datetime.fromisoformat(at).timestamp(),
             summary.get("verdict") == Banner.REHEARSAL,
+            summary.get("stop_reason"),
         )
     return None
 
@@ -136,6 +138,16 @@ def is_up_to_date(folder: Path, run: Run) -> bool:
     ended_at = None if run.finished_at is None else timestamp(run.finished_at)
     known = None if there is None else (there.run_id, there.finished_at, there.is_live)
     return known == (run.id, ended_at, False)
+
+
+def reported_end(folder: Path, run: Run) -> str | None:
+    """Return why a run ended, by its report; None: that does not say.
+
+    It is for a run whose end the journal does not have: on a full disk it could not be written.
+    """
+    there = found_in(folder)
+    is_its_end = there is not None and there.run_id == run.id and not there.is_live
+    return there.stop_reason if there and is_its_end else None
 
 
 def set_aside(folder: Path, run: Run) -> Path:

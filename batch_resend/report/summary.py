@@ -370,9 +370,11 @@ def sweep_in_words(counts: SweepCounts) -> str:
 
 
 def _of_those_before(counts: SweepCounts) -> str:
-    """Return what has come of the orders that the run before had mailed."""
+    """Return what has come of the orders that the last run to mail any has mailed."""
     gone = counts.no_longer_waiting
     if counts.mailed_before is None or gone is None:
         return ""
-    wait = "waits" if gone == 1 else "wait"
-    return f"; of {counts.mailed_before:,} mailed by the last run, {gone:,} no longer {wait}"
+    return (
+        f"; of {counts.mailed_before:,} mailed by {counts.mailed_by}, the last run to mail any, "
+        f"{gone:,} no longer {'waits' if gone == 1 else 'wait'}"
+    )

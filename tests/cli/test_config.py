@@ -35,7 +35,7 @@ REFUSED = {
         "sweep has no option max-order. Did you mean max-orders?",
     ),
     "another command's option in a table": (
-        "[send]\nfail-on = \"stuck\"", 2, "send has no option fail-on; sweep has",
+        "[send]\nfail-on = \"stuck\"", 2, "send has no option fail-on; resume has",
     ),
     "a dotted key": ("yes = true\nsweep.max-order = 3", 2, "sweep has no option max-order"),
     "a table within a table": ("[sweep.sweep]\nmax-orders = 3", 1, "sweep has no option sweep"),

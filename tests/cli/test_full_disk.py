@@ -139,6 +139,13 @@ async def test_a_disk_that_fills_up_while_sending_is_named_wherever_the_end_of_t
             page = (desk.report() / "report.html").read_text()
             assert "disk is full" in page
             (resume,) = (step["command"] for step in document["next_steps"] if step["command"])
+            for words in (("show", *journal), ("watch", *journal)):
+                later = (await desk.run(*words)).out
+                assert re.search(
+                    r"^  why +\S+: the journal cannot be used: .*disk is full", later, re.M
+                )
+                assert "no up-to-date report" not in later
+                assert f"Report: {desk.report().relative_to(tmp_path)}/report.html" in later
             (disk / "filler").unlink()
             again = await desk.run(*resume.split()[1:])
             assert again.code == 0, again.err

@@ -46,10 +46,31 @@ async def test_the_night_after_one_that_was_cut_off_says_so_and_sends_what_was_l
         assert night.code == 0, night.err
         assert set(ca.books.mails_per_order) == {str(number) for number in range(1, 20)}
         _, cut_off = await run_ids(desk)
-        said = f"he last run, {cut_off}, did not finish (the program was cut off (killed, or the "
+        said = f"he last run, {cut_off}, did not finish (the program ended before it could write "
         assert f"T{said}" in night.err
         assert f"; t{said}" in json.loads(hook.posts[-1][1])["text"]
         assert "did not finish" not in (await desk.run(*sweep)).err
+
+
+async def test_a_sweep_that_is_resumed_fails_on_stuck_orders_as_it_would_have_at_night(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.02, 0.05)) as (desk, ca):
+        wait(ca, 5.0)
+        assert (await desk.run("sweep", "--yes", "-q")).code == 0
+        wait(ca, *[5.0] * 9, first=2)
+        desk.write(
+            "c.toml", '[sweep]\nfail-on = "stuck"\ncooldown = "0s"\nmax-mails-per-order = 1\n'
+        )
+        desk.environment["BATCH_RESEND_CONFIG"] = "c.toml"
+        process = await desk.start("sweep", "--yes", "-q", "--concurrency", "1")
+        await until(lambda: ca.books.mails >= 3)
+        process.terminate()
+        cut_short = await ended(process)
+        assert "--fail-on stuck" in cut_short.out
+        resumed = await desk.run("resume", "-q")
+        assert resumed.code == 3, resumed.err
+        assert "9 of 9 orders sent; 1 stuck" in resumed.out
 
 
 async def send_until(

@@ -74,13 +74,14 @@ async def test_in_a_night_nothing_is_mailed_twice(tmp_path: Path) -> None:
         wait(ca, 2, 3, 4)
         assert (await desk.run("sweep", "--report-dir", "first")).code == 0
         del ca.world.orders[2]  # approved, and so issued
+        first = read_summary(tmp_path / "first")["run_id"]
         for _ in range(2):  # a night without mails is not the last one that had some
             again = await desk.run("sweep", "--report-dir", "quiet")
             assert again.out == (
-                "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by the "
-                "last run, 1 no longer waits\nReport: quiet/report.html\n"
+                "Nothing to send: 2 orders wait: 2 mailed within the cooldown; of 3 mailed by "
+                f"{first}, the last run to mail any, 1 no longer waits\n"
+                "Report: quiet/report.html\n"
             )
-        first = read_summary(tmp_path / "first")["run_id"]
         await desk.run("report", first, "--report-dir", "first")
         page = (tmp_path / "first" / "report.html").read_text()
         assert "of 3 orders sent 2 are waiting, 1 is no longer waiting." in page
@@ -169,9 +170,10 @@ async def test_an_order_at_the_limit_of_mails_is_stuck_once_its_cooldown_has_pas
         assert (await desk.run(*limit)).code == 0
         within = await desk.run(*limit)
         assert within.code == 0
+        _, first = await run_ids(desk)
         assert within.out.startswith(
-            "Nothing to send: 1 order waits: 1 mailed within the cooldown; of 1 mailed by the "
-            "last run, 0 no longer wait\n"
+            "Nothing to send: 1 order waits: 1 mailed within the cooldown; of 1 mailed by "
+            f"{first}, the last run to mail any, 0 no longer wait\n"
         )
         behind = await desk.run(*limit, "--cooldown", "0s")
         assert (behind.code, ca.books.mails) == (3, 1)

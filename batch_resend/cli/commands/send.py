@@ -38,6 +38,7 @@ from batch_resend.cli.command import (
     together,
 )
 from batch_resend.cli.commands.check import check_lists, show_only
+from batch_resend.cli.commands.sweep import fail_option, failing_on
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
@@ -151,6 +152,7 @@ def _refuse_first_orders_of_workers(options: dict[str, Any]) -> None:
 @run_argument(default=None)
 @_first_orders_option
 @together("When not to send", any_product_option)
+@fail_option
 @send_options
 @click.pass_context
 def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int:
@@ -158,7 +160,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
 
     RUN is the name of a run, its beginning or end, or latest. Default: of the unfinished runs for
     this URL, and if possible this key, the one that was active last; the others are named. The run
-    keeps its limits and its --in-doubt, unless you give others.
+    keeps its limits, its --in-doubt and its --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
 
@@ -178,7 +180,9 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         run_options = run_options_of(context, options)
         async with open_batch(settings, clock_of_command()) as batch:
             planning = batch.take_up(run.id if run else None)
-            return await execute(batch, planning, run_options, interruption)
+            result = await execute(batch, planning, run_options, interruption)
+        stuck = result.summary.stuck if result.summary else 0
+        return failing_on(context.params["fail_on"], result, stuck)
 
     return run_with_notifier(work, options)
 

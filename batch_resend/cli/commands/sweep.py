@@ -27,7 +27,7 @@ from batch_resend.cli.commands.export import filter_options, filters_of, wanted_
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import run_log
-from batch_resend.cli.options import SEND, any_product_option, send_options
+from batch_resend.cli.options import RESUME, SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
@@ -89,6 +89,7 @@ fail_option = together(
     option(
         "--fail-on",
         type=click.Choice([_STUCK]),
+        carried_to=(RESUME,),
         help="Exit with code 3 also if orders are stuck, which means that they have reached "
         "--max-mails-per-order and still wait.",
     ),
@@ -158,11 +159,16 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 result = replace(
                     result, note=f"{result.note}; {found}", would_send={**result.would_send, **more}
                 )
-        if options["fail_on"] == _STUCK and swept.stuck:
-            return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
-        return result
+        return failing_on(options["fail_on"], result, len(swept.stuck))
 
     return run_with_notifier(work, options)
+
+
+def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandResult:
+    """Return how a command ends by --fail-on, where a sweep has found so many orders stuck."""
+    if what == _STUCK and stuck:
+        return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
+    return result
 
 
 def _for_programs(orders: Iterable[ListedOrder | StuckOrder]) -> list[dict[str, object]]:
@@ -238,7 +244,7 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
     if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
         return swept
     await batch.note_waiting(newest, swept.numbers)
-    return replace(swept, mailed_before=mailed_last)
+    return replace(swept, mailed_before=mailed_last, mailed_by=newest.id)
 
 
 async def _unfinished_before(batch: Batch) -> str | None:
@@ -250,7 +256,10 @@ async def _unfinished_before(batch: Batch) -> str | None:
     if run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
         return None
     why = f" ({run.stop_reason})" if run.stop_reason else ""
-    return f"the last run, {run.id}, did not finish{why}; this sweep has what it left and is due"
+    return (
+        f"the last run, {run.id}, did not finish{why}; this sweep sends what it left, as far as "
+        "that still waits and is due"
+    )
 
 
 def _say_found(found: str, of: str, options: RunOptions, *, is_any_due: bool) -> None:

@@ -193,7 +193,7 @@ ORDER BY starts.number, pauses.number
 
 -- name: end_cut_off_runs
 UPDATE runs SET state = 'interrupted',
-    stop_reason = 'the program was cut off (killed, or the power failed)',
+    stop_reason = 'the program ended before it could write why: it was killed, the power failed, or the disk was full',
     finished_at = coalesce((SELECT max(coalesce(attempts.ended_at, attempts.begun_at))
         FROM attempts WHERE attempts.run = runs.number), started_at)
 WHERE state = 'running' AND distributed_by IS NULL AND session NOT IN {living}
