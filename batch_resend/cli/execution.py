@@ -77,7 +77,8 @@ async def execute(
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
-        result = await show_only(plan, batch.reader, redact=options.presentation.redact)
+        redact, cooldown_s = options.presentation.redact, batch.settings.cooldown_s
+        result = await show_only(plan, batch.reader, cooldown_s, redact=redact)
         await batch.discard(plan)
         return result
     asks = options.asks and await execution.has_something_to_send()
@@ -150,7 +151,12 @@ class _Execution:
         return preview
 
     async def _preview(self) -> Preview:
-        return await make_preview(self.plan, self.batch.reader, shown=BEFORE_SENDING.first)
+        return await make_preview(
+            self.plan,
+            self.batch.reader,
+            shown=BEFORE_SENDING.first,
+            cooldown_s=self.batch.settings.cooldown_s,
+        )
 
     def show_plan(self, preview: Preview, to: TextIO) -> None:
         if self.plan.taken_up:

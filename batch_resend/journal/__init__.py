@@ -7,6 +7,7 @@ from batch_resend.journal.journal import (
     read_journal,
     size_of_journal,
 )
+from batch_resend.journal.lately import copy_lately
 from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
     LATEST,
@@ -57,6 +58,7 @@ __all__ = [
     "Terms",
     "Unapproved",
     "WaitingNames",
+    "copy_lately",
     "mention_of",
     "open_journal",
     "prune_journal",

@@ -207,6 +207,13 @@ class StatisticsReader(Reader):
         found = await self.fetch("left_to_send", **self._sent_since(run), hold_doubts=hold_doubts)
         return dict(found)
 
+    async def count_mailed_otherwise(self, run: Run, cooldown_s: float) -> int:
+        """Return how many orders to send another run had mailed lately by another request."""
+        if (since := settled_since(run, cooldown_s, self.clock())) is None:
+            return 0
+        of = {"run": run.number, "since": since, **clock_values(self.clock)}
+        return await self.count("count_mailed_otherwise", **of)
+
     def _sent_since(self, run: Run) -> dict[str, object]:
         """Return the values of statements that look for what other runs have sent since."""
         cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))

@@ -125,6 +125,7 @@ class Preview(BaseModel):
     requests: int
     to_send: int
     cooling_down: int  # acknowledged within the cooldown
+    mailed_otherwise: int  # orders to send, likewise, but with other addresses or another language
     held: int  # in doubt, and left for a person
     second_mails: int  # of those to send, that may have been mailed before
     skipped_by_ca: list[Count]  # by why the CA itself says there is nothing to resend
@@ -171,7 +172,9 @@ async def plan_of(
     )
 
 
-async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Preview:
+async def make_preview(
+    plan: Plan, reader: JournalReader, *, shown: int, cooldown_s: float
+) -> Preview:
     """Return the preview of a plan, with the first `shown` rows or orders of each kind."""
     run = plan.run
     inputs = await reader.inputs(run)
@@ -208,6 +211,7 @@ async def make_preview(plan: Plan, reader: JournalReader, *, shown: int) -> Prev
         requests=plan.orders,
         to_send=plan.to_send,
         cooling_down=skipped[SkipReason.COOLDOWN] + skipped[SkipReason.UNDER_WAY],
+        mailed_otherwise=await reader.count_mailed_otherwise(run, cooldown_s),
         held=plan.settled.get(RequestStatus.IN_DOUBT, 0),
         second_mails=await reader.count_second_mails(run),
         skipped_by_ca=_counts((one.message or "", one.orders) for one in by_ca),

@@ -9,6 +9,7 @@ import pytest
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, run_ids
 from tests.cli.screen import answered_on_terminal, on_screen
+from tests.cli.test_sweep import wait
 from tests.notify.listener import listening
 
 WHOLE_LIST = 20
@@ -76,12 +77,43 @@ async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
             checked = await desk.run("check", "orders.csv")
             assert dry.code == checked.code == 3, "a row is rejected"
             assert dry.out.startswith(checked.out)
-            assert dry.out.endswith("Nothing was sent (--dry-run, the same as `check`).\n")
+            assert dry.out.endswith("Nothing was sent: --dry-run.\n")
         strict = await desk.run("send", "orders.csv", "--strict", "--dry-run")
         assert "`send` would send nothing: --strict: 1 row was rejected." in strict.out
         assert "or send the other rows without --strict.\n" in strict.out
         assert (ca.books.requests, watchdog.posts) == (0, [])
         assert not (tmp_path / "journal.db").exists()
+
+
+async def test_send_with_a_dry_run_leaves_out_what_its_journal_says_was_sent_lately(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 2, first=100_200_301)
+        desk.write("one.csv", "order_id\n100200302\n")
+        assert (await desk.run("sweep", "--yes", "-q")).code == 0
+        assert (await desk.run("send", "one.csv", "--report-dir", "one")).code == 0
+        before = (tmp_path / "journal.db").read_bytes()
+        rows = "100200301,a.example,admin@a.example\n100200303,c.example,admin@c.example\n"
+        desk.write("two.csv", f"order_id,domain,email\n{rows}")
+        lists = ("send", "one.csv", "two.csv")
+        dry = await desk.run(*lists, "--dry-run", DIGICERT_API_KEY="")
+        assert dry.code == 0, dry.err
+        assert (tmp_path / "journal.db").read_bytes() == before
+        sent = await desk.run(*lists, "--report-dir", "all")
+        other = "with other addresses or in another language"
+        for told in (dry.out, sent.err):
+            assert "requests  3 for 3 orders (one per order and language), 2 to send\n" in told
+            assert "skipped   1 acknowledged within the cooldown; --again sends them again" in told
+            mailed = f"1 order to send was mailed by another run within the cooldown, {other}\n"
+            assert f"  mailed    {mailed}" in told
+        again = await desk.run(*lists, "--dry-run", "--again", "--json")
+        plan = json.loads(again.out)
+        assert (plan["to_send"], plan["cooling_down"], plan["mailed_otherwise"]) == (3, 0, 0)
+        desk.write("other.db", "no journal\n" * 100)
+        blind = await desk.run(*lists, "--dry-run", "--journal", "other.db")
+        assert (blind.code, "3 to send" in blind.out) == (0, True)
+        assert "What was sent before is not left out of this plan: " in blind.err
 
 
 async def test_resume_with_a_dry_run_shows_what_is_left_needs_no_key_and_changes_nothing(

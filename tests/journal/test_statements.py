@@ -28,6 +28,8 @@ WORDS = (
     ("column", "seq"),
     ("number", "1"),
     ("bounds", "WHEN ended_at > 1 THEN 1"),
+    ("columns", "line"),
+    ("values", ":line"),
 )  # what statements leave open
 TIMES = ("since", "now", "before", "linger_s", "our_offset_s", "from_at", "step_s", "pause_s")
 
@@ -116,7 +118,8 @@ OF_A_RUN = {
 PAGE = 100  # requests on the last page of those that are read page by page
 BEFORE_SENDING = ("acknowledged_elsewhere", "note_others_doubts", "skip_what_is_under_way",
     "hold_doubts", "skip_what_lists_say", "sort_rows", "pending", "recipients", "count_mailed_at",
-    "first_mailed_at", "count_by_account", "count_second_mails", "positions")  # fmt: skip
+    "first_mailed_at", "count_by_account", "count_second_mails", "positions",
+    "count_mailed_otherwise")  # fmt: skip
 MADE = """
     INSERT INTO attempts (run, request, attempt, start, digest, begun_at, ended_at, ruling,
         http_status)

@@ -17,9 +17,10 @@ import anyio
 import click
 from click.core import ParameterSource
 
-from batch_resend.batch import open_batch
+from batch_resend.batch import Batch, open_batch
 from batch_resend.calls import body_of, list_fields, path_of
-from batch_resend.cli.as_settings import accounts_to_plan_by, reading_of, windows_of
+from batch_resend.cli.accounts import FoundKey, clock_of_command
+from batch_resend.cli.as_settings import accounts_to_plan_by, reading_of, settings_by, windows_of
 from batch_resend.cli.command import (
     FILE,
     ExitCode,
@@ -42,8 +43,9 @@ from batch_resend.cli.output.summary import (
 )
 from batch_resend.cli.output.terminal import say, show_json, show_lines
 from batch_resend.cli.values import MAX_REJECTED, Share
+from batch_resend.errors import JournalError
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader
+from batch_resend.journal import JournalReader, copy_lately, read_journal, size_of_journal
 from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Problem, Request, RowStatus, Run
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -136,9 +138,13 @@ def check_lists(inputs: Sequence[str], options: dict[str, Any]) -> int:
 async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
     closeness = WHEN_CHECKING_CLOSELY if options["verbose"] else WHEN_CHECKING
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
-        async with open_batch(_settings(options, Path(folder) / "check.db")) as batch:
+        settings = _settings(options, Path(folder) / "check.db")
+        async with open_batch(settings, clock_of_command()) as batch:
+            await _learn_what_was_sent(batch, options)
             plan, reader = await batch.plan(sources), batch.reader
-            preview = await make_preview(plan, reader, shown=closeness.first)
+            preview = await make_preview(
+                plan, reader, shown=closeness.first, cooldown_s=batch.settings.cooldown_s
+            )
             if options["mx"]:
                 preview = await _with_mail_routes(
                     preview, batch.reader, plan.run, closeness, options
@@ -194,9 +200,23 @@ async def _with_mail_routes(
     return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
+async def _learn_what_was_sent(batch: Batch, options: dict[str, Any]) -> None:
+    """Have a plan leave out what the journal of `send` says; `check` itself has none."""
+    place, since = options.get("journal"), batch.journal.now() - batch.settings.cooldown_s
+    try:
+        if place is not None and size_of_journal(place) is not None:
+            async with read_journal(place, clock_of_command()) as reader:
+                await copy_lately(reader, since, batch.journal)
+    except JournalError as error:
+        say(f"What was sent before is not left out of this plan: {error}")
+
+
 def _settings(options: dict[str, Any], journal: Path) -> Settings:
     """Return settings to plan by as `send` does, without its keys."""
-    accounts, windows = accounts_to_plan_by(options), windows_of(options["limit"])
+    accounts = accounts_to_plan_by(options)
+    if "base_url" in options:
+        return settings_by({**options, "journal": journal}, FoundKey("own", ""), accounts)
+    windows = windows_of(options["limit"])
     return make_settings(api_key="own", windows=windows, accounts=accounts, journal=journal)
 
 
@@ -213,17 +233,21 @@ def for_programs(preview: Preview, requests: Sequence[Mapping[str, object]]) -> 
     return {**preview.model_dump(), "first_requests": requests}
 
 
-async def show_only(plan: Plan, reader: JournalReader, *, redact: bool) -> CommandResult:
+async def show_only(
+    plan: Plan, reader: JournalReader, cooldown_s: float, *, redact: bool
+) -> CommandResult:
     """Show a plan in place of sending it."""
-    preview = await make_preview(plan, reader, shown=BEFORE_SENDING.first)
+    shown = BEFORE_SENDING.first
+    preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
     if plan.taken_up:
         show_left(plan, preview, sys.stdout)
     elif any(plan.rows.values()):
         show_plan(preview, sys.stdout, BEFORE_SENDING, redact=redact)
     first = await first_requests(reader, plan.run, _OF_A_DRY_RUN)
     click.echo("Nothing was sent: --dry-run.")
-    note, shown = "nothing was sent: --dry-run", for_programs(preview, first)
-    return CommandResult(ExitCode.ALL_WELL, note=note, would_send={"plan": shown})
+    would_send = {"plan": for_programs(preview, first)}
+    note = "nothing was sent: --dry-run"
+    return CommandResult(ExitCode.ALL_WELL, note=note, would_send=would_send)
 
 
 async def first_requests(

@@ -120,7 +120,7 @@ def send(context: click.Context, /, inputs: Sequence[str], **options: Any) -> in
         code = check_lists(inputs, options)
         first = options["first_orders"]
         few = f" Without it, the first {first:,} would be sent (--max-orders)." if first else ""
-        click.echo(f"Nothing was sent (--dry-run, the same as `check`).{few}")
+        click.echo(f"Nothing was sent: --dry-run.{few}")
         return code
     _refuse_first_orders_of_workers(options)
 
@@ -203,7 +203,7 @@ async def _show_left(
         for key in settings.keys(counts or (None,))
     ]
     plan = await plan_of(reader, run, parts, taken_up=True)
-    return await show_only(plan, reader, redact=options["redact"])
+    return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
 
 
 async def _to_resume(

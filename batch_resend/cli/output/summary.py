@@ -139,6 +139,10 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
     if second := preview.second_mails:
         hold = "--in-doubt hold leaves them to you"
         yield "in doubt", f"{second:,} of those to send may have been mailed before; {hold}"
+    if others := preview.mailed_otherwise:
+        were = f"{counted(others, 'order')} to send {'was' if others == 1 else 'were'}"
+        how = "with other addresses or in another language"
+        yield "mailed", f"{were} mailed by another run within the cooldown, {how}"
     yield from _under("mails to", _recipients(preview))
     if preview.mail_domains is not None:
         yield from _under("dns", _of_dns(preview.mail_domains))

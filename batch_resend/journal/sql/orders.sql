@@ -67,6 +67,17 @@ SELECT count(*) FROM requests WHERE requests.run = :run AND {at_domains}
 -- name: first_mailed_at
 {first_rows} AND {at_domains} ORDER BY requests.position LIMIT :most
 
+-- The same order, but another request: with other addresses, or in another language.
+-- name: count_mailed_otherwise
+SELECT count(DISTINCT requests.order_id) FROM requests
+WHERE requests.run = :run AND requests.call IS NULL AND NOT {has_outcome} AND requests.order_id IN (
+    SELECT theirs.order_id FROM starts
+    JOIN attempts ON attempts.start = starts.number AND attempts.ended_at >= :since - {shift_s}
+    JOIN requests AS theirs ON theirs.run = attempts.run AND theirs.number = attempts.request
+    JOIN runs ON runs.number = attempts.run
+    WHERE attempts.run <> :run AND attempts.ruling = 'accepted' AND theirs.call IS NULL
+        AND runs.base_url = (SELECT base_url FROM runs WHERE number = :run))
+
 -- --- what the CA says of orders that were mailed -------------------------------------------------
 
 -- name: sent_requests

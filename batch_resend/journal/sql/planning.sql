@@ -231,6 +231,26 @@ FROM (
 ) AS acknowledged
 ORDER BY acknowledged.number
 
+-- part: lately_acknowledged
+FROM attempts JOIN starts ON starts.number = attempts.start
+WHERE attempts.ruling = 'accepted' AND attempts.ended_at >= :since - {shift_s}
+
+-- name: lately_runs
+SELECT * FROM runs WHERE number IN (SELECT attempts.run {lately_acknowledged})
+
+-- name: lately_starts
+SELECT * FROM starts WHERE number IN (SELECT attempts.start {lately_acknowledged})
+
+-- name: lately_requests
+SELECT * FROM requests
+WHERE (run, number) IN (SELECT attempts.run, attempts.request {lately_acknowledged})
+
+-- name: lately_attempts
+SELECT attempts.* {lately_acknowledged}
+
+-- name: copy_record
+INSERT INTO {table} ({columns}) VALUES ({values})
+
 -- What other runs are about to send is left to them.
 -- name: skip_what_is_under_way
 INSERT INTO outcomes (run, request, status, error_code, error_message)
