@@ -191,7 +191,7 @@ async def test_a_domain_finds_an_order_that_was_sent_by_its_number_where_a_list_
 
 async def test_the_history_marks_rehearsals(twice: Twice) -> None:
     desk, (first, _) = twice
-    assert f"{first['run_id']}, rehearsal  " in (await desk.run("history", "1")).out
+    assert f"{first['run_id']} (rehearsal)  " in (await desk.run("history", "1")).out
     assert [one["is_rehearsal"] for one in await as_json(desk, "history", "1")] == [True, True]
     assert {one["is_rehearsal"] for one in await as_csv(desk, "history", "2")} == {"True"}
 

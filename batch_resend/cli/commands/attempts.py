@@ -211,7 +211,7 @@ def _answer(event: Any) -> str:
 
 
 _EVENT_TABLE: dict[str, Callable[[Any], str]] = {
-    "run": lambda event: event["run"] + (", rehearsal" if event["is_rehearsal"] else ""),
+    "run": lambda event: event["run"] + (" (rehearsal)" if event["is_rehearsal"] else ""),
     "attempt": lambda event: str(event["attempt"] or ("none" if event["line"] is None else "")),
     "begun (UTC)": lambda event: (event["begun_at"] or "")[:19].replace("T", " "),
     "took": lambda event: "" if event["took_s"] is None else f"{event['took_s']:.3f} s",

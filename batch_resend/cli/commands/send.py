@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,6 @@ from batch_resend.cli.command import (
     together,
 )
 from batch_resend.cli.commands.check import check_lists, show_only
-from batch_resend.cli.commands.sweep import fail_option, failing_on
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
@@ -50,6 +50,7 @@ from batch_resend.cli.next_flags import (
     resume_others,
 )
 from batch_resend.cli.options import (
+    RESUME,
     Style,
     any_product_option,
     hold_back_options,
@@ -73,7 +74,19 @@ from batch_resend.notify import CommandResult
 from batch_resend.report import plan_of
 from batch_resend.settings import InDoubt
 
+_STUCK = "stuck"
 _LOOK_EVERY_S = 1.0  # whether a run has begun
+fail_option = together(
+    "What counts as a failure",
+    option(
+        "--fail-on",
+        type=click.Choice([_STUCK]),
+        carried_to=(RESUME,),
+        help="Exit with code 3 also if orders are stuck, which means that they have reached "
+        "--max-mails-per-order and still wait.",
+    ),
+)
+
 _first_orders_option = together(
     "When not to send",
     option(
@@ -185,6 +198,13 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         return failing_on(context.params["fail_on"], result, stuck)
 
     return run_with_notifier(work, options)
+
+
+def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandResult:
+    """Return how a command ends by --fail-on, where a sweep has found so many orders stuck."""
+    if what == _STUCK and stuck:
+        return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
+    return result
 
 
 async def _show_left(

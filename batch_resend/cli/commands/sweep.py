@@ -17,17 +17,17 @@ from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
 from batch_resend.cli.command import (
     FILE,
     OF_SENDING,
-    ExitCode,
     WholeNumber,
     command,
     option,
     together,
 )
 from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
+from batch_resend.cli.commands.send import fail_option, failing_on
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import run_log
-from batch_resend.cli.options import RESUME, SEND, any_product_option, send_options
+from batch_resend.cli.options import SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
@@ -48,7 +48,6 @@ _NO_BOUND = 10**9
 _STRANGE_SHOWN = 5  # of the numbers of --exclude
 _DUE_SHOWN = 50  # with --dry-run
 _DAY_S = 86_400.0
-_STUCK = "stuck"
 # From the first sentence or clause on that names an option of `send`.
 _ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]* --).*", re.DOTALL)
 
@@ -82,16 +81,6 @@ sweep_options = together(
     ),
     option(
         "--locale", metavar="CODE", carried_to=(SEND,), help="Language of the mails, such as en."
-    ),
-)
-fail_option = together(
-    "What counts as a failure",
-    option(
-        "--fail-on",
-        type=click.Choice([_STUCK]),
-        carried_to=(RESUME,),
-        help="Exit with code 3 also if orders are stuck, which means that they have reached "
-        "--max-mails-per-order and still wait.",
     ),
 )
 
@@ -162,13 +151,6 @@ def sweep(context: click.Context, /, **options: Any) -> int:
         return failing_on(options["fail_on"], result, len(swept.stuck))
 
     return run_with_notifier(work, options)
-
-
-def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandResult:
-    """Return how a command ends by --fail-on, where a sweep has found so many orders stuck."""
-    if what == _STUCK and stuck:
-        return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
-    return result
 
 
 def _for_programs(orders: Iterable[ListedOrder | StuckOrder]) -> list[dict[str, object]]:
