@@ -178,13 +178,8 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     _refuse_first_orders_of_workers(options)
 
     async def work(interruption: Interruption) -> CommandResult:
-        names: list[str | None] = []
         async with read_journal(options["journal"], clock_of_command()) as reader:
-            run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
-            if run is not None:
-                names = await reader.accounts(run)
-                resume_as_begun(context, run, names)
-                options.update((name, context.params[name]) for name in AS_BEGUN)
+            run, names = await _as_begun(context, reader, run_id, options)
             if options["dry_run"]:
                 return await _show_left(reader, run, options)
             if run is not None:
@@ -224,6 +219,19 @@ async def _show_left(
     ]
     plan = await plan_of(reader, run, parts, taken_up=True)
     return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
+
+
+async def _as_begun(
+    context: click.Context, reader: JournalReader, run_id: str | None, options: dict[str, Any]
+) -> tuple[Run | None, list[str | None]]:
+    """Return the run to resume and its accounts, having taken over the options that it keeps."""
+    run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
+    if run is None:
+        return None, []
+    names = await reader.accounts(run)
+    resume_as_begun(context, run, names)
+    options.update((name, context.params[name]) for name in AS_BEGUN)
+    return run, names
 
 
 async def _to_resume(
