@@ -176,10 +176,10 @@ class Batch:
         return sum(counts.get(name, 0) for key in refused for name in key.names)
 
     async def verify(self, run_id: str, *, with_names: bool | None = None) -> Checked | None:
-        """Ask the CA what has come of the orders that a run has sent; keep that for its report.
+        """Ask the CA what has come of the orders that a run has mailed, or may have; keep that.
 
         `with_names`: also which of their names are approved (None: where few orders wait); see
-        `inquiries`. None: the run has sent none. Raises UnknownRun, SettingsError where it is
+        `inquiries`. None: the run has mailed none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
         from batch_resend.inquiries import verify  # noqa: PLC0415 - slow; not for sending
@@ -193,7 +193,7 @@ class Batch:
         return await self.reader.mails(settings.base_url, self._clock, settings.budget)
 
     async def note_waiting(self, run: Run, waiting: Set[str]) -> None:
-        """Keep, for a run's report, which of the orders it has sent still wait.
+        """Keep, for a run's report, which of the orders it has mailed still wait.
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         """

@@ -211,25 +211,25 @@ _MARGIN_S = 300.0  # by which the CA's clock may differ from ours
 
 
 async def verify(channels: Channels, run: Run, *, with_names: bool | None) -> Checked | None:
-    """Ask the CA what has come of the orders that a run has sent; keep that for its report.
+    """Ask the CA what has come of the orders that a run has mailed, or may have; keep that.
 
     `with_names`: also which of their names are approved, a request each; None: where few orders
-    wait. None: the run has sent none. Raises SettingsError where it is for another CA, KeyRefused,
-    CallError where that cannot be read, JournalError.
+    wait. None: the run has sent none, and left none in doubt. Raises SettingsError where it is for
+    another CA, KeyRefused, CallError where that cannot be read, JournalError.
     """
     journal, settings = channels.journal, channels.settings
     channels.refuse_elsewhere(run, await journal.reader.accounts(run))
-    sent: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
-    async for number, order in journal.reader.sent_requests(run):
+    mailed: dict[str, dict[str, list[int]]] = {}  # by key: an order's requests, one a language
+    async for number, order in journal.reader.mailed_requests(run):
         if not CALLS[order.call].is_about_domain:  # a domain may be of many orders, or none
-            orders = sent.setdefault(settings.key(order.account).account.budget, {})
+            orders = mailed.setdefault(settings.key(order.account).account.budget, {})
             orders.setdefault(order.subject, []).append(number)
     found: dict[int, OrderCheck] = {}
     since_s = channels.clock() - (run.started_at or run.created_at)
     errors: list[CallError] = []
 
     async def ask(key: Key) -> None:
-        requests = sent[key.account.budget]
+        requests = mailed[key.account.budget]
 
         def note(order_id: str, check: OrderCheck) -> None:
             found.update(dict.fromkeys(requests[order_id], check))
@@ -239,12 +239,12 @@ async def verify(channels: Channels, run: Run, *, with_names: bool | None) -> Ch
                 await look_up(order_reader, requests, since_s, note, with_names=with_names)
         except CallError as error:
             errors.append(error)  # the other accounts are asked all the same
-            if len(sent) > 1:
+            if len(mailed) > 1:
                 log.error("account %s: %s", key.title, error)
 
     try:
         keys = settings.keys(settings.names)
-        await ask_each([key for key in keys if key.account.budget in sent], ask)
+        await ask_each([key for key in keys if key.account.budget in mailed], ask)
     finally:
         # Whatever ends it, hours of answers are not lost.
         with anyio.CancelScope(shield=True):
@@ -262,11 +262,12 @@ async def look_whether_waiting(
     Nothing where `look_up` has said more of the run. Raises JournalError.
     """
     checked = await reader.checked(run)
-    if checked is not None and not checked.statuses.keys() <= {WAITS, WAITS_NO_MORE}:
+    known = set[str]() if checked is None else {*checked.statuses, *checked.in_doubt}
+    if not known <= {WAITS, WAITS_NO_MORE}:
         return {}
     return {
         number: OrderCheck(WAITS if order.subject in waiting else WAITS_NO_MORE)
-        async for number, order in reader.sent_requests(run)
+        async for number, order in reader.mailed_requests(run)
         if order.account is None and not CALLS[order.call].is_about_domain
     }
 

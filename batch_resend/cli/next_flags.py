@@ -23,7 +23,7 @@ from batch_resend.cli.config import (
     given_for_this_command,
     usual_config,
 )
-from batch_resend.cli.options import RESUME, SEND
+from batch_resend.cli.options import RESUME, SEND, VERIFY
 from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
@@ -47,7 +47,7 @@ from batch_resend.results import Unfinished
 from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
-KEPT = ("config", "send", "resume", "first", "for_real")  # of the next flags, with a run
+KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags, with a run
 AS_BEGUN = ("in_doubt", "report_dir")  # options that a run which is resumed had, unless given
 _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
@@ -93,6 +93,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         config=_quoted(config) if to_keep else _unless_usual(config),
         send=flags(carried(SEND)),
         resume=flags(carried(RESUME)),
+        verify=flags(carried(VERIFY)),
         in_doubt=flags(("in_doubt",)),
         watch=flags(("journal",)),
         first=flags(("first_orders",)),
@@ -278,11 +279,12 @@ def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:
     if kept := run.next_flags:
         config = _unless_usual(shlex.split(kept["config"]))
         return NextFlags(
-            kept["send"], kept["resume"], in_doubt, config=config, first=kept["first"],
-            for_real=kept["for_real"],
+            kept["send"], kept["resume"], in_doubt, verify=kept["verify"], config=config,
+            first=kept["first"], for_real=kept["for_real"],
         )  # fmt: skip
     place, limits = _in_common(run, accounts or (None,))
-    return NextFlags(f"{place}{limits}", place if set(accounts) - {None} else "", in_doubt)
+    others = place if set(accounts) - {None} else ""
+    return NextFlags(f"{place}{limits}", others, in_doubt, verify=others)
 
 
 def _in_common(run: Run, names: Sequence[str | None]) -> tuple[str, str]:
@@ -309,6 +311,7 @@ def _with_those_of(begun: NextFlags, given: NextFlags, context: click.Context) -
         config=given.config or begun.config,
         send=_merged(begun.send, given.send),
         resume=_merged(begun.resume, given.resume),
+        verify=_merged(begun.verify, given.verify),
         in_doubt=given.in_doubt or (begun.in_doubt if is_held else ""),
         first=given.first or begun.first,
         for_real=given.for_real or begun.for_real,

@@ -46,7 +46,7 @@ _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their
     Place: PLACE,
 }
 
-SEND, RESUME = "send", "resume"  # the commands that may come next
+SEND, RESUME, VERIFY = "send", "resume", "verify"  # the commands that may come next
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -74,11 +74,12 @@ def _not_empty(_context: click.Context, _param: click.Parameter, run: str | None
 
 def settings_options(part: Part) -> list[Callable[[Any], Any]]:
     """Return the options of those settings that are about one thing, in their order."""
+    next_ones = (SEND, RESUME) if part is Part.REPEATS else (SEND, RESUME, VERIFY)
     return [
         option(
             declared.flag,
             **{"help": declared.help, "metavar": declared.metavar, **_values(name)},
-            carried_to=(SEND, RESUME) if declared.carried else (),
+            carried_to=next_ones if declared.carried else (),
         )
         for name, declared in OPTIONS.items()
         if declared.part is part
@@ -242,7 +243,7 @@ ca_options = together(
     "The CA",
     option(
         "--profile",
-        carried_to=(SEND, RESUME),
+        carried_to=(SEND, RESUME, VERIFY),
         metavar="NAME",
         is_eager=True,
         callback=take_profile,
@@ -250,14 +251,14 @@ ca_options = together(
     ),
     option(
         "--api-key-file",
-        carried_to=(SEND, RESUME),
+        carried_to=(SEND, RESUME, VERIFY),
         type=PATH,
         help=f"File with the API key. Without it: the variable {KEY_VARIABLE}, or systemd's "
         f"credential {CREDENTIAL}.",
     ),
     option(
         "--region",
-        carried_to=(SEND, RESUME),
+        carried_to=(SEND, RESUME, VERIFY),
         type=click.Choice([region.value for region in Region]),
         default=Region.US.value,
         help="Which platform of the CA.",

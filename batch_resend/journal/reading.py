@@ -1,7 +1,7 @@
 """All that a journal's reader reads: of runs, of what is left to send, of orders."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
@@ -77,15 +77,24 @@ class WaitingNames:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How many of the orders that a run has sent were in which status when last asked about."""
+    """How many of the orders that a run has mailed were in which status when last asked about.
+
+    Statuses are in the CA's words, the most frequent first.
+    """
 
     asked_at: float
-    statuses: dict[str, int]  # in the CA's words, the most frequent first
+    statuses: dict[str, int]  # of those sent
+    in_doubt: dict[str, int] = field(default_factory=dict)  # of those that may have been mailed
 
     @property
     def orders(self) -> int:
-        """All that were asked about."""
+        """Those sent that were asked about."""
         return sum(self.statuses.values())
+
+    @property
+    def orders_in_doubt(self) -> int:
+        """Those in doubt that were asked about."""
+        return sum(self.in_doubt.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,20 +317,24 @@ class JournalReader(ResultReader, StatisticsReader):
 
     # --- what the CA says of orders that were mailed --------------------------------------------
 
-    async def sent_requests(self, run: Run) -> AsyncIterator[tuple[int, Request]]:
-        """Yield number and order of the requests that a run has sent; by order number."""
+    async def mailed_requests(self, run: Run) -> AsyncIterator[tuple[int, Request]]:
+        """Yield number and order of what a run has sent, or left in doubt; by order number."""
         after = -1
-        while page := await self.fetch("sent_requests", run=run.number, after=after):
+        while page := await self.fetch("mailed_requests", run=run.number, after=after):
             for record in page:
                 yield record.number, request_of(record)
             after = page[-1].number
 
     async def checked(self, run: Run) -> Checked | None:
-        """Return what has come of the orders that a run has sent; None: nobody has asked."""
+        """Return what has come of the orders that a run has mailed; None: nobody has asked."""
         found = await self.fetch("count_checks", run=run.number)
         if not found:
             return None
-        return Checked(max(r.at for r in found), {r.status: r.orders for r in found})
+        sent, in_doubt = (
+            {r.status: r.orders for r in found if bool(r.is_sent) is is_sent}
+            for is_sent in (True, False)
+        )
+        return Checked(max(r.at for r in found), sent, in_doubt)
 
     async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
         """Return the orders of a run with names that still wait, where that was asked."""

@@ -201,6 +201,15 @@ class StatisticsReader(Reader):
         sent_elsewhere = await self.count("count_sent_elsewhere", **self._sent_since(run))
         return Left(await self.left_by_account(run), sent_elsewhere)
 
+    async def sent_since(self, run: Run) -> dict[RequestStatus, int]:
+        """Return how many orders of a run that were not sent other runs have sent meanwhile.
+
+        By what became of them in this run: failed, or in doubt.
+        """
+        values = {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
+        found = await self.fetch("sent_since", **values)
+        return {RequestStatus(status): orders for status, orders in found}
+
     async def left_by_account(self, run: Run) -> dict[str | None, int]:
         """Return how many requests are left to send likewise, by the accounts that have some."""
         hold_doubts = run.settings.get("in_doubt") == "hold"

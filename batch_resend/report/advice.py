@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
+from batch_resend.model import RequestStatus
 from batch_resend.report.summary import Summary, counted
 
 
@@ -18,6 +19,7 @@ class NextFlags:
     in_doubt: str = ""  # the policy, where it was named: what is held must stay so
     watch: str = ""  # which only reads the journal
     config: str = ""  # which stands in front of the command's name
+    verify: str = ""  # which only asks the CA
     first: str = ""  # how many are sent before the rest is asked about
     for_real: str = ""  # of a rehearsal: the same command, to send for real
     none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
@@ -96,15 +98,27 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
     if flags.none_will_do:
         yield from _of_a_real_run(summary)
         return
-    if orders.failed or orders.not_attempted:
+    left = orders.failed + orders.not_attempted - summary.sent_since.get(RequestStatus.FAILED, 0)
+    in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
+    if others := sum(summary.sent_since.values()):
+        yield NextStep(_of_others(others, left + in_doubt))
+    if left:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
-        policy = " --in-doubt hold" if orders.in_doubt else flags.in_doubt
+        policy = " --in-doubt hold" if in_doubt else flags.in_doubt
         yield NextStep("To send what is left:", f"{send}{policy}")
-    if orders.in_doubt:
-        yield NextStep(
-            f"{orders.in_doubt:,} in doubt: they may have been mailed. To mail them once more:",
-            f"{send} --in-doubt retry",
-        )
+    if in_doubt:
+        yield _to_look_at_doubts(summary, in_doubt, flags)
+        yield NextStep("To mail them once more:", f"{send} --in-doubt retry")
+
+
+def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> NextStep:
+    is_held = summary.state == "completed" or "hold" in flags.in_doubt
+    again = "" if is_held else ", and resuming mails them again"
+    return NextStep(
+        f"{in_doubt:,} in doubt: they may have been mailed{again}. Which of them still wait at the "
+        "CA (that does not say whether a mail arrived):",
+        f"batch-resend{flags.config} verify {summary.run_id}{flags.verify}",
+    )
 
 
 def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
@@ -184,6 +198,8 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         if others:
             yield NextStep(_of_others(others, left))
         yield from _to_resume_the_rest(summary, _resume(summary, flags), elsewhere)
+        if summary.orders.in_doubt and not others:
+            yield _to_look_at_doubts(summary, summary.orders.in_doubt, flags)
 
 
 def _of_others(others: int, left: int) -> str:

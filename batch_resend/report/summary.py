@@ -1,6 +1,6 @@
 """The summary of a run: its numbers, and what they come to in words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -128,6 +128,8 @@ class Summary(BaseModel):
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
     incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
     left: Annotated[Left | None, Field(exclude=True)] = None  # None: it is complete, or under way
+    # Orders of a complete run, failed or in doubt, that other runs have sent meanwhile.
+    sent_since: Annotated[Mapping[RequestStatus, int], Field(exclude=True)] = {}
 
     @model_validator(mode="after")
     def _accounts_for_everything(self) -> Self:
@@ -180,17 +182,23 @@ class Summary(BaseModel):
 async def make_summary(reader: JournalReader, run: Run) -> Summary:
     """Return a run in numbers, as it stands: under way if another process, or workers, send it."""
     is_under_way = await reader.is_under_way(run)
-    in_flight = await reader.count_in_flight(run) if is_under_way else 0
-    is_over = is_under_way or run.state is RunState.COMPLETED
     accounts = await reader.accounts(run) if "accounts" in run.settings else ()
     summary = summarize(run, await reader.inputs(run), await reader.tally(run), accounts)
     counts = summary.orders
-    in_flight = min(in_flight, counts.in_doubt)  # as long as no answer is known, they count there
-    orders = {"in_flight": in_flight, "in_doubt": counts.in_doubt - in_flight}
+    orders: dict[str, int] = {}
+    if is_under_way:
+        # As long as nothing is settled, they count there. What will be tried again is to go.
+        settled = (await reader.count_outcomes(run)).get(RequestStatus.IN_DOUBT, 0)
+        in_doubt = min(settled, counts.in_doubt)
+        in_flight = min(await reader.count_in_flight(run), counts.in_doubt - in_doubt)
+        to_go = counts.not_attempted + counts.in_doubt - in_doubt - in_flight
+        orders = {"in_flight": in_flight, "in_doubt": in_doubt, "not_attempted": to_go}
+    is_complete = run.state is RunState.COMPLETED
     return summary.model_copy(
         update={
             "state": "running" if is_under_way else summary.state,
-            "left": None if is_over else await reader.left(run),
+            "left": None if is_under_way or is_complete else await reader.left(run),
+            "sent_since": await reader.sent_since(run) if is_complete else {},
             "skipped_unsure": await reader.count_unsure(run),
             "incomplete": (await reader.incomplete(run, 1))[0] if summary.rows.rejected else 0,
             "sweep": await reader.swept(run),

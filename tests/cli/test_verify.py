@@ -72,7 +72,7 @@ async def test_a_run_that_has_sent_nothing_costs_no_request(tmp_path: Path) -> N
         await desk.run("send", "orders.csv", "--all-domains")
         run = desk.summary()["run_id"]
         told = await desk.run("verify", run)
-        assert (told.code, told.out) == (0, f"Run {run} sent no orders.\n")
+        assert (told.code, told.out) == (0, f"Run {run} sent no orders, and left none in doubt.\n")
         assert ca.books.reads == 0
         assert (await desk.run("verify")).out == told.out, "there is no other run"
         unknown = await desk.run("verify", "20200101-000000-beef")
@@ -292,7 +292,7 @@ async def test_verify_and_the_report_say_how_many_names_are_approved(tmp_path: P
         assert found.code == 0, found.err
         assert found.out.count("3 of 5 names approved") == 4
         as_program = await desk.run("verify", desk.report().name, "--json")
-        (first, *_) = json.loads(as_program.out)["waiting"]
+        (first, *_) = json.loads(as_program.out)["waiting_names"]
         assert first == {"order_id": "700000", "approved": 3, "names": 5}
         await desk.run("report", desk.report().name)
         assert "3 of 5 names approved" in (desk.report() / "report.html").read_text()

@@ -60,7 +60,7 @@ async def night(
             how = (script or {}).get(planned.request.subject, "204")
             await carry(recorder, clock, planned, how)
         await journal.finish(run, RunState.COMPLETED)
-        sent = [number async for number, _ in journal.reader.sent_requests(run)]
+        sent = [number async for number, _ in journal.reader.mailed_requests(run)]
         await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("pending")))
         return await journal.reader.run(run.id)
 
@@ -83,8 +83,30 @@ async def test_all_that_was_sent_is_asked_about_over_all_pages(place: Place, clo
         recorder = await journal.start(run, Terms(WINDOWS))
         sent = [Outcome(one, RequestStatus.SENT) for one in await pending(journal.reader, run)]
         await asyncio.gather(*map(recorder.settle, sent))
-        asked = [number async for number, _ in journal.reader.sent_requests(run)]
+        asked = [number async for number, _ in journal.reader.mailed_requests(run)]
     assert asked == list(range(1, 2502))
+
+
+async def test_what_is_in_doubt_is_asked_about_too_and_counted_apart(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3, 4, 5))
+        recorder = await journal.start(run, Terms(WINDOWS))
+        sent, held, tried, refused, _ = await pending(journal.reader, run)
+        await recorder.settle(Outcome(sent, RequestStatus.SENT))
+        await recorder.settle(Outcome(held, RequestStatus.IN_DOUBT))
+        await recorder.settle(Outcome(refused, RequestStatus.REFUSED))
+        await carry(recorder, clock, tried, "timeout")
+        asked = [number async for number, _ in journal.reader.mailed_requests(run)]
+        assert asked == [1, 2, 3], "the last was never attempted"
+        await journal.note_checks(run, dict.fromkeys(asked, OrderCheck("waiting")))
+        await journal.note_checks(run, {3: OrderCheck("issued")})
+        checked = await journal.reader.checked(run)
+        assert checked == Checked(clock(), {"waiting": 1}, {"issued": 1, "waiting": 1})
+        await recorder.settle(Outcome(tried, RequestStatus.SENT))  # once it was mailed again
+        checked = await journal.reader.checked(run)
+        assert checked == Checked(clock(), {"issued": 1, "waiting": 1}, {"waiting": 1})
 
 
 async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
@@ -92,6 +114,9 @@ async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
 ) -> None:
     async with opened(place, clock) as journal:
         run = await plan(journal, orders(1, 2, 3))
+        recorder = await journal.start(run, Terms(WINDOWS))
+        for one in await pending(journal.reader, run):
+            await recorder.settle(Outcome(one, RequestStatus.SENT))
         assert await journal.reader.checked(run) is None
         assert await journal.reader.waiting_names(run, 9) == []
         await journal.note_checks(run, dict.fromkeys((1, 2, 3), OrderCheck("pending", 3, 0)))
@@ -212,7 +237,7 @@ async def test_before_the_ca_was_asked_nothing_is_known_to_wait(place: Place, cl
     await night(place, clock, orders(1))
     run = await night(place, clock, orders(1))
     async with opened(place, clock) as journal:
-        sent = [number async for number, _ in journal.reader.sent_requests(run)]
+        sent = [number async for number, _ in journal.reader.mailed_requests(run)]
         await journal.note_checks(run, dict.fromkeys(sent, OrderCheck("issued")))
         assert await journal.reader.unapproved(run, 10) == (0, [])
         third = await plan(journal, orders(1), take_up_since=1e12)

@@ -121,7 +121,9 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
         pytest.param(summary(sent=3), [], id="all was sent: nothing"),
         pytest.param(summary(sent=3, failed=1), [SEND], id="some failed: send what is left"),
         pytest.param(
-            summary(in_doubt=1), [f"{SEND} --in-doubt retry"], id="in doubt: mail them once more"
+            summary(in_doubt=1),
+            ["batch-resend verify RUN --api-key-file k", f"{SEND} --in-doubt retry"],
+            id="in doubt: ask about them, then mail them once more",
         ),
         pytest.param(
             summary(state="stopped", sent=1, not_attempted=4),
@@ -130,7 +132,7 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
         ),
         pytest.param(
             summary(state="interrupted", in_doubt=4),
-            ["batch-resend resume RUN --region eu"],
+            ["batch-resend resume RUN --region eu", "batch-resend verify RUN --api-key-file k"],
             id="interrupted, with doubts: resume decides of them too",
         ),
         pytest.param(
@@ -153,7 +155,9 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
     ],
 )
 def test_the_next_command_is_the_one_that_is_left_to_do(run: Summary, commands: list[str]) -> None:
-    flags = NextFlags(" --region eu", " --region eu", watch=" --journal j.db")
+    flags = NextFlags(
+        " --region eu", " --region eu", watch=" --journal j.db", verify=" --api-key-file k"
+    )
     steps = next_steps(run, FOLDER, flags)
     assert [step.command for step in steps if step.command] == commands
 
@@ -289,11 +293,26 @@ def test_a_folder_with_a_blank_is_quoted_in_the_command() -> None:
 
 def test_what_is_in_doubt_is_mailed_again_only_by_the_step_that_says_so() -> None:
     flags = NextFlags(" --map order_id=N", " --limit 4/1s", " --in-doubt hold")
-    left, again = next_steps(summary(failed=1, in_doubt=1), FOLDER)[:2]
+    left, asked, again = next_steps(summary(failed=1, in_doubt=1), FOLDER)[:3]
+    assert "does not say whether a mail arrived" in asked.text
     assert (left.command or "").endswith("unsent.csv --in-doubt hold")
     assert (again.command or "").endswith("unsent.csv --in-doubt retry")
-    (go_on,) = next_steps(summary(state="interrupted", in_doubt=2), FOLDER, flags)
+    go_on, asked = next_steps(summary(state="interrupted", in_doubt=2), FOLDER, flags)
     assert go_on.command == "batch-resend resume RUN --limit 4/1s --in-doubt hold"
+    assert "mails them again" not in asked.text
+    _, asked = next_steps(summary(state="interrupted", in_doubt=2), FOLDER)
+    assert "2 in doubt: they may have been mailed, and resuming mails them again." in asked.text
+
+
+def test_what_other_runs_have_sent_since_is_not_to_be_mailed_again() -> None:
+    run = summary(sent=1, failed=1, in_doubt=3)
+    sent_since = {RequestStatus.FAILED: 1, RequestStatus.IN_DOUBT: 1}
+    told, _, again = next_steps(run.model_copy(update={"sent_since": sent_since}), FOLDER)
+    assert told.text.startswith("2 orders that it has not sent were sent by other runs")
+    assert again.command == "batch-resend send reports/RUN/unsent.csv --in-doubt retry"
+    sent_since[RequestStatus.IN_DOUBT] = 3
+    (told,) = next_steps(run.model_copy(update={"sent_since": sent_since}), FOLDER)
+    assert told.text.endswith("sent by other runs meanwhile: 0 left.")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`verify`: what has come of the orders that a run has sent."""
+"""`verify`: what has come of the orders that a run has sent, or left in doubt."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,8 +32,13 @@ from batch_resend.model import RequestStatus, Run
 from batch_resend.report import counted, in_words
 from batch_resend.topics import mail_advice
 
+_OF_DOUBTS = (
+    "That an order in doubt waits does not say whether its mail arrived. What no longer waits "
+    "needs no other mail."
+)
 MOST_LISTED = 1_000  # orders that are named to programs; to people the first few
 _SHOWN = 10
+_MAILED = {RequestStatus.SENT, RequestStatus.IN_DOUBT}
 
 
 @command(
@@ -58,7 +63,9 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
 
     RUN is the name of a run, its beginning or end, or latest.
 
-    One run at a time: `batch-resend runs` lists the others.
+    One run at a time: `batch-resend runs` lists the others. Orders in doubt, which may have been
+    mailed, are counted apart. That one of them waits does not say whether its mail arrived; one
+    that is issued needs no other mail.
 
     For up to seven days after the run, one request answers for all orders: the CA's list of status
     changes. Later, or if the CA does not have that list, it takes one request per order, many at a
@@ -96,48 +103,55 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
     if is_json:
         show_json(_as_json(found))
     elif found.checked is None:
-        click.echo(f"Run {found.run_id} sent no orders.")
+        click.echo(f"Run {found.run_id} sent no orders, and left none in doubt.")
     else:
         _show(found.run_id, found.checked, found)
     return ExitCode.ALL_WELL
 
 
 async def _run_to_verify(reader: JournalReader, run_id: str | None) -> tuple[Run, bool]:
-    """Return a run by its name, or else the newest of those that sent orders.
+    """Return a run by its name, or else the newest of those that mailed orders, or may have.
 
     And whether there are several of these.
     """
-    sent: list[Run] = []
+    mailed: list[Run] = []
     for run in await reader.runs() if run_id is None else ():
-        if RequestStatus.SENT in await reader.count_outcomes(run):
-            sent.append(run)
-        if len(sent) > 1:
+        if _MAILED & (await reader.count_outcomes(run)).keys():
+            mailed.append(run)
+        if len(mailed) > 1:
             break
-    return sent[0] if sent else await reader.run(run_id or LATEST), len(sent) > 1
+    return mailed[0] if mailed else await reader.run(run_id or LATEST), len(mailed) > 1
 
 
 class Found(NamedTuple):
     """What the CA says of a run's orders."""
 
     run_id: str
-    checked: Checked | None  # None: the run has sent none
+    checked: Checked | None  # None: the run has mailed none
     names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
     mailed_often: int  # orders that were mailed several times and still wait
     first_mailed_often: Sequence[Unapproved]  # of these
-    is_chosen: bool = False  # among several, as the newest that sent any
+    is_chosen: bool = False  # among several, as the newest that mailed any
 
 
 def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
     if checked is not None:
+        orders = counted(checked.orders + checked.orders_in_doubt, "order")
         say(
-            f"Interrupted: what the CA said about {counted(checked.orders, 'order')} is kept; "
+            f"Interrupted: what the CA said about {orders} is kept; "
             f"`batch-resend report {run.id}` shows it."
         )
 
 
 def _show(run_id: str, checked: Checked, found: Found) -> None:
-    statuses = [(in_words(status), f"{count:,}") for status, count in checked.statuses.items()]
-    show_pairs(f"Of {counted(checked.orders, 'order')} sent by run {run_id}", statuses, sys.stdout)
+    of_each = ((checked.orders, "sent by", checked.statuses),
+               (checked.orders_in_doubt, "in doubt after", checked.in_doubt))  # fmt: skip
+    for orders, what, statuses in of_each:
+        if orders:
+            shown = [(in_words(status), f"{count:,}") for status, count in statuses.items()]
+            show_pairs(f"Of {counted(orders, 'order')} {what} run {run_id}", shown, sys.stdout)
+    if checked.orders_in_doubt:
+        show_lines([(0, _OF_DOUBTS)], sys.stdout)
     if found.names:
         names = [
             (one.order_id, names_in_words(one.approved, one.names)) for one in found.names[:_SHOWN]
@@ -178,7 +192,11 @@ def _as_json(found: Found) -> dict[str, object]:
         "orders": 0 if checked is None else checked.orders,
         "asked_at": None if checked is None else timestamp(checked.asked_at),
         "statuses": {} if checked is None else checked.statuses,
-        "waiting": [asdict(one) for one in found.names],
+        "in_doubt": {
+            "orders": 0 if checked is None else checked.orders_in_doubt,
+            "statuses": {} if checked is None else checked.in_doubt,
+        },
+        "waiting_names": [asdict(one) for one in found.names],
         "mailed_several_times": {
             "count": found.mailed_often,
             "first": [

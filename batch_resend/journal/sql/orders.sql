@@ -80,10 +80,14 @@ WHERE requests.run = :run AND requests.call IS NULL AND NOT {has_outcome} AND re
 
 -- --- what the CA says of orders that were mailed -------------------------------------------------
 
--- name: sent_requests
+-- part: outcome
+(SELECT outcomes.status FROM outcomes
+    WHERE outcomes.run = requests.run AND outcomes.request = requests.number)
+
+-- name: mailed_requests
 SELECT * FROM requests
-WHERE run = :run AND number > :after AND (SELECT outcomes.status FROM outcomes
-    WHERE outcomes.run = requests.run AND outcomes.request = requests.number) = 'sent'
+WHERE run = :run AND number > :after AND (coalesce({outcome}, '') IN ('sent', 'in_doubt')
+    OR {outcome} IS NULL AND {may_have_arrived})
 ORDER BY number LIMIT 1000
 
 -- name: forget_check
@@ -94,8 +98,10 @@ INSERT INTO checks (run, request, asked_at, status, names, approved)
 VALUES (:run, :request, :asked_at, :status, :names, :approved)
 
 -- name: count_checks
-SELECT status, count(*) AS orders, max(asked_at) AS at FROM checks WHERE run = :run
-GROUP BY status ORDER BY orders DESC, status
+SELECT checks.status, coalesce({outcome}, '') = 'sent' AS is_sent, count(*) AS orders,
+    max(asked_at) AS at
+FROM checks JOIN requests ON requests.run = checks.run AND requests.number = checks.request
+WHERE checks.run = :run GROUP BY 1, 2 ORDER BY orders DESC, checks.status
 
 -- An order once, though it was mailed in several languages.
 -- name: waiting_names
@@ -178,7 +184,7 @@ WHERE requests.run = :run AND requests.account IS NULL AND requests.call IS NULL
 -- part: waiting_requests
 FROM requests JOIN checks ON checks.run = requests.run AND checks.request = requests.number
 WHERE requests.run = :run AND requests.call IS NULL
-    AND checks.status IN :waiting
+    AND checks.status IN :waiting AND {outcome} = 'sent'
 
 -- name: accounts_with_waiting
 SELECT DISTINCT coalesce(requests.account, '') AS account {waiting_requests}

@@ -216,6 +216,13 @@ GROUP BY account ORDER BY account NULLS FIRST
 SELECT count(*) FROM requests
 WHERE run = :run AND NOT {has_outcome} AND {is_acknowledged_elsewhere}
 
+-- name: sent_since
+SELECT outcomes.status, count(*) FROM outcomes
+JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
+WHERE outcomes.run = :run AND outcomes.status IN ('failed', 'in_doubt')
+    AND {is_acknowledged_elsewhere}
+GROUP BY outcomes.status
+
 -- name: acknowledged_elsewhere
 SELECT acknowledged.number, acknowledged.sent_at, (
     SELECT runs.id FROM runs JOIN attempts ON attempts.run = runs.number
