@@ -54,6 +54,7 @@ from batch_resend.report import (
     make_preview,
     make_summary,
     next_steps,
+    refuse_folder,
     update_index,
     url_of,
 )
@@ -193,6 +194,11 @@ class _Execution:
     async def send_and_report(self) -> CommandResult:
         """Send, or have workers send, and report, whatever a signal finds being done."""
         interruption = self.interruption
+        try:
+            refuse_folder(self.folder)
+        except ReportError:
+            await self.batch.discard(self.plan)
+            raise
         with interruption.leads_to(lambda _: "Stopping"), with_run_id(self.plan.run.id):
             if self.options.distribute and self.plan.to_send:
                 run = await self._distribute()

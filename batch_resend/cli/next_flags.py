@@ -34,6 +34,7 @@ from batch_resend.report import (
     URL_NOT_SHOWN,
     NextFlags,
     NextStep,
+    can_be_written,
     counted,
     folder_of,
     has_report,
@@ -169,14 +170,19 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
         reported = reported_end(folder, run)
         summary = summary.model_copy(update={"stop_reason": reported or _CUT_OFF})
     flags = next_flags_of_run(context, run, await reader.accounts(run))
-    steps = next_steps(summary, folder, flags)
     is_under_way = summary.state == "running"
     is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
     is_there = is_there or reported is not None
-    if steps and not (is_there or is_under_way):
-        named = _quoted(option_words(context, ("report_dir",), "report"))
+    steps = next_steps(summary, folder if is_there else None, flags)
+    if not (is_there or is_under_way) and next_steps(summary, folder, flags):
+        named = f" {_REPORT_DIR} DIR"
+        if can_be_written(folder):
+            named = _quoted(option_words(context, ("report_dir",), "report"))
         report = f"batch-resend{flags.config} report {run.id}{named}{flags.watch}"
-        text = f"There is no up-to-date report of it in {folder}. To write it:"
+        text = (
+            f"There is no up-to-date report of it in {folder}. To write it, and see what else "
+            "there is to do:"
+        )
         steps.insert(0, NextStep(text, report))
     steps += await _lately_cut_off(context, reader, run)
     return Standing(summary, folder if is_there else None, steps)

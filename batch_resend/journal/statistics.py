@@ -8,7 +8,7 @@ from typing import NamedTuple
 from batch_resend.clock import Clock
 from batch_resend.journal.connection import Connection, execute
 from batch_resend.journal.database import Reader
-from batch_resend.journal.runs import clock_values, settle, settled_since
+from batch_resend.journal.runs import CUT_OFF, clock_values, settle, settled_since
 from batch_resend.journal.statements import decode_call
 from batch_resend.model import RequestStatus, Run, SkipReason
 from batch_resend.results import Left, PartCount, ProductCount
@@ -112,7 +112,7 @@ class StatisticsReader(Reader):
         """
         if run.distributed_by is not None:
             return 0.0
-        ((seconds,),) = await self.fetch("between_starts", run=run.number)
+        ((seconds,),) = await self.fetch("between_starts", run=run.number, cut_off=CUT_OFF)
         return float(seconds)
 
     async def pace(self, run: Run, period: ActivePeriod, step_s: float) -> list[MadeInStep]:

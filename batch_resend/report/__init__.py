@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         OldReport,
+        can_be_written,
         check_pattern,
         folder_of,
         found_in,
@@ -41,7 +42,12 @@ if TYPE_CHECKING:
         plan_of,
         with_mail_routes,
     )
-    from batch_resend.report.report import prepare_report, whole_file, write_report
+    from batch_resend.report.report import (
+        prepare_report,
+        refuse_folder,
+        whole_file,
+        write_report,
+    )
     from batch_resend.report.summary import (
         BackPressure,
         Summary,
@@ -73,6 +79,7 @@ __all__ = [
     "Preview",
     "Summary",
     "answer_in_words",
+    "can_be_written",
     "check_pattern",
     "counted",
     "folder_of",
@@ -93,6 +100,7 @@ __all__ = [
     "outcome_in_words",
     "plan_of",
     "prepare_report",
+    "refuse_folder",
     "remove_reports",
     "reported_end",
     "resume_command",
@@ -121,6 +129,7 @@ __getattr__ = imported_on_demand(
         ),
         "folder": (
             "DEFAULT_PATTERN",
+            "can_be_written",
             "check_pattern",
             "folder_of",
             "found_in",
@@ -146,7 +155,7 @@ __getattr__ = imported_on_demand(
             "plan_of",
             "with_mail_routes",
         ),
-        "report": ("prepare_report", "whole_file", "write_report"),
+        "report": ("prepare_report", "refuse_folder", "whole_file", "write_report"),
         "summary": (
             "BackPressure",
             "Summary",

@@ -1,7 +1,7 @@
 """What to do after a run: in words, with the commands that do it."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,18 +62,22 @@ class NextStep:
 
 def next_steps(
     summary: Summary,
-    folder: Path,
+    folder: Path | None,
     flags: NextFlags = NO_FLAGS,
 ) -> list[NextStep]:
-    """Return what to do after a run, or while it is under way."""
+    """Return what to do after a run, or while it is under way.
+
+    `folder`: of its report; None: it is not written, so no step needs a file of it.
+    """
     if summary.started_at is not None and summary.state == "completed":
         to_send = _to_send_the_rest(summary, folder, flags)
     elif summary.is_held_back:
         to_send = _to_send_the_good_rows(summary, flags)
     else:
         to_send = _to_resume(summary, flags)
-    # Of a run under way, the files that say more are not there yet.
-    to_look_into = () if summary.state == "running" else _to_look_into(summary, folder, flags)
+    to_look_into: Iterable[NextStep] = ()
+    if folder is not None and summary.state != "running":  # then the files are not there yet
+        to_look_into = _to_look_into(summary, folder, flags)
     steps = (*to_send, *to_look_into)
     return [step for step in steps if not flags.none_will_do or _is_possible(step, flags)]
 
@@ -89,10 +93,10 @@ def if_cut_off(summary: Summary, flags: NextFlags) -> list[NextStep]:
     return [] if flags.none_will_do else [NextStep(text, _resume(summary, flags))]
 
 
-def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+def _to_send_the_rest(
+    summary: Summary, folder: Path | None, flags: NextFlags
+) -> Iterator[NextStep]:
     orders = summary.orders
-    unsent = shlex.quote(str(folder / "unsent.csv"))
-    send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if summary.is_rehearsal and orders.sent:
         yield _to_send_for_real(summary, flags)
     if flags.none_will_do:
@@ -102,13 +106,18 @@ def _to_send_the_rest(summary: Summary, folder: Path, flags: NextFlags) -> Itera
     in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
     if others := sum(summary.sent_since.values()):
         yield NextStep(_of_others(others, left + in_doubt))
+    if in_doubt:
+        yield _to_look_at_doubts(summary, in_doubt, flags)
+    if folder is None:
+        return
+    unsent = shlex.quote(str(folder / "unsent.csv"))
+    send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if left:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if in_doubt else flags.in_doubt
         yield NextStep("To send what is left:", f"{send}{policy}")
     if in_doubt:
-        yield _to_look_at_doubts(summary, in_doubt, flags)
-        yield NextStep("To mail them once more:", f"{send} --in-doubt retry")
+        yield NextStep("To mail once more what is in doubt:", f"{send} --in-doubt retry")
 
 
 def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> NextStep:

@@ -29,7 +29,7 @@ from batch_resend.journal import (
 )
 from batch_resend.model import Plan, RequestStatus, Run
 from batch_resend.report.advice import Presentation
-from batch_resend.report.folder import has_report
+from batch_resend.report.folder import forget_earlier, has_report
 from batch_resend.report.report import make_folder, write_page_and_summary, write_report
 from batch_resend.report.summary import BackPressure, SkipCounts, Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally
@@ -168,6 +168,7 @@ class LiveReport:
         """
         if has_report(self.folder, self.run):
             await self._try_to_write(_Course(self.clock()), counts)
+            forget_earlier(self.folder, [Path(note.name) for note in self.inputs])
 
     async def keep(self, counts: Callable[[], Counts]) -> None:
         """Write them soon, and every half minute, until cancelled; `counts`: those of the moment.

@@ -131,6 +131,16 @@ def make_folder(folder: Path) -> None:
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
+def refuse_folder(folder: Path) -> None:
+    """Make the folder of a report that is to come. Raises ReportError where none can be there."""
+    try:
+        make_folder(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ReportError(f"{folder}: no file can be written there")
+    except ReportError as error:
+        raise ReportError(f"{error}. Nothing was sent: name another with --report-dir") from error
+
+
 async def _write_as_it_stands(
     reader: JournalReader, run: Run, folder: Path, presentation: Presentation, *, is_kept: bool
 ) -> Summary:

@@ -130,6 +130,10 @@ async def test_a_run_that_was_killed_is_said_to_be_resumed_by_the_page_that_stay
         assert read_summary(tmp_path / "report")["orders"]["sent"] == 150
 
 
+def files(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "report").iterdir()}
+
+
 async def test_a_run_taken_up_and_killed_at_once_leaves_no_report_that_seems_complete(
     tmp_path: Path,
 ) -> None:
@@ -138,23 +142,31 @@ async def test_a_run_taken_up_and_killed_at_once_leaves_no_report_that_seems_com
     async with CountingServer(fate) as ca:
         desk = Desk(tmp_path, ca.base_url)
         desk.write_list(40)
+        with (tmp_path / "orders.csv").open("a") as file:
+            file.write("a total\n")
         stopped = await desk.run("send", "orders.csv", "--max-orders", "5", *REPORT)
+        assert {"results.csv", "unsent.csv", "report.zip", "rejected.csv"} < files(tmp_path)
         assert (stopped.code, read_summary(tmp_path / "report")["state"]) == (4, "stopped")
         process = await desk.start("send", "orders.csv", "--yes", "--timeout", "2m", *REPORT)
         over = asyncio.create_task(ended(process))
         await until(lambda: ca.requests > 5)
         summary = read_summary(tmp_path / "report")
         assert (summary["state"], summary["orders"]["sent"]) == ("running", 5)
+        assert files(tmp_path) == {"report.html", "summary.json", "rejected.csv"}, (
+            "the other files are no longer true; a person may be correcting the rejected rows"
+        )
         assert "Under way: 5 of 40 orders" in text_of((tmp_path / "report/report.html").read_text())
         process.kill()
         await over
         may_answer.set()
         watched = await desk.run("watch", *REPORT)
+        assert ".csv" not in watched.out, "what the report would have is named once it is written"
         advised = watched.out.partition("There is no up-to-date report of it in report.")[2]
         (command,) = re.findall(r"batch-resend (report .*)", advised)
         reported = await desk.run(*shlex.split(command), *REPORT)
         assert reported.code == 0, reported.err
         assert "To resume:\n" in reported.out
+        assert "report/rejected.csv says why" in reported.out
         assert "if it is under way" not in reported.out, "its process is known to be gone"
         assert read_summary(tmp_path / "report")["state"] == "interrupted"
         assert "up-to-date" not in (await desk.run("watch", *REPORT)).out

@@ -97,7 +97,7 @@ async def test_what_is_in_doubt_is_asked_about_too_and_counted_apart(
         await recorder.settle(Outcome(sent, RequestStatus.SENT))
         await recorder.settle(Outcome(held, RequestStatus.IN_DOUBT))
         await recorder.settle(Outcome(refused, RequestStatus.REFUSED))
-        await carry(recorder, clock, tried, "timeout")
+        await carry(recorder, clock, tried, "lost")
         asked = [number async for number, _ in journal.reader.mailed_requests(run)]
         assert asked == [1, 2, 3], "the last was never attempted"
         await journal.note_checks(run, dict.fromkeys(asked, OrderCheck("waiting")))

@@ -9,9 +9,21 @@ from pydantic import ValidationError
 
 from batch_resend.clock import timestamp
 from batch_resend.intake import ListSource, RecordSource
+from batch_resend.journal import Terms, read_journal
 from batch_resend.model import RunState
 from batch_resend.report import Summary, make_summary, write_report
-from tests.journal.conftest import BASE_URL, NOON, WINDOWS, Clock, opened, send
+from tests.journal.conftest import (
+    BASE_URL,
+    NOON,
+    WINDOWS,
+    Clock,
+    carry,
+    opened,
+    orders,
+    pending,
+    plan,
+    send,
+)
 from tests.report.carried import SCRIPT, carried, plan_lists, reported, two_lists, write_list
 
 pytestmark = pytest.mark.asyncio
@@ -169,6 +181,39 @@ async def test_a_run_that_went_on_is_summed_up_over_all_its_starts(tmp_path: Pat
     assert (summary.elapsed_s, summary.between_starts_s) == (102.0, 98.0)
     assert (summary.requests.attempts, summary.requests.retries) == (4, 2)
     assert summary.limits == [str(window) for window in WINDOWS]
+
+
+async def test_a_run_that_went_on_was_at_work_while_it_waited_for_an_answer(tmp_path: Path) -> None:
+    path = write_list(tmp_path, "a.csv", "order_id", "100200301", "100200302")
+    clock, first = Clock(), {"100200301": "204", "100200302": "lost"}
+    async with carried(tmp_path, [ListSource(path)], first, RunState.INTERRUPTED, clock) as (
+        journal,
+        run,
+    ):
+        assert (await make_summary(journal.reader, run)).active_s == 2.0
+    clock.now = NOON + 100
+    async with opened(tmp_path / "journal.db", clock) as journal:
+        await send(journal, clock, run, {"100200302": "204"})
+        await journal.finish(run, RunState.COMPLETED)
+        summary = await make_summary(journal.reader, await journal.reader.run(run.id))
+    assert (summary.active_s, summary.between_starts_s) == (3.0, 98.0)
+
+
+async def test_under_way_what_will_be_tried_again_is_to_go_and_not_in_doubt(tmp_path: Path) -> None:
+    clock, place = Clock(), tmp_path / "journal.db"
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3, 4))
+        recorder = await journal.start(run, Terms(WINDOWS))
+        tried, in_flight, held, _ = await pending(journal.reader, run)
+        await carry(recorder, clock, tried, "lost")
+        await carry(recorder, clock, in_flight, "cut")
+        await carry(recorder, clock, held, "lost in_doubt")
+        async with read_journal(place, clock) as reader:
+            found = (await make_summary(reader, await reader.run(run.id))).orders
+        assert (found.in_doubt, found.in_flight, found.not_attempted) == (1, 1, 2)
+        await journal.finish(run, RunState.INTERRUPTED)
+        found = (await make_summary(journal.reader, await journal.reader.run(run.id))).orders
+        assert (found.in_doubt, found.in_flight, found.not_attempted) == (3, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,8 @@ LEFT JOIN starts ON starts.number = attempts.start
 WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits ORDER BY from_at
 
 -- How long no process sent a run, between its first sign of life and its last: signs are the begin of
--- a start, its last answer, and the ends of its pauses. What was cut off ends when that was found.
+-- a start, the end of its last attempt, and the ends of its pauses. Not of an attempt that was cut
+-- off: it ends when that was found.
 -- name: between_starts
 SELECT coalesce(sum(CASE WHEN from_at > before THEN from_at - before ELSE 0.0 END), 0.0)
 FROM (
@@ -227,7 +228,7 @@ FROM (
             UNION ALL SELECT number, (
                 SELECT attempts.ended_at FROM attempts
                 WHERE attempts.start = starts.number AND attempts.ended_at IS NOT NULL
-                    AND attempts.http_status IS NOT NULL
+                    AND coalesce(attempts.error_message, '') <> :cut_off
                 ORDER BY attempts.ended_at DESC LIMIT 1
             ) FROM starts WHERE run = :run
             UNION ALL SELECT start, ended_at FROM pauses WHERE run = :run
