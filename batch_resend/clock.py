@@ -12,6 +12,7 @@ from typing import Protocol
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _FROM_DAYS_S = 48 * 3600  # a length of time is shown in days
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d|)")
 
 
@@ -63,6 +64,15 @@ def in_local_time(at: float, now: float) -> str:
     is_to_come = at - now >= _SECONDS["m"]
     ago = "" if is_to_come else f" ({age_s // _SECONDS[unit]:.0f}{unit} ago)"
     return f"{local:%Y-%m-%d %H:%M}{ago}"
+
+
+def with_local_times(text: str) -> str:
+    """Return a text for people, with this machine's time in place of each `timestamp` in it."""
+
+    def local(found: re.Match[str]) -> str:
+        return f"{datetime.fromisoformat(found[0]).astimezone():%Y-%m-%d %H:%M}"
+
+    return _TIMESTAMP.sub(local, text)
 
 
 @lru_cache(maxsize=16)  # an order's first attempt is mostly its last one too

@@ -55,6 +55,7 @@ from batch_resend.report import (
     make_summary,
     next_steps,
     refuse_folder,
+    resume_command,
     update_index,
     url_of,
 )
@@ -199,6 +200,7 @@ class _Execution:
         except ReportError:
             await self.batch.discard(self.plan)
             raise
+        interruption.last_words = self._last_words()
         with interruption.leads_to(lambda _: "Stopping"), with_run_id(self.plan.run.id):
             if self.options.distribute and self.plan.to_send:
                 run = await self._distribute()
@@ -333,6 +335,14 @@ class _Execution:
             f"The workers continue the run: `{self._command('watch')}` follows it, "
             f"`{self._command('report')}` writes its report at any time"
         )
+
+    def _last_words(self) -> str:
+        """Return what is said of the run where a second signal ends it."""
+        run_id, flags = self.plan.run.id, self.options.presentation.flags
+        if flags.none_will_do:
+            return f"\nQuit. Run {run_id} is in the journal.\n"
+        command = resume_command(run_id, 0, flags)
+        return f"\nQuit. Run {run_id} is in the journal; to resume it:\n  {command}\n"
 
     def _command(self, name: str) -> str:
         flags = self.options.presentation.flags

@@ -7,6 +7,7 @@ which the kernel does nothing on a signal that nobody listens for.
 import logging
 import os
 import signal
+import sys
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -21,6 +22,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from select import select
 from typing import Any, TypeVar
 
 import anyio
@@ -64,6 +66,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.caught: int | None = None  # the first signal
+        self.last_words = ""  # what a second one leaves behind, for the user
         self.scope = anyio.CancelScope()
         self._act: Act = cancelling(self.scope, "Stopping")
 
@@ -88,11 +91,19 @@ class Interruption:
                     continue  # one request to stop may come twice: to the process and to its group
                 if self.caught is not None:
                     # All that matters is in the journal: the next start resumes from there.
+                    _write_at_once(self.last_words)
                     os._exit(SIGNAL_BASE + number)
                 self.caught, again_from = number, now + SAME_SIGNAL_S
                 message = self._act(signal.Signals(number).name)
                 with suppress(OSError):  # the terminal may be what has gone
                     say(f"{message} (repeat it to quit at once)")
+
+
+def _write_at_once(text: str) -> None:
+    """Write to standard error if that takes what is written now, past all that waits for it."""
+    with suppress(OSError, ValueError):
+        if text and select([], [sys.__stderr__], [], 0)[1]:
+            os.write(2, text.encode())
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from batch_resend.cli.config import (
 from batch_resend.cli.options import RESUME, SEND, VERIFY
 from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.values import DURATION
-from batch_resend.clock import exact_duration
+from batch_resend.clock import exact_duration, with_local_times
 from batch_resend.journal import LATEST, JournalReader
 from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (
@@ -184,6 +184,14 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
             "there is to do:"
         )
         steps.insert(0, NextStep(text, report))
+    is_open = summary.state in ("stopped", "interrupted")
+    if is_open and (holder := await reader.holder(run)):
+        text = (
+            f"{with_local_times(holder)}, has the journal. If it asks you something on its "
+            "terminal, such as whether to send the rest, answer there. Nothing can be resumed "
+            "before it ends."
+        )
+        steps.insert(0, NextStep(text[:1].upper() + text[1:]))
     steps += await _lately_cut_off(context, reader, run)
     return Standing(summary, folder if is_there else None, steps)
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from batch_resend.clock import Clock, timestamp
+from batch_resend.clock import Clock, timestamp, with_local_times
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import close_to_others, make_private
 from batch_resend.journal.connection import Connection, Found, journal_errors, records
@@ -214,7 +214,7 @@ def _holder(path: Path) -> str | None:
 
 def _described_by(holder: Path) -> str:
     try:
-        return f" ({holder.read_text().strip()})"
+        return f" ({with_local_times(holder.read_text().strip())})"
     except OSError:
         return ""
 

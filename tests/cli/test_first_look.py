@@ -1,6 +1,7 @@
 """Before and while sending: what a question says, a dry run, and the first few before the rest."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -221,6 +222,10 @@ async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_p
             screen.type(b"y\n")
             await screen.shows(lambda s: "Send the other 1 request now? [y/N]" in s.text)
             assert ca.books.requests == 19
+            shown = await desk.run("show")
+            assert re.search(
+                r"\nProcess \d+, since [\d-]+ [\d:]+, has the journal. If it asks", shown.out
+            ), shown.out
             assert "Under way: 18 of 20 " in screen.text, "it asks, and has not ended"
             assert "Stopped early" not in screen.text
             screen.type(b"y\n")

@@ -164,10 +164,11 @@ async def test_a_terminal_that_closes_ends_the_run_in_good_order(tmp_path: Path)
 async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(60.0, 60.0)) as (desk, ca):
         desk.write_list(10)
-        process = await desk.start("send", "orders.csv")
+        process = await desk.start("send", "orders.csv", "--progress", "json")
         await until(lambda: ca.books.requests == 1)  # the one that opens the run
         process.send_signal(signal.SIGINT)
         await until_told(process, b"Stopping")
+        await until_told(process, b'"held_up_by": "stopping: nothing more is sent')
         quitting = asyncio.create_task(ended(process))
         while not quitting.done():  # just after the first, it would pass for the same one
             process.send_signal(signal.SIGINT)
@@ -175,9 +176,12 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
         quit_at_once = quitting.result()
 
         assert quit_at_once.code == 130
-        assert not (tmp_path / "reports").exists()
+        assert not [*(tmp_path / "reports").rglob("*.*")]
 
         (run_id,) = await run_ids(desk)
+        last = quit_at_once.err.splitlines()[-2:]
+        assert last[0] == f"Quit. Run {run_id} is in the journal; to resume it:"
+        assert last[1].startswith(f"  batch-resend resume {run_id} --limit none --base-url ")
         await desk.run("report", run_id)
         assert desk.summary()["orders"]["in_doubt"] == 1
         assert desk.summary()["orders"]["not_attempted"] == 9

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.clock import in_local_time
+from batch_resend.clock import in_local_time, with_local_times
 from tests.cli.conftest import ORDER_STATES, Desk, desk_with_ca, ended, run_ids, until
 from tests.cli.counting_server import CountingServer, silent_after
 from tests.cli.screen import on_screen
@@ -95,6 +95,8 @@ def test_a_time_is_told_by_this_machines_clock_with_its_age(
     time.tzset()
     try:
         assert in_local_time(1_700_000_000, 1_700_000_000 + age_s) == f"2023-11-15 03:43{ago}"
+        told = with_local_times("process 7, since 2023-11-14T22:13:20.000Z")
+        assert told == "process 7, since 2023-11-15 03:43"
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from batch_resend.cli.output.progress import rate_per_s, reads_of
+from batch_resend.cli.output.view import plain_line
+from batch_resend.model import RequestStatus
 from batch_resend.sending import Progress
 from batch_resend.windows import CA_WINDOWS, Course, Schedule, parse_windows, time_left_s
+from tests.cli.test_screen import RUNNING, screen, words
 
 HALF_DONE = Course(
     made=1000, done=1000, to_make=1000, since_last_s=0.0, elapsed_s=45.0, paused_s=0.0, share=1.0
@@ -73,3 +76,17 @@ def test_asking_is_counted_in_reads_of_which_an_order_needs_one_or_two(
 ) -> None:
     progress = Progress(total=59, done=done, attempts=attempts, in_flight=in_flight)
     assert reads_of(progress) == reads
+
+
+def test_once_only_answers_are_missing_no_time_left_is_told_but_what_is_waited_for() -> None:
+    last = replace(RUNNING, outcomes={RequestStatus.SENT: 9_998}, in_flight=2, left_s=None)
+    assert "2 in flight · waiting for the last answers" in words(screen(last, 80))
+    assert "2 in flight · waiting for the last answers" in plain_line(last)
+    retried = replace(last, in_flight=1)
+    assert "waiting" not in plain_line(retried), "one more is still to leave"
+
+
+def test_what_is_counted_since_a_run_was_resumed_says_so() -> None:
+    resumed = replace(RUNNING, retries=21, unsettled={503: 16}, is_resumed=True)
+    assert "since it was resumed: 21 retries · HTTP 503: 16" in words(screen(resumed, 80))
+    assert "resumed" not in plain_line(replace(RUNNING, is_resumed=True))

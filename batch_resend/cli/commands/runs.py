@@ -27,7 +27,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
-from batch_resend.clock import in_local_time
+from batch_resend.clock import in_local_time, with_local_times
 from batch_resend.folders import Place
 from batch_resend.journal import read_journal, size_of_journal
 from batch_resend.model import RequestStatus, Run, RunState
@@ -198,7 +198,8 @@ def show(context: click.Context, /, run_id: str, journal: Place, **options: Any)
             if options["form"] == "csv":
                 show_records(_facts(summary, state), ["fact", "value"], "csv", {})
                 return
-            await show_summary(reader, run, standing, _when_and_where(summary, state))
+            local = with_local_times(state)
+            await show_summary(reader, run, standing, _when_and_where(summary, local))
 
     anyio.run(shown)
     return ExitCode.ALL_WELL

@@ -318,8 +318,8 @@ async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
         return run
     newest = " The newest run:" if await reader.runs(1) else ""
     say(
-        "No run is under way. (A process that is still reading its list, or asking the CA, has not "
-        f"begun one yet: --wait waits for it.){newest}"
+        "No run is under way. (A process that still reads its list, or asks the CA or you, sends "
+        f"nothing yet: --wait waits for it.){newest}"
     )
     return await reader.run(LATEST)
 

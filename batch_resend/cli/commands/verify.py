@@ -1,6 +1,7 @@
 """`verify`: what has come of the orders that a run has sent, or left in doubt."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
-from batch_resend.clock import timestamp
+from batch_resend.clock import in_local_time, timestamp
 from batch_resend.folders import Place
 from batch_resend.journal import (
     LATEST,
@@ -177,7 +178,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
     )
     for order in unapproved[:_SHOWN]:
         of = f" of {order.account}" if order.account else ""
-        since = f" since {timestamp(order.since_at)}" if order.since_at else ""
+        since = f" since {in_local_time(order.since_at, time.time())}" if order.since_at else ""
         yield 2, f"order {order.order_id}{of}: {counted(order.runs, 'run')}{since}"
     if count > _SHOWN:
         yield 2, f"and {count - _SHOWN:,} more: --json, or the run's report, names them"

@@ -50,6 +50,8 @@ _OBJECT_EVERY_S = 1.0
 _LOOK_EVERY_S = 1.0  # at a run that another process sends
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 _MOST_READS_EACH = 2.0  # of an order; few need more
+_RESUMED_LATER_S = 1.0  # than a run was begun first
+_STOPPING = "stopping: nothing more is sent; waiting for the answers to what is in flight"
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -159,6 +161,7 @@ class _Watched:
             view,
             total=view.total + self._earlier.total(),
             outcomes=self._earlier + Counter(view.outcomes),
+            is_resumed=RequestStatus.SENT in self._earlier,
         )
 
 
@@ -193,6 +196,7 @@ class _WatchedKey:
         """Watch a key that did nothing before `since`: in a log its first view comes late."""
         self._channel = by_key.channel
         self._progress = by_key.progress
+        self._sender = by_key if isinstance(by_key, Sender) else None
         self._is_asking = isinstance(by_key, Reader)
         self._schedule = Schedule(self._channel.windows, self._channel.ages_s)
         self._began = since
@@ -213,6 +217,7 @@ class _WatchedKey:
         if self._is_asking:
             done, to_make = reads[0], reads[1] - reads[0]
         is_unknown = breaker.is_outage or (self._is_asking and not progress.done)
+        have_all_left = not self._is_asking and 0 < to_make <= progress.in_flight
         return View(
             total=progress.total,
             outcomes=progress.outcomes,
@@ -223,7 +228,7 @@ class _WatchedKey:
             held_up_by=held_up_by,
             held_up_s=held_up_s,
             left_s=None
-            if is_unknown
+            if is_unknown or have_all_left or self._is_stopped
             else time_left_s(
                 self._schedule,
                 Course(
@@ -242,8 +247,14 @@ class _WatchedKey:
             unsettled=progress.unsettled,
         )
 
+    @property
+    def _is_stopped(self) -> bool:
+        return self._sender is not None and self._sender.stop_reason is not None
+
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
+        if self._is_stopped and self._progress.in_flight:
+            return _STOPPING, None
         limiter, breaker = self._channel.limiter, self._channel.breaker
         wait_s = 0.0 if self._progress.in_flight else limiter.full_for_s
         if breaker.flow is Flow.PAUSED and (pause_s := breaker.paused_until - now) > 0:
@@ -316,6 +327,8 @@ class _Watcher:
             held_up_s = max(0.0, pausing.left_s - since_look_s)
         period_s = max((window.period_s for window in self._windows), default=1.0)
         share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
+        to_make = total - sum(outcomes.values())
+        began_ago_s = self._clock() - since_look_s - (self._run.started_at or 0.0)
         return View(
             total=total,
             outcomes=outcomes,
@@ -327,12 +340,15 @@ class _Watcher:
             held_up_s=held_up_s,
             retries=standing.retries,
             unsettled=standing.unsettled,
-            left_s=time_left_s(
+            is_resumed=began_ago_s - standing.since_start_s > _RESUMED_LATER_S,
+            left_s=None
+            if 0 < to_make <= standing.in_flight
+            else time_left_s(
                 self._schedule,
                 Course(
                     made=standing.made,
                     done=standing.made - standing.retries - standing.in_flight,
-                    to_make=total - sum(outcomes.values()),
+                    to_make=to_make,
                     since_last_s=(standing.since_last_s or 0.0) + since_look_s,
                     elapsed_s=standing.since_start_s,
                     paused_s=held_up_s or 0.0,

@@ -250,6 +250,10 @@ class Standing:
     steps: Sequence[NextStep]  # what to do next
 
 
+_OF_DOUBTS = (
+    "They may have been mailed. `batch-resend verify` says which of them still wait at the CA; "
+    "--in-doubt retry mails them once more, --in-doubt hold leaves them to you."
+)
 _FEW_SECONDS = 2.0
 _STUCK_SHOWN = 5
 _REASONS_SHOWN = 5  # for which orders were not sent
@@ -345,6 +349,8 @@ def _why(title: str, reasons: Sequence[Reason]) -> Iterator[tuple[int, str]]:
         yield 2, f"{reason.orders:,} {verdict}: {answer or 'no answer'}"
         if known := explain(reason.http_status, reason.error_code):
             yield 4, f"{known.meaning} {known.remedy}"
+        elif reason.status is RequestStatus.IN_DOUBT:
+            yield 4, _OF_DOUBTS
     if len(shown) > _REASONS_SHOWN:
         yield 2, "and other reasons: report.html has them all"
 

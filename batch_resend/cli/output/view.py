@@ -34,12 +34,13 @@ class View:
     share: float  # of the limits, that is taken: below 1 after a 429
     held_up_by: str | None  # why nothing leaves
     held_up_s: float | None  # and for how long still, as far as is known
-    left_s: float | None  # until the last request may leave
+    left_s: float | None  # until the last request may leave; None: not known, or all have left
     answered: int | None = None  # orders that were asked about; None: they are sent
     reads: tuple[int, int] = (0, 0)  # of asking: those answered, and about how many it takes
     retries: int = 0
     # Answers that settled nothing, by HTTP status; 0: none came.
     unsettled: Mapping[int, int] = field(default_factory=dict)
+    is_resumed: bool = False  # so that retries and these answers are not of the whole run
 
     @property
     def done(self) -> int:
@@ -165,6 +166,8 @@ def _speed(view: View) -> str:
     parts = [f"{view.rate_per_s:.1f}/s now", f"{view.in_flight:,} in flight"]
     if view.left_s is not None:
         parts.append(f"{format_duration(view.left_s)} left")
+    elif view.answered is None and 0 < view.total - view.done <= view.in_flight:
+        parts.append("waiting for the last answers")
     return " · ".join(parts)
 
 
@@ -175,7 +178,8 @@ def _trouble(view: View) -> str:
         f"HTTP {status}: {count:,}" if status else f"no answer: {count:,}"
         for status, count in sorted(view.unsettled.items(), key=lambda one: (-one[1], one[0]))
     ]
-    return " · ".join(parts)
+    since = "since it was resumed: " if parts and view.is_resumed else ""
+    return since + " · ".join(parts)
 
 
 def _allowed(view: View) -> str:
