@@ -195,11 +195,7 @@ class _Execution:
     async def send_and_report(self) -> CommandResult:
         """Send, or have workers send, and report, whatever a signal finds being done."""
         interruption = self.interruption
-        try:
-            refuse_folder(self.folder)
-        except ReportError:
-            await self.batch.discard(self.plan)
-            raise
+        await self._refuse_folder()
         interruption.last_words = self._last_words()
         with interruption.leads_to(lambda _: "Stopping"), with_run_id(self.plan.run.id):
             if self.options.distribute and self.plan.to_send:
@@ -221,6 +217,14 @@ class _Execution:
         if ended.state is RunState.COMPLETED:
             return result
         return replace(result, code=ExitCode.STOPPED)
+
+    async def _refuse_folder(self) -> None:
+        """Raise ReportError where the report could not be written, before anything is sent."""
+        try:
+            refuse_folder(self.folder)
+        except ReportError:
+            await self.batch.discard(self.plan)
+            raise
 
     async def _wants_the_rest(self, ended: "_Ended") -> bool:
         """Show what came of the first requests, and ask at the terminal whether to continue."""

@@ -7,7 +7,6 @@ which the kernel does nothing on a signal that nobody listens for.
 import logging
 import os
 import signal
-import sys
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -41,6 +40,7 @@ from batch_resend.report import note_not_started
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
+_STANDARD_ERROR = 2  # its descriptor
 LOOP_VARIABLE = "BATCH_RESEND_EVENT_LOOP"  # asyncio or uvloop
 
 START_GRACE_S = 3.0  # for the notification of a start to arrive, once the command has ended
@@ -102,8 +102,8 @@ class Interruption:
 def _write_at_once(text: str) -> None:
     """Write to standard error if that takes what is written now, past all that waits for it."""
     with suppress(OSError, ValueError):
-        if text and select([], [sys.__stderr__], [], 0)[1]:
-            os.write(2, text.encode())
+        if text and select([], [_STANDARD_ERROR], [], 0)[1]:
+            os.write(_STANDARD_ERROR, text.encode())
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """What to do after a run: in words, with the commands that do it."""
 
+import itertools
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def next_steps(
     elif summary.is_held_back:
         to_send = _to_send_the_good_rows(summary, flags)
     else:
-        to_send = _to_resume(summary, flags)
+        to_send = itertools.chain(_to_resume(summary, flags), _of_open_doubts(summary, flags))
     to_look_into: Iterable[NextStep] = ()
     if folder is not None and summary.state != "running":  # then the files are not there yet
         to_look_into = _to_look_into(summary, folder, flags)
@@ -106,17 +107,15 @@ def _to_send_the_rest(
     in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
     if others := sum(summary.sent_since.values()):
         yield NextStep(_of_others(others, left + in_doubt))
-    if in_doubt:
-        yield _to_look_at_doubts(summary, in_doubt, flags)
-    if folder is None:
-        return
-    unsent = shlex.quote(str(folder / "unsent.csv"))
+    unsent = shlex.quote(str(folder / "unsent.csv")) if folder else ""
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
-    if left:
+    if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if in_doubt else flags.in_doubt
         yield NextStep("To send what is left:", f"{send}{policy}")
     if in_doubt:
+        yield _to_look_at_doubts(summary, in_doubt, flags)
+    if in_doubt and folder:
         yield NextStep("To mail once more what is in doubt:", f"{send} --in-doubt retry")
 
 
@@ -128,6 +127,14 @@ def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> Nex
         "CA (that does not say whether a mail arrived):",
         f"batch-resend{flags.config} verify {summary.run_id}{flags.verify}",
     )
+
+
+def _of_open_doubts(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
+    """Yield what to do about doubts of a run that is not complete."""
+    have_others_sent = summary.left is not None and summary.left.sent_elsewhere  # perhaps those
+    is_over = summary.state == "running" or flags.none_will_do
+    if summary.orders.in_doubt and not have_others_sent and not is_over:
+        yield _to_look_at_doubts(summary, summary.orders.in_doubt, flags)
 
 
 def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
@@ -207,8 +214,6 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         if others:
             yield NextStep(_of_others(others, left))
         yield from _to_resume_the_rest(summary, _resume(summary, flags), elsewhere)
-        if summary.orders.in_doubt and not others:
-            yield _to_look_at_doubts(summary, summary.orders.in_doubt, flags)
 
 
 def _of_others(others: int, left: int) -> str:

@@ -363,6 +363,7 @@ async def test_a_bare_resume_takes_the_run_of_its_own_key_before_that_of_another
         assert f"Run {other} at {desk.base_url} (a rehearsal) did not finish; 2 orders left" in (
             resumed.err
         )
+        assert resumed.err.startswith(f"This resumes run {one}. These did not finish either:\n")
         command = resumed.err.partition("To resume that one:\n  batch-resend ")[2].splitlines()[0]
         assert (await desk.run(*shlex.split(command), "--report-dir", "last")).code == 0
         assert read_summary(tmp_path / "last")["run_id"] == other

@@ -71,10 +71,11 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import plan_of
+from batch_resend.report import counted, plan_of
 from batch_resend.settings import InDoubt
 
 _STUCK = "stuck"
+_OTHERS_SHOWN = 2  # runs that did not finish either
 _LOOK_EVERY_S = 1.0  # whether a run has begun
 fail_option = together(
     "What counts as a failure",
@@ -245,8 +246,12 @@ async def _to_resume(
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
         found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
-    if not options["quiet"]:
-        show_next_steps(await resume_others(context, reader, found[1:]), sys.stderr)
+    if not options["quiet"] and (others := await resume_others(context, reader, found[1:])):
+        # First what this one does: others, named alone, would seem to be why it does not.
+        say(f"This resumes run {found[0].run.id}. These did not finish either:")
+        show_next_steps(others[:_OTHERS_SHOWN], sys.stderr)
+        if (more := len(others) - _OTHERS_SHOWN) > 0:
+            say(f"and {counted(more, 'other run')}: `batch-resend runs` lists them")
     return found[0].run if found else None
 
 

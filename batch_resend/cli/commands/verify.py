@@ -145,14 +145,7 @@ def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
 
 
 def _show(run_id: str, checked: Checked, found: Found) -> None:
-    of_each = ((checked.orders, "sent by", checked.statuses),
-               (checked.orders_in_doubt, "in doubt after", checked.in_doubt))  # fmt: skip
-    for orders, what, statuses in of_each:
-        if orders:
-            shown = [(in_words(status), f"{count:,}") for status, count in statuses.items()]
-            show_pairs(f"Of {counted(orders, 'order')} {what} run {run_id}", shown, sys.stdout)
-    if checked.orders_in_doubt:
-        show_lines([(0, _OF_DOUBTS)], sys.stdout)
+    _show_statuses(run_id, checked)
     if found.names:
         names = [
             (one.order_id, names_in_words(one.approved, one.names)) for one in found.names[:_SHOWN]
@@ -164,6 +157,17 @@ def _show(run_id: str, checked: Checked, found: Found) -> None:
     if found.is_chosen:
         only = "That is only the newest run that sent orders. Of another one: `batch-resend verify "
         show_lines([(0, f"{only}RUN`; `batch-resend runs` lists them.")], sys.stdout)
+
+
+def _show_statuses(run_id: str, checked: Checked) -> None:
+    of_each = ((checked.orders, "sent by", checked.statuses),
+               (checked.orders_in_doubt, "in doubt after", checked.in_doubt))  # fmt: skip
+    for orders, what, statuses in of_each:
+        if orders:
+            shown = [(in_words(status), f"{count:,}") for status, count in statuses.items()]
+            show_pairs(f"Of {counted(orders, 'order')} {what} run {run_id}", shown, sys.stdout)
+    if checked.orders_in_doubt:
+        show_lines([(0, _OF_DOUBTS)], sys.stdout)
 
 
 def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[int, str]]:
