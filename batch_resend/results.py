@@ -4,7 +4,7 @@ What there is one of for every row is a tuple: a dataclass takes several times a
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -138,6 +138,46 @@ class StuckOrder:
     product: str
     container: str
     domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCheck:
+    """What the CA says of an order that was mailed."""
+
+    status: str  # in the CA's words, or what was concluded from its lists
+    names: int | None = None  # that the order is for; None: that was not asked
+    approved: int | None = None  # of these
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingNames:
+    """An order of which names still wait for their approval."""
+
+    order_id: str
+    approved: int
+    names: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many of the orders that a run has mailed were in which status when last asked about.
+
+    Statuses are in the CA's words, the most frequent first.
+    """
+
+    asked_at: float
+    statuses: dict[str, int]  # of those sent
+    in_doubt: dict[str, int] = field(default_factory=dict)  # of those that may have been mailed
+
+    @property
+    def orders(self) -> int:
+        """Those sent that were asked about."""
+        return sum(self.statuses.values())
+
+    @property
+    def orders_in_doubt(self) -> int:
+        """Those in doubt that were asked about."""
+        return sum(self.in_doubt.values())
 
 
 class PartCount(NamedTuple):

@@ -26,6 +26,7 @@ from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
     Standing,
+    quitting,
     sending_in_words,
     show_counts,
     show_left,
@@ -42,6 +43,7 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.cli.reports_before import write_reports_before
+from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
@@ -50,16 +52,17 @@ from batch_resend.report import (
     Preview,
     counted,
     folder_of,
+    headline,
     keep_report_of_workers,
     make_preview,
     make_summary,
     next_steps,
     refuse_folder,
-    resume_command,
     update_index,
     url_of,
 )
 from batch_resend.sending import Progress
+from batch_resend.visible import visible
 
 AGAIN_AFTER_S = 2.0  # the database being gone
 
@@ -195,8 +198,8 @@ class _Execution:
     async def send_and_report(self) -> CommandResult:
         """Send, or have workers send, and report, whatever a signal finds being done."""
         interruption = self.interruption
-        await self._refuse_folder()
-        interruption.last_words = self._last_words()
+        refuse_folder(self.folder)
+        interruption.last_words = quitting(self.plan.run.id, self.options.presentation.flags)
         with interruption.leads_to(lambda _: "Stopping"), with_run_id(self.plan.run.id):
             if self.options.distribute and self.plan.to_send:
                 run = await self._distribute()
@@ -217,14 +220,6 @@ class _Execution:
         if ended.state is RunState.COMPLETED:
             return result
         return replace(result, code=ExitCode.STOPPED)
-
-    async def _refuse_folder(self) -> None:
-        """Raise ReportError where the report could not be written, before anything is sent."""
-        try:
-            refuse_folder(self.folder)
-        except ReportError:
-            await self.batch.discard(self.plan)
-            raise
 
     async def _wants_the_rest(self, ended: "_Ended") -> bool:
         """Show what came of the first requests, and ask at the terminal whether to continue."""
@@ -340,14 +335,6 @@ class _Execution:
             f"`{self._command('report')}` writes its report at any time"
         )
 
-    def _last_words(self) -> str:
-        """Return what is said of the run where a second signal ends it."""
-        run_id, flags = self.plan.run.id, self.options.presentation.flags
-        if flags.none_will_do:
-            return f"\nQuit. Run {run_id} is in the journal.\n"
-        command = resume_command(run_id, 0, flags)
-        return f"\nQuit. Run {run_id} is in the journal; to resume it:\n  {command}\n"
-
     def _command(self, name: str) -> str:
         flags = self.options.presentation.flags
         return f"batch-resend{flags.config} {name} {self.plan.run.id}{flags.watch}"
@@ -383,6 +370,8 @@ class _Execution:
         steps, elsewhere = (
             next_steps(summary, place, presentation.flags) for place in (folder, folder.absolute())
         )
+        of_run = f"Run {run.id}: {headline(summary)}. Its report is in {folder}"
+        STREAMS.in_short = f"{visible(of_run)}\n"
         with suppress(OSError):
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)

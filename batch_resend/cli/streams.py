@@ -173,6 +173,7 @@ class Streams:
     """The standard streams of this process, and all else that is written by a thread."""
 
     def __init__(self) -> None:
+        self.in_short = ""  # what the output says, for where it cannot be written
         self.prints_data = True  # on standard output: it is waited for without an end
         self._outflows: dict[str, Outflow] = {}  # of messages, by where they go
         self._output: Outflow | None = None
@@ -240,8 +241,8 @@ class Streams:
             self._output.give_up()
         if self.output_failed and self._output.error is not None:
             why = self._output.error.strerror
-            say = f"batch-resend: the output cannot be written: {why}\n".encode()
-            self._outflows["on standard error"].put(say, may_be_left_out=False)
+            say = f"batch-resend: the output cannot be written: {why}\n{self.in_short}"
+            self._outflows["on standard error"].put(say.encode(), may_be_left_out=False)
         self._say_what_is_missing(stalled_s)
 
     def leave(self, code: int, stalled_s: float = 1.0) -> NoReturn:

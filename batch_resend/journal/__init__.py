@@ -11,13 +11,10 @@ from batch_resend.journal.lately import copy_lately
 from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
     LATEST,
-    Checked,
     JournalReader,
     Mailed,
     NotedRequest,
-    OrderCheck,
     Unapproved,
-    WaitingNames,
 )
 from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import Event, mention_of
@@ -31,6 +28,7 @@ from batch_resend.journal.statistics import (
     PauseNote,
     Reason,
 )
+from batch_resend.results import Checked, OrderCheck, WaitingNames
 
 __all__ = [
     "LATEST",

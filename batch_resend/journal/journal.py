@@ -27,7 +27,7 @@ from batch_resend.journal.database import (
 )
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.reading import STUCK_ORDER, SWEEP_COUNTS, JournalReader, OrderCheck
+from batch_resend.journal.reading import STUCK_ORDER, SWEEP_COUNTS, JournalReader
 from batch_resend.journal.recording import (
     KeptAnswers,
     Purpose,
@@ -38,7 +38,7 @@ from batch_resend.journal.recording import (
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
 from batch_resend.model import RequestStatus, Run, RunState, SkipReason
-from batch_resend.results import StuckOrder, SweepCounts
+from batch_resend.results import OrderCheck, StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
 
 LOOK_EVERY_S = 1.0  # whether the journal's file is still there

@@ -1,7 +1,7 @@
 """All that a journal's reader reads: of runs, of what is left to send, of orders."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
@@ -23,7 +23,14 @@ from batch_resend.model import (
     Run,
     RunState,
 )
-from batch_resend.results import RowResult, StuckOrder, SweepCounts, Unfinished
+from batch_resend.results import (
+    Checked,
+    RowResult,
+    StuckOrder,
+    SweepCounts,
+    Unfinished,
+    WaitingNames,
+)
 
 LATEST = "latest"  # the name of the newest run: the one that was active last
 _LAST = 2**62  # behind every position
@@ -55,46 +62,6 @@ class Recipients:
     first: Sequence[tuple[str, int]] = ()  # with how many mails, the most first
     domains: int = 0  # all of them
     mails: int = 0  # at all of them
-
-
-@dataclass(frozen=True, slots=True)
-class OrderCheck:
-    """What the CA says of an order that was mailed."""
-
-    status: str  # in the CA's words, or what was concluded from its lists
-    names: int | None = None  # that the order is for; None: that was not asked
-    approved: int | None = None  # of these
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingNames:
-    """An order of which names still wait for their approval."""
-
-    order_id: str
-    approved: int
-    names: int
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """How many of the orders that a run has mailed were in which status when last asked about.
-
-    Statuses are in the CA's words, the most frequent first.
-    """
-
-    asked_at: float
-    statuses: dict[str, int]  # of those sent
-    in_doubt: dict[str, int] = field(default_factory=dict)  # of those that may have been mailed
-
-    @property
-    def orders(self) -> int:
-        """Those sent that were asked about."""
-        return sum(self.statuses.values())
-
-    @property
-    def orders_in_doubt(self) -> int:
-        """Those in doubt that were asked about."""
-        return sum(self.in_doubt.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,12 @@ async def test_a_command_whose_output_finds_no_room_fails_and_says_so(
         assert full.code in {1, code}, full.err
         assert full.err.count("No space left on device") == 1
         assert "Traceback" not in full.err
+        if words == "send again.csv":
+            run = desk.summary()["run_id"]
+            assert full.err.endswith(
+                f"\nRun {run}: Rehearsal, nobody was mailed: 2 of 2 orders sent. Its report is in "
+                f"reports/{run}\n"
+            )
 
 
 @needs_full

@@ -17,6 +17,7 @@ from batch_resend.journal import JournalReader, Reason
 from batch_resend.model import Note, Plan, RequestStatus, Run
 from batch_resend.report import (
     BackPressure,
+    NextFlags,
     NextStep,
     Summary,
     answer_in_words,
@@ -25,6 +26,7 @@ from batch_resend.report import (
     in_words,
     of_profile,
     outcome_in_words,
+    resume_command,
     sweep_in_words,
     verdict_in_words,
 )
@@ -87,6 +89,14 @@ def stopping(in_flight: int) -> str:
     if not in_flight:
         return "Stopping"
     return f"Stopping: waiting for {counted(in_flight, 'request')} in flight"
+
+
+def quitting(run_id: str, flags: NextFlags) -> str:
+    """Return what is said of a run where a second signal ends its process."""
+    known = f"\nQuit. Run {run_id} is in the journal"
+    if flags.none_will_do:
+        return f"{known}.\n"
+    return f"{known}; to resume it:\n  {resume_command(run_id, 0, flags)}\n"
 
 
 def sending_in_words(plan: Plan, preview: Preview) -> str:
