@@ -138,7 +138,7 @@ async def test_a_disk_that_fills_up_while_sending_is_named_wherever_the_end_of_t
                 assert told["orders"]["in_doubt"] == len(orders_of(desk.report(), "in_doubt")) > 0
             page = (desk.report() / "report.html").read_text()
             assert "disk is full" in page
-            (resume,) = (step["command"] for step in document["next_steps"] if step["command"])
+            resume, _ = (step["command"] for step in document["next_steps"] if step["command"])
             for words in (("show", *journal), ("watch", *journal)):
                 later = (await desk.run(*words)).out
                 assert re.search(

@@ -171,7 +171,10 @@ async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
         assert (nowhere.code, "there is no journal here yet" in nowhere.err) == (1, True)
         await desk.run("send", "orders.csv", "--all-domains")
         over = await desk.run("watch")
-        assert "process that is still reading" in over.err
+        assert (
+            "process that still reads its list, or asks the CA or you, sends nothing yet"
+            in over.err
+        )
         assert over.code == 0
         assert "No run is under way. " in over.err
         assert "The newest run:" in over.err

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import sqlite3
 from contextlib import closing
@@ -52,6 +53,34 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
         await desk.run("report", run)
         page = (desk.report() / "report.html").read_text()
         assert "of 6 orders sent 3 are issued, 3 are pending." in page
+
+
+async def test_what_is_in_doubt_is_asked_about_and_told_apart(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(7)
+        for number in numbers:
+            ca.world.add(WorldOrder(int(number)))
+        ca.fail({FaultName.DROP: 1.0})
+        doubted = await desk.run("send", "orders.csv", "--in-doubt", "hold")
+        run = desk.summary()["run_id"]
+        assert desk.summary()["orders"]["in_doubt"] == 7
+        (command,) = re.findall(r"batch-resend (verify .*)", doubted.out)
+        ca.fail({})
+        ca.world.orders[int(numbers[0])].status = "issued"
+        verified = await desk.run(*shlex.split(command))
+        assert verified.code == 0, verified.err
+        assert verified.out == (
+            f"Of 7 orders in doubt after run {run}\n  waiting   6\n  issued    1\n"
+            "That an order in doubt waits does not say whether its mail arrived. What no longer "
+            "waits needs no other mail.\n"
+        )
+        told = json.loads((await desk.run("verify", "--json")).out)
+        assert (told["run"], told["orders"], told["statuses"]) == (run, 0, {})
+        assert told["in_doubt"] == {"orders": 7, "statuses": {"waiting": 6, "issued": 1}}
+        await desk.run("report", run)
+        page = (desk.report() / "report.html").read_text()
+        assert "of 7 orders in doubt 6 are waiting, 1 is issued." in page
+        assert "does not say whether its mail arrived" in page
 
 
 @pytest.mark.parametrize(("orders", "statuses"), [(2, {"pending": 2}), (40, {"waiting": 40})])
