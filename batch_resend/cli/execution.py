@@ -43,7 +43,6 @@ from batch_resend.cli.output.terminal import (
     show_lines,
 )
 from batch_resend.cli.reports_before import write_reports_before
-from batch_resend.cli.streams import STREAMS
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
@@ -52,7 +51,6 @@ from batch_resend.report import (
     Preview,
     counted,
     folder_of,
-    headline,
     keep_report_of_workers,
     make_preview,
     make_summary,
@@ -62,7 +60,6 @@ from batch_resend.report import (
     url_of,
 )
 from batch_resend.sending import Progress
-from batch_resend.visible import visible
 
 AGAIN_AFTER_S = 2.0  # the database being gone
 
@@ -370,8 +367,6 @@ class _Execution:
         steps, elsewhere = (
             next_steps(summary, place, presentation.flags) for place in (folder, folder.absolute())
         )
-        of_run = f"Run {run.id}: {headline(summary)}. Its report is in {folder}"
-        STREAMS.in_short = f"{visible(of_run)}\n"
         with suppress(OSError):
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +23,16 @@ from batch_resend.cli.config import (
     usual_config,
 )
 from batch_resend.cli.options import RESUME, SEND, VERIFY
-from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.values import DURATION
-from batch_resend.clock import exact_duration, with_local_times
-from batch_resend.journal import LATEST, JournalReader
+from batch_resend.clock import exact_duration
+from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (
     NO_KEY_NAMED,
     URL_NOT_SHOWN,
     NextFlags,
     NextStep,
-    can_be_written,
     counted,
-    folder_of,
-    has_report,
-    is_up_to_date,
-    make_summary,
-    next_steps,
-    reported_end,
     resume_command,
 )
 from batch_resend.results import Unfinished
@@ -52,14 +43,9 @@ KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the nex
 AS_BEGUN = ("in_doubt", "report_dir")  # options that a run which is resumed had, unless given
 _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
-_LATELY_S = 2 * 86_400.0
 _REPORT_DIR = "--report-dir"
 _FAIL_ON = "--fail-on"
 # As the journal will have it, or has it.
-_CUT_OFF = (
-    "the program ended before it could write why: it was killed, the power failed, or the disk was "
-    "full"
-)
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
 
@@ -158,44 +144,6 @@ def next_flags_of_run(
     return replace(flags, none_will_do=has_ended)
 
 
-async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) -> Standing:
-    """Return a run in numbers, and what to do next, for a command that only reads of it.
-
-    Raises JournalError.
-    """
-    summary = await make_summary(reader, run)
-    folder = folder_of(report_dir_for(context, run), run)
-    reported = None
-    if summary.state == "interrupted" and summary.stop_reason in (None, _CUT_OFF):
-        reported = reported_end(folder, run)
-        summary = summary.model_copy(update={"stop_reason": reported or _CUT_OFF})
-    flags = next_flags_of_run(context, run, await reader.accounts(run))
-    is_under_way = summary.state == "running"
-    is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
-    is_there = is_there or reported is not None
-    steps = next_steps(summary, folder if is_there else None, flags)
-    if not (is_there or is_under_way) and next_steps(summary, folder, flags):
-        named = f" {_REPORT_DIR} DIR"
-        if can_be_written(folder):
-            named = _quoted(option_words(context, ("report_dir",), "report"))
-        report = f"batch-resend{flags.config} report {run.id}{named}{flags.watch}"
-        text = (
-            f"There is no up-to-date report of it in {folder}. To write it, and see what else "
-            "there is to do:"
-        )
-        steps.insert(0, NextStep(text, report))
-    is_open = summary.state in ("stopped", "interrupted")
-    if is_open and (holder := await reader.holder(run)):
-        text = (
-            f"{with_local_times(holder)}, has the journal. If it asks you something on its "
-            "terminal, such as whether to send the rest, answer there. Nothing can be resumed "
-            "before it ends."
-        )
-        steps.insert(0, NextStep(text[:1].upper() + text[1:]))
-    steps += await _lately_cut_off(context, reader, run)
-    return Standing(summary, folder if is_there else None, steps)
-
-
 def report_dir_for(context: click.Context, run: Run) -> Path:
     """Return the pattern of where a run's report is to be.
 
@@ -210,21 +158,6 @@ def own_report_dir(run: Run) -> Path | None:
     """Return the pattern that a run was given; None: it was given none."""
     kept = shlex.split(run.next_flags.get("resume", ""))
     return Path(kept[kept.index(_REPORT_DIR) + 1]) if _REPORT_DIR in kept else None
-
-
-async def _lately_cut_off(
-    context: click.Context, reader: JournalReader, shown: Run
-) -> list[NextStep]:
-    """Return how to resume what was cut off beside the run shown, where that was not named."""
-    if context.params["run_id"] not in (None, LATEST):
-        return []
-    since = time.time() - _LATELY_S
-    others = [
-        one
-        for one in await reader.unfinished()
-        if one.run.id != shown.id and not one.was_useless and one.last_begun_at >= since
-    ]
-    return await resume_others(context, reader, others)
 
 
 async def resume_others(
@@ -274,6 +207,7 @@ def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> Next
         config=given.config or begun.config,
         send=_merged(begun.send, given.watch),
         resume=_merged(begun.resume, given.watch),
+        verify=_merged(begun.verify, given.watch),
         watch=given.watch,
         none_will_do=ended_simulator(run, accounts) is not None,
     )

@@ -49,7 +49,6 @@ _TYPES: dict[Any, click.ParamType[Any]] = {  # of options, by the types of their
 SEND, RESUME, VERIFY = "send", "resume", "verify"  # the commands that may come next
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
 _CALLS_IN_WORDS = "; ".join(f"{name}, {call.mails}" for name, call in CALLS.items())
 
 

@@ -17,7 +17,7 @@ from batch_resend.cli.command import (
     format_option,
     option_of_its_own,
 )
-from batch_resend.cli.next_flags import as_it_stands, next_flags_of_run, report_dir_for
+from batch_resend.cli.next_flags import next_flags_of_run, report_dir_for
 from batch_resend.cli.options import (
     journal_option,
     order_url_option,
@@ -27,6 +27,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
+from batch_resend.cli.standing import as_it_stands
 from batch_resend.clock import in_local_time, with_local_times
 from batch_resend.folders import Place
 from batch_resend.journal import read_journal, size_of_journal

@@ -44,7 +44,6 @@ from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import (
     AS_BEGUN,
-    as_it_stands,
     how_to_send_held_back,
     resume_as_begun,
     resume_others,
@@ -65,6 +64,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.standing import as_it_stands
 from batch_resend.errors import JournalBusy, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource

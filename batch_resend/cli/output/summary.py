@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from batch_resend.cli.output.terminal import show_lines, show_pairs
+from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.explanations import explain
 from batch_resend.journal import JournalReader, Reason
@@ -31,7 +32,7 @@ from batch_resend.report import (
     verdict_in_words,
 )
 from batch_resend.results import StuckOrder
-from batch_resend.visible import with_unicode, without_quotes
+from batch_resend.visible import visible, with_unicode, without_quotes
 
 if TYPE_CHECKING:
     from batch_resend.report import Kind, MailDomainsAsked, Preview
@@ -283,6 +284,9 @@ async def show_summary(
     `before` its numbers, what else there is to say of it.
     """
     summary, is_under_way = of.summary, of.summary.state == "running"
+    if of.folder is not None:
+        in_short = f"Run {run.id}: {headline(summary)}. Its report is in {of.folder}"
+        STREAMS.in_short = f"{visible(in_short)}\n"
     if with_counts:
         show_counts(summary, before=before)
     if not is_under_way:  # what is in flight would pass for in doubt

@@ -1,0 +1,96 @@
+"""A run as a command finds it that only reads of it: in numbers, and what to do next."""
+
+import shlex
+import time
+from pathlib import Path
+
+import click
+
+from batch_resend.cli.next_flags import (
+    next_flags_of_run,
+    option_words,
+    report_dir_for,
+    resume_others,
+)
+from batch_resend.cli.output.summary import Standing
+from batch_resend.clock import with_local_times
+from batch_resend.journal import LATEST, JournalReader
+from batch_resend.model import Run
+from batch_resend.report import (
+    NextFlags,
+    NextStep,
+    can_be_written,
+    folder_of,
+    has_report,
+    is_up_to_date,
+    make_summary,
+    next_steps,
+    reported_end,
+)
+
+_LATELY_S = 2 * 86_400.0
+_CUT_OFF = (
+    "the program ended before it could write why: it was killed, the power failed, or the disk was "
+    "full"
+)
+
+
+async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) -> Standing:
+    """Return a run in numbers, and what to do next, for a command that only reads of it.
+
+    Raises JournalError.
+    """
+    summary = await make_summary(reader, run)
+    folder = folder_of(report_dir_for(context, run), run)
+    reported = None
+    if summary.state == "interrupted" and summary.stop_reason in (None, _CUT_OFF):
+        reported = reported_end(folder, run)
+        summary = summary.model_copy(update={"stop_reason": reported or _CUT_OFF})
+    flags = next_flags_of_run(context, run, await reader.accounts(run))
+    is_under_way = summary.state == "running"
+    is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
+    is_there = is_there or reported is not None
+    steps = next_steps(summary, folder if is_there else None, flags)
+    if not (is_there or is_under_way) and next_steps(summary, folder, flags):
+        steps.insert(0, _to_write_report(context, run, folder, flags))
+    if summary.state in ("stopped", "interrupted") and (holder := await reader.holder(run)):
+        steps.insert(0, _to_end_first(holder))
+    steps += await _lately_cut_off(context, reader, run)
+    return Standing(summary, folder if is_there else None, steps)
+
+
+def _to_write_report(context: click.Context, run: Run, folder: Path, flags: NextFlags) -> NextStep:
+    named = ["--report-dir", "DIR"]  # for a person to fill in, where this one will not do
+    if can_be_written(folder):
+        named = option_words(context, ("report_dir",), "report")
+    words = "".join(f" {shlex.quote(word)}" for word in named)
+    return NextStep(
+        f"There is no up-to-date report of it in {folder}. To write it, and see what else there is "
+        "to do:",
+        f"batch-resend{flags.config} report {run.id}{words}{flags.watch}",
+    )
+
+
+def _to_end_first(holder: str) -> NextStep:
+    """Return what to do where a process holds the journal: it may be asking about this run."""
+    process = with_local_times(holder)
+    return NextStep(
+        f"{process[:1].upper()}{process[1:]}, has the journal. If it asks you something on its "
+        "terminal, such as whether to send the rest, answer there. Nothing can be resumed before "
+        "it ends."
+    )
+
+
+async def _lately_cut_off(
+    context: click.Context, reader: JournalReader, shown: Run
+) -> list[NextStep]:
+    """Return how to resume what was cut off beside the run shown, where that was not named."""
+    if context.params["run_id"] not in (None, LATEST):
+        return []
+    since = time.time() - _LATELY_S
+    others = [
+        one
+        for one in await reader.unfinished()
+        if one.run.id != shown.id and not one.was_useless and one.last_begun_at >= since
+    ]
+    return await resume_others(context, reader, others)
