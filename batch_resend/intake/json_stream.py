@@ -34,7 +34,7 @@ def is_document(begin: str, reading: Reading) -> bool:
     """Whether a text is a JSON document and not JSONL, an object a line, by how it begins.
 
     An object of many lines is one; so is one of the CA's pages. A line that is broken, with others
-    after it that begin an object, is broken JSONL.
+    after it that begin an object where JSON has none, is broken JSONL.
     """
     if begin.startswith("[") or _PAGE_BEGINS.match(begin):
         return True
@@ -44,11 +44,29 @@ def is_document(begin: str, reading: Reading) -> bool:
     except (ValueError, RecursionError):
         if not rest and len(first) >= _LONGEST_LINE_OF_A_RECORD:
             return True
-        return bool(rest.strip()) and not rest.lstrip("\r\n").startswith("{")
+        below = rest.lstrip()
+        return bool(below) and _may_go_on(begin, len(begin) - len(below))
     if not isinstance(value, dict):
         return False
     wraps = Wrapper("", reading).complaint(value) is not None
     return wraps or isinstance(value.get(PAGE), list)
+
+
+def _may_go_on(text: str, at: int) -> bool:
+    """Whether a JSON value that is not complete before a place may go on there.
+
+    Where it may, a list of objects a line has lost the end of its first line, or is none: it is
+    refused for what follows, or read as the one document that it is.
+    """
+    if not text.startswith("{", at):
+        return True
+    try:
+        _ANY_OBJECT.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return error.pos > at
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class JsonStream:

@@ -1,6 +1,7 @@
 """JSONL, flat and nested: each line ends in a Row or a RejectedRow."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import Entry, Problem, RejectedRow, Row
 from tests.intake.conftest import (
@@ -293,3 +295,105 @@ def test_each_order_of_a_page_has_the_line_that_it_begins_on(
         begins = "".join(lines[row.line - 1 :]).split('"id": ', 1)
         assert begins[1].startswith(str(order["id"])) or indent is None
         assert json.loads(row.raw) == order
+
+
+ON_LINES = [
+    {"order_id": 100200301 + n, "domain": f"k{n}.example.org", "email": f"admin@k{n}.example.org"}
+    for n in range(4)
+]
+# What stands around the records of one document.
+AROUND = {
+    "an array": ("[", "]"),
+    "a page": ('{"orders":[', "]}"),
+    "another key": ('{"data":[', "]}"),
+    "two levels": ('{"data":{"items":[', "]}}"),
+    "three levels": ('{"data":{"export":{"orders":[', "]}}}"),
+    "something before": ('{"count":4,"data":{"export":{"orders":[', "]}}}"),
+    "something behind": ('{"data":{"export":{"orders":[', ']}},"ok":true}'),
+    "both, of a page": ('{"total":4,"orders":[', '],"page":{"total":4}}'),
+}
+
+
+def indented(begin: str, records: list[str], end: str) -> str:
+    return json.dumps(json.loads(begin + ",".join(records) + end), indent=2)
+
+
+# How its lines are divided: by what it begins with, the records, and what it ends with.
+LAYOUTS: dict[str, Any] = {
+    "one line": lambda begin, records, end: begin + ",".join(records) + end,
+    "a line a record": lambda begin, records, end: f"{begin}\n" + ",\n".join(records) + f"\n{end}",
+    "the end beside the last": lambda begin, records, end: f"{begin}\n" + ",\n".join(records) + end,
+    "the beginning beside the first": lambda begin, records, end: begin + ",\n".join(records) + end,
+    "commas in front": lambda begin, records, end: begin + "\n,".join(records) + f"\n{end}",
+    "a brace a line": lambda begin, records, end: (
+        re.sub(r"([\[{])(?!$)", r"\1\n", begin) + "\n" + ",\n".join(records) + "\n" + end
+    ),
+    "a colon a line": lambda begin, records, end: (
+        begin.replace(":", ":\n") + "\n" + ",\n".join(records) + end
+    ),
+    "blank lines": lambda begin, records, end: (
+        f"\n\n{begin}\n\n" + ",\n\n".join(records) + f"\n\n{end}\n\n"
+    ),
+    "lines of other systems": lambda begin, records, end: (
+        f"{begin}\r\n" + ",\r\n".join(records) + f"\r\n{end}\r\n"
+    ),
+    "a key a line": lambda begin, records, end: (
+        f"{begin}\n" + ",\n".join(one.replace(", ", ",\n") for one in records) + f"\n{end}"
+    ),
+    "blanks in front": lambda begin, records, end: (
+        f"{begin}\n  " + ",\n  ".join(records) + f"\n{end}"
+    ),
+    "indented": indented,
+}
+
+
+@pytest.mark.parametrize("laid_out", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize(("begin", "end"), AROUND.values(), ids=AROUND)
+def test_a_document_means_the_same_however_its_lines_are_divided(
+    begin: str, end: str, laid_out: Any
+) -> None:
+    """Also pages of it one after another, each on a line of its own or not."""
+    records = list(map(json.dumps, ON_LINES))
+    whole = laid_out(begin, records, end)
+    pages = [laid_out(begin, records[:2], end), laid_out(begin, records[2:], end)]
+    for content in (whole, f"{whole}\n", "\n".join(pages), "".join(pages)):
+        rows = read(content)
+        assert [(type(row), row.order_id) for row in rows] == [
+            (Row, str(one["order_id"])) for one in ON_LINES
+        ]
+        assert [row.entries[0].email for row in rows if isinstance(row, Row)] == [
+            one["email"] for one in ON_LINES
+        ]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ON_LINES[0],
+        {"order_id": 100200301, "domain_approval_emails": [json.loads(GOOD_ENTRY)] * 2},
+        {"note": {"by": ["a", {"b": 1}]}, **ON_LINES[0]},
+    ],
+)
+def test_wherever_the_first_line_of_a_list_is_cut_off_it_asks_for_no_more(
+    first: dict[str, object],
+) -> None:
+    """It is refused, or that row is rejected; nearly always, the rest of the list is read."""
+    text, read_on = json.dumps(first), 0
+    rest = "".join(f"{json.dumps(one)}\n" for one in ON_LINES[1:])
+    for at in range(1, len(text)):
+        try:
+            row, *others = read(f"{text[:at]}\n{rest}")
+        except InputError as error:
+            assert "not JSON" in str(error)
+            continue
+        assert (type(row), row.line) == (RejectedRow, 1)
+        assert [(type(one), one.order_id) for one in others] == [
+            (Row, str(one["order_id"])) for one in ON_LINES[1:]
+        ]
+        read_on += 1
+    assert read_on > 0.85 * len(text)
+
+
+def test_a_document_in_which_a_record_is_broken_is_refused_with_its_line() -> None:
+    content = '{"data":{"export":{"excluded":[\n{"order_id": 100200301},\n{"order_id"\n]}}}\n'
+    assert "line 4: not JSON" in refusal(content)
