@@ -18,8 +18,8 @@ from batch_resend.intake.records import check_record
 from batch_resend.journal import open_journal
 from batch_resend.list_form import Remark
 from batch_resend.model import Call, Entry, Note, RejectedRow, Request, RequestStatus, Row
+from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.preview import _NOTE_IN_WORDS, _REMARK_IN_WORDS
-from batch_resend.report.report import REPORT_FILES
 from batch_resend.report.tables import RESULT_COLUMNS
 from tests.certcentral.test_calls import CALLS as CALLS_TRIED
 from tests.journal.conftest import pending, plan

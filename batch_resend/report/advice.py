@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus
+from batch_resend.report.files import REJECTED, UNSENT, newest
 from batch_resend.report.summary import Summary, counted
 
 
@@ -107,7 +108,7 @@ def _to_send_the_rest(
     in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
     if others := sum(summary.sent_since.values()):
         yield NextStep(_of_others(others, left + in_doubt))
-    unsent = shlex.quote(str(folder / "unsent.csv")) if folder else ""
+    unsent = shlex.quote(str(newest(folder, UNSENT, summary.run_id))) if folder else ""
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
@@ -299,7 +300,7 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
 
 
 def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
-    file, lack = folder / "rejected.csv", ""
+    file, lack = newest(folder, REJECTED, summary.run_id), ""
     if incomplete := summary.incomplete:
         have, its = ("is", "its") if incomplete == 1 else ("are", "their")
         lack = f" {counted(incomplete, 'order')} {have} sent without some of {its} rows."

@@ -15,7 +15,7 @@ from pathlib import Path
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.model import Run
-from batch_resend.report.report import REPORT_FILES
+from batch_resend.report.files import LISTS, REPORT_FILES, beside
 from batch_resend.report.summary import Banner
 
 log = logging.getLogger(__name__)
@@ -187,6 +187,10 @@ def _remove_files(folder: Path, up_to: Path | None) -> None:
 
     `up_to`: the folder above that stays, with the index. Raises OSError.
     """
+    there = found_in(folder)
+    for place in (folder / name for name in LISTS):
+        for one in beside(place, there.run_id) if there else ():
+            one.unlink()
     for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
         (folder / name).unlink(missing_ok=True)
     above = folder.parents if up_to in folder.parents else ()

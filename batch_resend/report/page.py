@@ -24,6 +24,7 @@ from batch_resend.report.breakdowns import (
     by_product,
     parent_of,
 )
+from batch_resend.report.files import REJECTED, files_in_words, newest
 from batch_resend.report.lists import as_text
 from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
@@ -58,17 +59,6 @@ MOST_OF_A_ROW = 1_000  # characters
 ANSWER_BOUNDS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 
 Listed = TypeVar("Listed")
-
-# What stands beside the page, for whom.
-FILES_IN_WORDS = {
-    "unsent.csv": "the list for the next run; send it as it is",
-    "rejected.csv": "the rejected rows, to correct and send",
-    "stuck.csv": "the orders that reached the limit of mails, and still wait",
-    "results.csv": "what became of each row, for a spreadsheet",
-    "results.jsonl": "what became of each request, for a program",
-    "summary.json": "the run in numbers, for a program",
-    "report.zip": "all of these and this page in one file, to hand on",
-}
 
 
 async def make_page(
@@ -167,7 +157,8 @@ def _of_summary(
         "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,
         "settings": _settings(run, summary.accounts),
-        "files": [] if summary.state == "running" else _files(summary),
+        "files": [] if summary.state == "running" else files_in_words(summary, folder),
+        "rejected_file": newest(folder, REJECTED, summary.run_id).name,
         "written_at": summary.written_at,
         "refresh_s": None,
         "all_well": summary.verdict is Banner.COMPLETE,
@@ -358,17 +349,6 @@ def _ranges(bounds_s: Sequence[float]) -> list[str]:
     """Return the labels of the ranges that bounds make, the one beyond the last included."""
     labels = [f"{b * 1000:g} ms" if b < 1 else format_duration(b) for b in bounds_s]
     return [*(f"to {label}" for label in labels), f"over {labels[-1]}"]
-
-
-def _files(summary: Summary) -> list[tuple[str, str]]:
-    """Return the files that stand beside the page and have something in them, and what."""
-    orders = summary.orders
-    has_rows = {
-        "unsent.csv": orders.sent + orders.skipped + orders.refused < orders.total,
-        "rejected.csv": summary.rows.rejected > 0,
-        "stuck.csv": summary.stuck > 0,
-    }
-    return [(name, about) for name, about in FILES_IN_WORDS.items() if has_rows.get(name, True)]
 
 
 def _settings(run: Run, accounts: Collection[str | None]) -> list[tuple[str, str]]:

@@ -30,33 +30,44 @@ from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
 from batch_resend.report.advice import PLAIN, Presentation
+from batch_resend.report.files import (
+    LISTS,
+    OF_SWEEPS,
+    PACKED,
+    REJECTED,
+    REPORT_FILES,
+    UNSENT,
+    Lists,
+    newest,
+)
 from batch_resend.report.summary import Summary, make_summary
 from batch_resend.results import InputNote
 
-# A report: its files, in the order in which they are written.
-REPORT_FILES = (
-    "results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "stuck.csv", "report.html",
-    "report.zip", "summary.json",
-)  # fmt: skip
-OF_SWEEPS = "stuck.csv"  # which no other run has
+_LAST = ("report.html", PACKED, "summary.json")  # made of the others
 _PIECE = 1 << 20  # bytes of a file that are packed at once
 _OLD_S = 86_400.0  # no file takes that long to write
 
 # How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
 Read = Callable[[Run], AsyncGenerator[Any, None]]
 Write = Callable[[AsyncIterator[Any], Sequence[InputNote], TextIO], Awaitable[None]]
+PlaceFor = Callable[[Path], Path | None]  # where a draft goes; None: it is not needed
 
 
-def whole_file(path: Path, mode: int = 0o600) -> AbstractContextManager[TextIO]:
+def whole_file(
+    path: Path, mode: int = 0o600, place_for: PlaceFor | None = None
+) -> AbstractContextManager[TextIO]:
     """Write a UTF-8 text file that takes its place only when it is complete and on disk.
 
-    Raises ReportError; an older file of that name is then left as it was.
+    `place_for` says where another place than that is right. Raises ReportError; an older file of
+    that name is then left as it was.
     """
-    return _whole(path, mode, {"mode": "w", "encoding": "utf-8", "newline": ""})
+    return _whole(path, mode, {"mode": "w", "encoding": "utf-8", "newline": ""}, place_for)
 
 
 @contextmanager
-def _whole(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[Any]:
+def _whole(
+    path: Path, mode: int, form: Mapping[str, Any], place_for: PlaceFor | None = None
+) -> Iterator[Any]:
     draft: Path | None = None
     try:
         place = followed(path)  # a link stays one
@@ -71,8 +82,10 @@ def _whole(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[Any]:
             yield file
             file.flush()
             os.fsync(descriptor)
-        draft.replace(place)
         _forget_drafts(place)
+        wanted = place_for(draft) if place_for else path
+        if wanted is not None:
+            draft.replace(place if wanted == path else followed(wanted))
     except OSError as error:
         raise ReportError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -187,13 +200,15 @@ async def _write_files(
     writers: Mapping[str, tuple[Read, Write]] = {
         "results.csv": (reader.rows_in_list_order, rows),
         "results.jsonl": (reader.requests_in_list_order, requests),
-        "unsent.csv": (reader.rows_not_sent, unsent),
-        "rejected.csv": (reader.rejected_rows, lists.write_rejected),
+        UNSENT: (reader.rows_not_sent, unsent),
+        REJECTED: (reader.rejected_rows, lists.write_rejected),
     }
+    written = Lists(folder, run.id)
     for name, (read, write) in writers.items():
         # Left open by an error, a stream of rows would hold the reader.
         async with aclosing(read(run)) as found:
-            with whole_file(folder / name) as file:
+            place_for = partial(written.place_for, name) if name in LISTS else None
+            with whole_file(folder / name, place_for=place_for) as file:
                 await write(found, inputs, file)
     await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=summary.sweep is not None)
     text_of_page = await page.make_page(reader, run, summary, folder, presentation)
@@ -201,7 +216,8 @@ async def _write_files(
         file.write(text_of_page)
     text = summary.model_dump_json(indent=2) + "\n"
     made = {"report.html": _without_zip(text_of_page), "summary.json": text}
-    await anyio.to_thread.run_sync(_pack, folder, run, made)  # of large files, it takes a while
+    # Of large files, it takes a while.
+    await anyio.to_thread.run_sync(_pack, written, run, made)
     with whole_file(folder / "summary.json") as file:
         file.write(text)
     return summary
@@ -213,7 +229,7 @@ def _without_zip(page: str) -> str:
     return "".join(line for line in lines if 'href="report.zip"' not in line)
 
 
-def _pack(folder: Path, run: Run, made: Mapping[str, str]) -> None:
+def _pack(lists: Lists, run: Run, made: Mapping[str, str]) -> None:
     """Write report.zip: all files of a report, in a folder of the run's name. Raises ReportError.
 
     `made`: the texts of those that are not taken from the folder. All times in it are those of the
@@ -229,21 +245,22 @@ def _pack(folder: Path, run: Run, made: Mapping[str, str]) -> None:
         entry._compresslevel = 1  # type: ignore[attr-defined] # public since Python 3.13
         return entry
 
+    places = [newest(lists.folder, name, run.id) for name in REPORT_FILES if name not in _LAST]
     with (
-        _whole(folder / "report.zip", 0o600, {"mode": "wb"}) as file,
+        _whole(lists.folder / PACKED, 0o600, {"mode": "wb"}) as file,
         ZipFile(file, "w") as packed,
     ):
-        before = REPORT_FILES[: REPORT_FILES.index("report.zip")]
-        for name in before:
-            if name in made or (name == OF_SWEEPS and not (folder / name).exists()):
+        for place in places:
+            if place.name == OF_SWEEPS and not place.exists():
                 continue
             with (
-                (folder / name).open("rb") as source,
-                packed.open(described(name), "w", force_zip64=True) as target,
+                lists.opened(place) as source,
+                packed.open(described(place.name), "w", force_zip64=True) as target,
             ):
                 shutil.copyfileobj(source, target, _PIECE)
         for name, text in made.items():
             packed.writestr(described(name), text)
+    lists.forget_others()
 
 
 async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_sweep: bool) -> None:

@@ -97,6 +97,23 @@ async def test_report_of_an_older_run_does_not_replace_the_newest_ones(tmp_path:
         assert not (tmp_path / "index.html").exists(), "what else is there is not ours to list"
 
 
+async def test_rows_corrected_in_a_report_stay_when_it_is_written_again(tmp_path: Path) -> None:
+    """And that list can be sent as often as one likes."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        rows = "100200301,a.example,x@a.example\n1e9,a.example,x@a.example\n"
+        desk.write("orders.csv", f"order_id,domain,email\n{rows}")
+        assert (await desk.run("send", "orders.csv", "--yes")).code == 3
+        (rejected,) = tmp_path.glob("reports/*/rejected.csv")
+        corrected = rejected.read_text().replace("\n1e9,", "\n100200302,")
+        rejected.write_text(corrected)
+        written = await desk.run("report")
+        assert rejected.read_text() == corrected
+        assert f"{rejected.relative_to(tmp_path)}: it was edited, and stays as it is" in written.err
+        for _ in range(2):
+            assert (await desk.run("send", str(rejected), "--yes")).code == 0
+            assert ca.books.mails == 2
+
+
 async def test_a_placeholder_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(1)

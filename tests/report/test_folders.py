@@ -13,6 +13,7 @@ import pytest
 
 from batch_resend.errors import ReportError
 from batch_resend.model import Run, RunState
+from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.folder import (
     OldReport,
     check_pattern,
@@ -27,7 +28,6 @@ from batch_resend.report.folder import (
     url_of,
 )
 from batch_resend.report.index import write_index
-from batch_resend.report.report import REPORT_FILES
 from batch_resend.results import SweepCounts
 from tests.report.carried import SCRIPT, Report, reported, two_lists
 
@@ -119,6 +119,7 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     own = put(tmp_path / "own", **OURS, finished_at=LATE)
     for name in REPORT_FILES[:-1]:
         (own / name).write_text("of the report")
+    (own / f"rejected-{OURS['run_id']}.csv").write_text("beside an edited one")
     mixed = put(tmp_path / "mixed", **OURS, finished_at=LATE)
     (mixed / "notes.txt").write_text("mine")
     others = put(tmp_path / "others", **(OURS | {"run_id": "B"}), finished_at=LATE)

@@ -17,6 +17,7 @@ from batch_resend.cli.command import (
     format_option,
     option_of_its_own,
 )
+from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import next_flags_of_run, report_dir_for
 from batch_resend.cli.options import (
     journal_option,
@@ -265,6 +266,7 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
     where the run wrote it. This never replaces the report of a newer run: it then writes to a
     folder of its own beside it.
     """
+    set_up_logs(options)
 
     async def written() -> CommandResult:
         async with read_journal(journal, clock_of_command()) as reader:

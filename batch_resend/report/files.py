@@ -1,0 +1,145 @@
+"""The files of a report; and those that people edit before they send them.
+
+A list that somebody has edited stays as it is. What was written is in report.zip: a list that
+differs from it was edited. If there is another list to write then, it goes beside that one, under a
+name with the run's.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count, takewhile
+from pathlib import Path, PurePath
+from typing import IO
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from batch_resend.errors import ReportError
+from batch_resend.report.summary import Summary
+
+UNSENT, REJECTED = LISTS = ("unsent.csv", "rejected.csv")  # which go back in
+OF_SWEEPS = "stuck.csv"  # which no other run has
+PACKED = "report.zip"
+# In the order in which they are written.
+REPORT_FILES = (
+    "results.csv", "results.jsonl", UNSENT, REJECTED, OF_SWEEPS, "report.html", PACKED,
+    "summary.json",
+)  # fmt: skip
+# What stands beside the page, for whom.
+FILES_IN_WORDS = {
+    UNSENT: "the list for the next run; send it as it is",
+    REJECTED: "the rejected rows, to correct and send",
+    OF_SWEEPS: "the orders that reached the limit of mails, and still wait",
+    "results.csv": "what became of each row, for a spreadsheet",
+    "results.jsonl": "what became of each request, for a program",
+    "summary.json": "the run in numbers, for a program",
+    PACKED: "all of these and this page in one file, to hand on",
+}
+_PIECE = 1 << 20  # bytes that are read at once
+
+log = logging.getLogger(__name__)
+
+
+def files_in_words(summary: Summary, folder: Path) -> list[tuple[str, str]]:
+    """Return the files that stand beside the page and have something in them, and what."""
+    orders = summary.orders
+    has_rows = {
+        UNSENT: orders.sent + orders.skipped + orders.refused < orders.total,
+        REJECTED: summary.rows.rejected > 0,
+        OF_SWEEPS: summary.stuck > 0,
+    }
+    return [
+        (newest(folder, name, summary.run_id).name, about)
+        for name, about in FILES_IN_WORDS.items()
+        if has_rows.get(name, True)
+    ]
+
+
+def newest(folder: Path, name: str, run_id: str) -> Path:
+    """Return where a file of a run's report is, or will be."""
+    place = folder / name
+    return [place, *beside(place, run_id)][-1]
+
+
+def beside(place: Path, run_id: str) -> list[Path]:
+    """Return the lists of a run that are beside an edited one at the usual place."""
+    return list(takewhile(Path.is_file, _places_beside(place, run_id)))
+
+
+def _places_beside(place: Path, run_id: str) -> Iterator[Path]:
+    yield place.with_stem(f"{place.stem}-{run_id}")
+    for number in count(2):
+        yield place.with_stem(f"{place.stem}-{run_id}-{number}")
+
+
+@dataclass(slots=True)
+class Lists:
+    """The lists in the folder of a report that is written once more."""
+
+    folder: Path
+    run_id: str
+    _written: Mapping[str, ZipInfo] = field(init=False)  # the last time, by name
+    _same: set[str] = field(default_factory=set)  # edited ones that need not be written again
+
+    def __post_init__(self) -> None:
+        """Look up what was written the last time. Without that, any list may be an edited one."""
+        self._written = {}
+        with suppress(OSError, BadZipFile), ZipFile(self.folder / PACKED) as packed:
+            self._written = {PurePath(one.filename).name: one for one in packed.filelist}
+
+    def place_for(self, name: str, draft: Path) -> Path | None:
+        """Return where a list goes: not where one was edited. None: it was the same before.
+
+        Raises OSError.
+        """
+        there, now = newest(self.folder, name, self.run_id), _sums(draft)
+        before = self._sums_before(there.name)
+        if not there.exists() or _sums(there) in (before, now):
+            return there
+        edited = f"{there}: it was edited, and stays as it is"
+        if before == now:
+            self._same.add(there.name)
+            log.warning("%s; %s has it as it was", edited, self.folder / PACKED)
+            return None
+        others = _places_beside(self.folder / name, self.run_id)
+        place = next(one for one in others if not one.exists())
+        log.warning("%s; the new list is %s", edited, place)
+        return place
+
+    def _sums_before(self, name: str) -> tuple[int, int] | None:
+        found = self._written.get(name)
+        return None if found is None else (found.file_size, found.CRC)
+
+    @contextmanager
+    def opened(self, place: Path) -> Iterator[IO[bytes]]:
+        """Open a file of the report, as it was written. Raises OSError, ReportError."""
+        if place.name not in self._same:
+            with place.open("rb") as file:
+                yield file
+            return
+        path = self.folder / PACKED
+        try:
+            with ZipFile(path) as packed, packed.open(self._written[place.name]) as file:
+                yield file
+        except (BadZipFile, zlib.error) as error:
+            raise ReportError(f"{path}: is damaged: {error}; delete it") from error
+
+    def forget_others(self) -> None:
+        """Remove what another run's report had beside an edited list. Raises OSError."""
+        now = {path for name in LISTS for path in beside(self.folder / name, self.run_id)}
+        stems = tuple(f"{PurePath(name).stem}-" for name in LISTS)
+        for name in self._written:
+            old = self.folder / name
+            is_other = name.startswith(stems) and old not in now and old.is_file()
+            if is_other and _sums(old) == self._sums_before(name):
+                old.unlink()
+
+
+def _sums(path: Path) -> tuple[int, int]:
+    """Return the size of a file, and its CRC-32."""
+    size = crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            size, crc = size + len(piece), zlib.crc32(piece, crc)
+    return size, crc
