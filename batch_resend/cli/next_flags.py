@@ -52,27 +52,29 @@ _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was
 def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     """Return what this command was given, where the next commands need to be given it as well.
 
-    By the environment or the TOML file too: who reads a report may have neither. Files are named as
-    other folders have them: who copies a command out of a mail is in another one. `to_keep`: with
-    the run. Then the journal is left out: where it is, its reader knows.
+    By the environment too: who reads a report may have another. What the TOML file says for all
+    commands, they find there. Files are named as other folders have them: who copies a command out
+    of a mail is in another one. `to_keep`: with the run. Then the journal is left out: where it is,
+    its reader knows.
     """
     left_out = {"journal"} if to_keep else set[str]()
     left_out |= _set_by_simulate(context)
+    # Of a run, only what is behind the first few was not asked about.
+    asked_about = set[str]() if context.params.get("first_orders") else {"preflight"}
+    # What is sent may be a file of the report that it would replace.
     keeps_apart = "{run}" in str(context.params.get("report_dir"))
-    if not context.params.get("first_orders"):
-        left_out.add("preflight")  # only what is behind the first few was not asked about
+    of_reports = set[str]() if keeps_apart else {*_OF_REPORTS}
 
     def flags(names: Sequence[str | None]) -> str:
         return _quoted(option_words(context, names, absolute=True))
+
+    left_out_of = {SEND: left_out | of_reports, RESUME: left_out | asked_about}
 
     def carried(to: str) -> list[str | None]:
         return [
             one.name
             for one in context.command.params
-            if to in getattr(one, "carried_to", ())
-            and one.name not in left_out
-            # What is sent may be a file of the report that it would replace.
-            and not (to == SEND and one.name in _OF_REPORTS and not keeps_apart)
+            if to in getattr(one, "carried_to", ()) and one.name not in left_out_of[to]
         ]
 
     config = config_words(context, absolute=True)
@@ -316,7 +318,7 @@ def _is_in_the_file_of(then: str, context: click.Context, name: str) -> bool:
     account that a list names.
     """
     if name not in given_for_this_command(context):
-        return name in PARAMETERS or bool(then)
+        return True
     root = context.find_root().default_map or {}
     if name in root.get(then, {}):
         return True

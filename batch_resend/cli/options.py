@@ -163,7 +163,7 @@ report_url_option = option(
 )
 order_url_option = option(
     "--order-url",
-    carried_to=(RESUME,),
+    carried_to=(SEND, RESUME),
     type=ORDER_URL,
     metavar="URL",
     help="URL of an order in the CA's console, with {order} for its number: order numbers in "
@@ -295,7 +295,7 @@ asking_options = together(
         "--preflight",
         "Ask the CA about each request first: skip it if it needs no mail, refuse it if it would "
         "mail anyone it does not name.",
-        carried_to=(RESUME,),
+        carried_to=(SEND, RESUME),
     ),
     flag("--yes", "Do not ask before sending. (You are asked if there is a terminal.)"),
     flag("--dry-run", "Show what would be sent, and send nothing."),

@@ -309,4 +309,14 @@ def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[Ne
         "rows there; if a row is no order (a total, a note), delete it."
     )
     send = f"batch-resend{flags.config} send {shlex.quote(str(file))}{flags.send}"
-    yield NextStep("Then send that file:", f"{send}{flags.in_doubt}")
+    yield NextStep(
+        f"Then send that file{_with_what_was_wrong(summary)}:", f"{send}{flags.in_doubt}"
+    )
+
+
+def _with_what_was_wrong(summary: Summary) -> str:
+    """Return what to change in the command for another list, if that is known: ", with ..."."""
+    reason = summary.stop_reason or ""
+    if KEY_REFUSED in reason or KEY_MAY_NOT in reason:
+        return ", with a key that may do this"
+    return ", with the right URL or region" if _if_the_url_was_wrong(summary) else ""

@@ -368,3 +368,26 @@ async def test_a_bare_resume_takes_the_run_of_its_own_key_before_that_of_another
         assert (await desk.run(*shlex.split(command), "--report-dir", "last")).code == 0
         assert read_summary(tmp_path / "last")["run_id"] == other
         assert "no run is unfinished" in (await desk.run("resume", "--api-key-file", "one")).err
+
+
+async def test_the_command_for_rejected_rows_asks_and_reports_as_the_run_did(
+    tmp_path: Path,
+) -> None:
+    """And does not repeat what the next commands find in the TOML file, as this one did."""
+    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.05)) as (desk, ca):
+        desk.write_list(20)
+        with (tmp_path / "orders.csv").open("a") as file:
+            file.write("1e9,k.example.org,admin@k.example.org\n")
+        desk.write("batch.toml", "cooldown = '10h'\ntrust-env = true\n[send]\nredact = true\n")
+        send = ("--config", "batch.toml", "send", "orders.csv", "--preflight", "--yes")
+        process = await desk.start(*send, "--report-dir", "nights/{run}", "--concurrency", "1")
+        await until(lambda: ca.books.mails >= 3)
+        process.send_signal(signal.SIGINT)
+        stopped = await ended(process)
+        printed = stopped.out.partition("Then send that file:\n  ")[2].splitlines()[0]
+        assert "--preflight" in printed
+        assert f"--report-dir '{tmp_path}/nights/{{run}}'" in printed
+        assert "--redact" in printed, "it is not said for all commands"
+        assert "--cooldown" not in printed
+        assert "--trust-env" not in printed
+        assert printed.startswith(f"batch-resend --config {tmp_path}/batch.toml send nights/")

@@ -162,6 +162,22 @@ def test_the_next_command_is_the_one_that_is_left_to_do(run: Summary, commands: 
     assert [step.command for step in steps if step.command] == commands
 
 
+@pytest.mark.parametrize(
+    ("reason", "sent", "said"),
+    [
+        (KEY_REFUSED, 0, "Then send that file, with a key that may do this:"),
+        (KEY_MAY_NOT, 3, "Then send that file, with a key that may do this:"),
+        ("the base URL is wrong", 0, "Then send that file, with the right URL or region:"),
+        ("the CA is out of reach", 3, "Then send that file:"),
+    ],
+)
+def test_the_command_for_rejected_rows_says_what_of_it_was_refused(
+    reason: str, sent: int, said: str
+) -> None:
+    run = summary(state="stopped", stop_reason=reason, sent=sent, not_attempted=2, rejected=1)
+    assert said in [step.text for step in next_steps(run, FOLDER)]
+
+
 def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
     told = "\n".join(
         step.text for step in next_steps(summary(refused=5, skipped=7, rejected=3), FOLDER)
