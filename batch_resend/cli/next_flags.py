@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     of_reports = set[str]() if keeps_apart else {*_OF_REPORTS}
 
     def flags(names: Sequence[str | None]) -> str:
-        return _quoted(option_words(context, names, absolute=True))
+        # Of a run, where its report is is looked up here, with another file or none.
+        named = ("report_dir",) if to_keep else ()
+        return _quoted(option_words(context, names, absolute=True, named=named))
 
     left_out_of = {SEND: left_out | of_reports, RESUME: left_out | asked_about}
 
@@ -332,11 +334,12 @@ def option_words(
     then: str = "",
     *,
     absolute: bool = False,
+    named: Container[str | None] = (),
 ) -> list[str]:
     """Return the words by which a command is given some options, wherever it had them from.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.
-    `absolute`: of files, whole paths.
+    `absolute`: of files, whole paths. `named`: those that are named even so.
     """
     words: list[str] = []
     for param in context.command.params:
@@ -344,7 +347,8 @@ def option_words(
         if param.name not in names or given in (None, ParameterSource.DEFAULT):
             continue
         by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
-        if by_file and _is_in_the_file_of(then, context, param.name or ""):
+        is_found = by_file and _is_in_the_file_of(then, context, param.name or "")
+        if is_found and param.name not in named:
             continue
         value = context.params[param.name]
         words += _words_of(

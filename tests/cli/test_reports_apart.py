@@ -97,6 +97,16 @@ async def test_report_of_an_older_run_does_not_replace_the_newest_ones(tmp_path:
         assert not (tmp_path / "index.html").exists(), "what else is there is not ours to list"
 
 
+async def test_a_report_is_found_where_the_file_of_its_run_put_it(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        desk.write("batch.toml", "report-dir = 'nights/{run}'\n")
+        assert (await desk.run("--config", "batch.toml", *AGAIN)).code == 0
+        shown = await desk.run("show")
+        assert "nights/" in shown.out
+        assert "no up-to-date report" not in shown.out
+
+
 async def test_rows_corrected_in_a_report_stay_when_it_is_written_again(tmp_path: Path) -> None:
     """And that list can be sent as often as one likes."""
     async with desk_with_ca(tmp_path) as (desk, ca):
