@@ -16,7 +16,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from typing import TextIO, TypeVar, cast
+from typing import NamedTuple, TextIO, TypeVar, cast
 
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
@@ -33,7 +33,7 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.json_shapes import NESTED, lifted
 from batch_resend.intake.json_text import decode
-from batch_resend.intake.passed_over import folded
+from batch_resend.intake.passed_over import folded, own_columns
 from batch_resend.list_form import ListForm
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus
 from batch_resend.report.tables import kept_of
@@ -156,11 +156,12 @@ def _field_by_field(
     row: RowResult, inputs: Sequence[InputNote], form: "_Form"
 ) -> Iterator[list[object]]:
     for texts in _texts_of(row.raw, inputs[row.input_ordinal].form):
-        yield [*form.line(texts), *_about(row, inputs), as_text(row, inputs)]
+        yield [*form.line(texts), *_about(row, inputs), origin_of(row, inputs).text]
 
 
 def _about(row: RowResult, inputs: Sequence[InputNote]) -> tuple[object, ...]:
-    return inputs[row.input_ordinal].name, row.line, row.reason
+    origin = origin_of(row, inputs)
+    return origin.file, origin.line, row.reason
 
 
 def _harmless(heading: str, named: set[str]) -> str:
@@ -169,10 +170,30 @@ def _harmless(heading: str, named: set[str]) -> str:
     return heading if is_known else defused(heading)
 
 
-def as_text(row: RowResult, inputs: Sequence[InputNote]) -> str:
-    """Return a row as one text: a CSV row as a line of CSV."""
-    form = inputs[row.input_ordinal].form
-    return _as_line(json.loads(row.raw), _of_text(form.delimiter)) if form.is_table else row.raw
+class Origin(NamedTuple):
+    """Where a row was first, and what of it was not written by us."""
+
+    file: str
+    line: int
+    text: str  # a row of cells as a line of CSV
+
+
+def origin_of(row: RowResult, inputs: Sequence[InputNote]) -> Origin:
+    """Return where a row stood; of one in a rejected.csv, in the list that this was made of."""
+    note = inputs[row.input_ordinal]
+    if not note.form.is_table:
+        return Origin(note.name, row.line, row.raw)
+    cells: list[str] = json.loads(row.raw)
+    own = []
+    if len(places := own_columns(note.form.columns)) == len(OWN_COLUMNS):
+        at = min(places)
+        own = cells[at : at + len(OWN_COLUMNS)]
+        del cells[at : at + len(OWN_COLUMNS)]
+    text = _as_line(cells, _of_text(note.form.delimiter))
+    match own:
+        case [file, line, *_] if file and line.isdecimal():
+            return Origin(file, int(line), text)
+    return Origin(note.name, row.line, text)
 
 
 def _of_text(delimiter: str | None) -> str:

@@ -25,7 +25,7 @@ from batch_resend.report.breakdowns import (
     parent_of,
 )
 from batch_resend.report.files import REJECTED, files_in_words, newest
-from batch_resend.report.lists import as_text
+from batch_resend.report.lists import origin_of
 from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
     REHEARSED,
@@ -260,11 +260,14 @@ async def _rejected(
     names = _short_names(inputs)
     async with aclosing(reader.rejected_rows(run)) as rows:
         async for row in rows:
-            text = NOT_SHOWN if redact else as_text(row, inputs)
+            origin, note = origin_of(row, inputs), inputs[row.input_ordinal]
+            is_first = origin.file == note.name
+            file = names[row.input_ordinal] if is_first else PurePath(origin.file).name
+            text = NOT_SHOWN if redact else origin.text
             reason = without_quotes(row.reason or "") if redact else row.reason or ""
             if len(text) > MOST_OF_A_ROW:
                 text = f"{text[:MOST_OF_A_ROW]}..."
-            yield RejectedRow(names[row.input_ordinal], row.line, reason, text)
+            yield RejectedRow(file, origin.line, reason, text)
 
 
 def _beside(order: Request) -> str:

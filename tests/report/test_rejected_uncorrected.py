@@ -1,6 +1,7 @@
 """rejected.csv read again as it is asks for nothing: what was wrong with a row stood around it."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,25 @@ async def test_a_row_that_is_right_as_it_stands_goes_once_its_reason_is_emptied(
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     assert [row.order_id for row in ListSource(str(path))] == ["100200302", "100200303"]
+
+
+async def test_where_a_row_was_first_is_still_said_when_it_is_rejected_once_more(
+    tmp_path: Path,
+) -> None:
+    """In rejected.csv and on the page, without what was said about it before."""
+    path = tmp_path / "export.csv"
+    path.write_text("Order ID,Note\n100200301,x\n1e9,y\n")
+    path = await rejected_csv(tmp_path / "1", ListSource(str(path)))
+    path.write_text(path.read_text().replace("1e9,y", "2e9,y"))
+    path = await rejected_csv(tmp_path / "2", ListSource(str(path)))
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["file"], row["line"]) == (str(tmp_path / "export.csv"), "3")
+    assert row["Order ID"] == "2e9"
+    assert row["row"] == "2e9,y", "as it was when it was rejected last"
+    assert "'2e9'" in row["reason"]
+    page = path.with_name("report.html").read_text().replace("<wbr>", "")
+    assert "2e9,y" in page
+    assert "1e9" not in page
+    texts = re.sub(r"(<[^>]+>)+", " ", page)
+    assert re.search(r" export\.csv\s+3\s", texts)
