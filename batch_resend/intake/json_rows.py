@@ -34,11 +34,16 @@ from batch_resend.intake.headings import (
     lacks_subject,
     unread_of,
 )
+from batch_resend.intake.json_entries import (
+    names_of_entries,
+    path_of_entries,
+    refuse_compound,
+    with_entries,
+)
 from batch_resend.intake.json_shapes import (
     NESTED,
     lifted,
     paths_in,
-    refuse_compound,
     refuse_numbers,
     refuse_record_beneath,
     request_unwrapped,
@@ -159,7 +164,7 @@ class JsonRecords:
             reason = _first_error(error, record.keys.names)
         except (InputError, ValueError) as error:
             reason = str(error).removeprefix(f"{_WHERE}: ")
-        return record.broken(line, raw, reason)
+        return record.broken(line, raw, reason.replace(NESTED, record.entries_at))
 
     def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
         """Return which keys hold which field. Raises InputError."""
@@ -221,11 +226,16 @@ class _Object:
         self._of = records
         self._has_addresses = NESTED in value
         self._is_order = is_order_of_the_ca(value)
+        self.entries_at = NESTED  # what the record calls them
 
     def read(self, line: int, raw: str) -> RawRecord:
         """Return the record. Raises ValidationError, ValueError, InputError."""
         reading = self._of.reading
         value = request_unwrapped(self._value, all_domains=reading.names_nobody)
+        given, value = value, with_entries(value, reading.mapping)
+        is_mapped = given is not value
+        if is_mapped:
+            self.entries_at = path_of_entries(reading.mapping)
         value = self._value = lifted(value, reading.mapping.values())
         self._has_addresses = NESTED in value
         refuse_record_beneath(value, reading)
@@ -246,13 +256,14 @@ class _Object:
         if reading.ignored:
             unread = {key: held for key, held in unread.items() if key not in reading.ignored}
         refuse_marks(unread)
+        names = {**keys.names, **names_of_entries(reading.mapping)} if is_mapped else keys.names
         entries = tuple(_entries(record.domain_approval_emails, texts))
         return RawRecord(
             line,
             texts,
             entries,
             raw,
-            keys.names,
+            names,
             self._has_addresses,
             kept={which: _joined(map(value.get, found)) for which, found in keys.kept.items()},
             domains_aside="; ".join(_texts(map(value.get, keys.aside))),

@@ -10,7 +10,7 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, known_field, plain
 from batch_resend.intake.headings import without_subject
-from batch_resend.intake.looks import is_order_number, looked_for
+from batch_resend.intake.looks import is_order_number
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import holds_address, holds_domain, says_not_to_send
 from batch_resend.intake.suggestions import Head, Noun, listed, map_flag
@@ -135,23 +135,6 @@ def why_no_subject(
     places = {which: (names.index(key),) for which, key in known.items() if key in keys}
     head = Head(names, where, [list(map(in_one_text, keys.values()))], noun=Noun.KEY)
     return without_subject(head, places, reading.call)
-
-
-def refuse_compound(which: Field, key: str, held: object) -> None:
-    """Raise ValueError where an object, or a list, is in the place of a single value."""
-    if isinstance(held, list):
-        raise ValueError(
-            f"the key {key!r} holds a list, and one value is expected: give each a record of its "
-            "own"
-        )
-    if isinstance(held, dict):
-        below = dict(paths_in(held))
-        at = looked_for([list(map(in_one_text, below.values()))], list(below)).get(which)
-        name = Noun.KEY if at is None else list(below)[at]
-        raise ValueError(
-            f"the key {key!r} holds an object, with the keys {listed(list(below))}. "
-            f"Name the one that holds the {which}: {map_flag(which, f'{key}.{name}', Noun.KEY)}"
-        )
 
 
 def is_record(value: Iterable[str], reading: Reading) -> bool:

@@ -15,7 +15,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake.fields import RawRecord
 from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_shapes import Path, Wrapper, inner_record, is_record, may_hold_lists
-from batch_resend.intake.json_text import DECODER, whole_number
+from batch_resend.intake.json_text import ANY_OBJECT, DECODER, may_go_on
 from batch_resend.intake.json_unread import is_of_pages, narrows_the_list, says_anything
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
@@ -27,46 +27,29 @@ _LONGEST_LINE_OF_A_RECORD = CHUNK_CHARS // 2  # in doubt a longer one is a docum
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _PAGE_BEGINS = re.compile(r'\{[ \t\r\n]*"orders"[ \t\r\n]*:[ \t\r\n]*\[')
 _ANOTHER_ON_LINE = re.compile(r"[ \t]*,[ \t]*\S")
-_ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
 
 
 def is_document(begin: str, reading: Reading) -> bool:
     """Whether a text is a JSON document and not JSONL, an object a line, by how it begins.
 
     An object of many lines is one; so is one of the CA's pages. A line that is broken, with others
-    after it that begin an object where JSON has none, is broken JSONL.
+    after it that begin an object where JSON has none, is broken JSONL. Where JSON may have one, it
+    is refused for what follows, if it is no document.
     """
     if begin.startswith("[") or _PAGE_BEGINS.match(begin):
         return True
     first, _, rest = begin.partition("\n")
     try:
-        value, _ = _ANY_OBJECT.raw_decode(first)
+        value, _ = ANY_OBJECT.raw_decode(first)
     except (ValueError, RecursionError):
         if not rest and len(first) >= _LONGEST_LINE_OF_A_RECORD:
             return True
         below = rest.lstrip()
-        return bool(below) and _may_go_on(begin, len(begin) - len(below))
+        return bool(below) and may_go_on(begin, len(begin) - len(below))
     if not isinstance(value, dict):
         return False
     wraps = Wrapper("", reading).complaint(value) is not None
     return wraps or isinstance(value.get(PAGE), list)
-
-
-def _may_go_on(text: str, at: int) -> bool:
-    """Whether a JSON value that is not complete before a place may go on there.
-
-    Where it may, a list of objects a line has lost the end of its first line, or is none: it is
-    refused for what follows, or read as the one document that it is.
-    """
-    if not text.startswith("{", at):
-        return True
-    try:
-        _ANY_OBJECT.raw_decode(text)
-    except json.JSONDecodeError as error:
-        return error.pos > at
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 class JsonStream:
@@ -312,7 +295,7 @@ class JsonStream:
         except json.JSONDecodeError:
             raise
         except ValueError as error:
-            value, end = _ANY_OBJECT.raw_decode(self._buffer, self._at)
+            value, end = ANY_OBJECT.raw_decode(self._buffer, self._at)
             return _KeyTwiceError(str(error), value), end
 
     def _passed(self, end: int) -> str:

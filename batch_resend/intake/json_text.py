@@ -26,3 +26,18 @@ def whole_number(digits: str) -> int | str:
 DECODER = json.JSONDecoder(
     parse_float=str, parse_int=whole_number, object_pairs_hook=_each_key_once
 )
+# The same, of a text that may have a key twice.
+ANY_OBJECT = json.JSONDecoder(parse_float=str, parse_int=whole_number)
+
+
+def may_go_on(text: str, at: int) -> bool:
+    """Whether a value that is not complete before a place may go on there, as JSON has it."""
+    if not text.startswith("{", at):
+        return True
+    try:
+        ANY_OBJECT.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return error.pos > at
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -15,6 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TextIO, TypeVar, cast
 
@@ -31,6 +32,7 @@ from batch_resend.intake.fields import (
     of_role,
     second_fields,
 )
+from batch_resend.intake.json_entries import with_entries
 from batch_resend.intake.json_shapes import NESTED, lifted
 from batch_resend.intake.json_text import decode
 from batch_resend.intake.passed_over import folded, own_columns
@@ -321,6 +323,8 @@ def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Cells]:
     body = value.get("body")
     if isinstance(body, dict) and "method" in value:  # a line of `check --out`
         value = {**value, **body}
+    with suppress(ValueError):
+        value = with_entries(value, form.fields)
     value = lifted(value, form.fields.values())
     found = _by_field(
         form, value, _known(list(value)), map(_text, value.values()),

@@ -251,6 +251,7 @@ api-key-file = "key.txt"
 [profiles.bank]
 api-key-file = "key.txt"
 """,
+    "nested.json": ('[{"order_id": 1, "names": [{"fqdn": "a.example", "to": "admin@a.example"}]}]'),
     "export.json": '[{"order": {"id": 1}, "domain": "a.example", "email": "admin@a.example"}]',
     "export.csv": "Vorgang,Domain,E-Mail\n1,a.example.com,admin@a.example.com\n",
 }

@@ -8,7 +8,7 @@ import pytest
 
 from batch_resend.intake import Field, ListSource, Reading
 from batch_resend.model import Entry, Problem, RejectedRow, Row
-from tests.intake.conftest import read, read_rejected, read_row, standard_input
+from tests.intake.conftest import goes, read, read_rejected, read_row, standard_input
 
 NUMBER, PAIR = 100200301, {"domain": "a.example.com", "email": "admin@a.example.com"}
 OWN = {"domain": "a.example.com"}
@@ -156,3 +156,71 @@ def test_a_domain_that_is_left_within_an_object_still_needs_a_word() -> None:
     (rejected,) = read(json.dumps(record), {Field.ORDER_ID: "order.id"})
     assert isinstance(rejected, RejectedRow)
     assert "there is a domain in the key 'order'" in rejected.reason
+
+
+OF_OBJECTS = {Field.DOMAIN: "domains.name", Field.EMAIL: "domains.to"}
+TWO = [
+    {"name": "a.example.com", "to": "admin@a.example.com"},
+    {"name": "b.example.com", "to": "admin@b.example.com", "email_domain": "example.com"},
+]
+
+
+def with_domains(domains: object, **more: object) -> str:
+    """Return a record with a list of objects, a domain each."""
+    return json.dumps({"order_id": NUMBER, "domains": domains, **more})
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_mapping_names_keys_in_a_list_of_objects_of_which_all_are_asked_for(within: bool) -> None:
+    record, mapping = with_domains(TWO), OF_OBJECTS
+    if within:
+        record = json.dumps({"order_id": NUMBER, "what": {"domains": TWO, "n": 1}})
+        mapping = {which: f"what.{key}" for which, key in OF_OBJECTS.items()}
+    assert read_row(record, mapping).entries == (
+        Entry("a.example.com", "admin@a.example.com"),
+        Entry("b.example.com", "admin@b.example.com", "example.com"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        pytest.param(with_domains([]), "domains is empty", id="none"),
+        pytest.param(
+            with_domains([*TWO, {"name": "c.example.com"}]), "email: is missing", id="one"
+        ),
+        pytest.param(with_domains([*TWO, "c.example.com"]), "under the key 'domains'", id="a text"),
+        pytest.param(
+            with_domains([{**TWO[0], "domain": "c.example.com"}]), "which is meant?", id="two names"
+        ),
+        pytest.param(
+            with_domains([{**TWO[0], "skip": True}]), "the key 'skip', which is not read", id="mark"
+        ),
+        pytest.param(
+            with_domains(TWO, domain_approval_emails=[]), "give one of them", id="both forms"
+        ),
+        pytest.param(
+            with_domains([{"name": "a.example.com", "to": "admin"}]), "domains.to", id="no address"
+        ),
+    ],
+)
+def test_a_list_of_objects_that_is_not_plain_is_rejected_whole(record: str, reason: str) -> None:
+    _, rejected = read(f"{with_domains(TWO)}\n{record}\n", OF_OBJECTS)
+    assert isinstance(rejected, RejectedRow)
+    assert reason in rejected.reason
+
+
+@pytest.mark.parametrize(
+    "record", [{"order_id": 100200302}, {"order_id": 100200302, "domains": None}]
+)
+def test_a_record_without_the_list_that_others_have_does_not_ask_for_all(
+    record: dict[str, object],
+) -> None:
+    content = f"{with_domains(TWO)}\n{json.dumps(record)}\n"
+    assert goes(content, Reading(OF_OBJECTS)) == [str(NUMBER)]
+
+
+@pytest.mark.parametrize("mapping", [{}, {Field.DOMAIN: "domains", Field.EMAIL: "domains"}])
+def test_of_a_list_of_objects_it_is_said_how_to_name_its_keys(mapping: dict[Field, str]) -> None:
+    reason = read_rejected(with_domains(TWO), mapping).reason
+    assert '--map domain="domains.name" --map email="domains.to"' in reason

@@ -237,3 +237,14 @@ async def test_only_the_languages_of_an_order_that_were_not_sent_are_fed_back(
         await write_report(journal.reader, run, tmp_path / "report")
         fed_back = ListSource(str(tmp_path / "report" / "unsent.csv"))
         assert set(await requests_of(journal, fed_back)) == {english.digest}
+
+
+async def test_a_list_of_objects_that_a_mapping_names_is_read_back_with_the_same_mapping(
+    tmp_path: Path,
+) -> None:
+    mapping = {Field.DOMAIN: "domains.name", Field.EMAIL: "domains.to"}
+    domains = [{"name": f"{n}.example", "to": f"admin@{n}.example"} for n in "ab"]
+    records = ({"order_id": number, "domains": domains} for number in (100200301, 100200303))
+    path = write_list(tmp_path, "a.jsonl", *map(json.dumps, records))
+    sources = [ListSource(path, Reading(mapping))]
+    assert await assert_fed_back(tmp_path, sources, mapping) == {"100200303"}
