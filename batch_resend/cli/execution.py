@@ -22,6 +22,7 @@ from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import hold_back_reason, show_only
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
+from batch_resend.cli.output.first_orders import first_in_words, show_sent
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     BEFORE_SENDING,
@@ -161,11 +162,13 @@ class _Execution:
         )
 
     def show_plan(self, preview: Preview, to: TextIO) -> None:
+        options = self.options
+        now = first_in_words(options.first_orders, self.plan.to_send, asks=options.asks)
         if self.plan.taken_up:
             click.echo(f"Resuming run {self.plan.run.id}, which did not finish.", file=to)
-            show_left(self.plan, preview, to)
+            show_left(self.plan, preview, to, now)
         else:
-            show_plan(preview, to, BEFORE_SENDING, redact=self.options.presentation.redact)
+            show_plan(preview, to, BEFORE_SENDING, now, redact=options.presentation.redact)
 
     async def refusal(self, preview: Preview) -> str | None:
         """Ask at the terminal whether to send; return why not, or None if the answer is yes."""
@@ -232,6 +235,8 @@ class _Execution:
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
+            redact = self.options.presentation.redact
+            await show_sent(reader, run, terminal.shows, redact=redact)
             await show_why_not_sent(reader, run, terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             confirmed = await _confirmed(terminal, question)

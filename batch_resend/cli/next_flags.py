@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -342,19 +342,26 @@ def option_words(
     `absolute`: of files, whole paths. `named`: those that are named even so.
     """
     words: list[str] = []
-    for param in context.command.params:
-        given = context.get_parameter_source(param.name or "")
-        if param.name not in names or given in (None, ParameterSource.DEFAULT):
-            continue
-        by_file = given is ParameterSource.DEFAULT_MAP and param.name in (context.default_map or {})
+    for param, by_file in _given(context, names):
         is_found = by_file and _is_in_the_file_of(then, context, param.name or "")
         if is_found and param.name not in named:
             continue
-        value = context.params[param.name]
+        value = context.params[param.name or ""]
         words += _words_of(
             param, value.absolute() if absolute and isinstance(value, Path) else value
         )
     return words
+
+
+def _given(
+    context: click.Context, names: Sequence[str | None]
+) -> Iterator[tuple[click.Parameter, bool]]:
+    """Yield those of some options that were given in any way, and whether the file says them."""
+    for param in context.command.params:
+        given = context.get_parameter_source(param.name or "")
+        if param.name in names and given not in (None, ParameterSource.DEFAULT):
+            in_file = param.name in (context.default_map or {})
+            yield param, given is ParameterSource.DEFAULT_MAP and in_file
 
 
 def _words_of(param: click.Parameter, value: object) -> list[str]:

@@ -21,9 +21,12 @@ def path_of_entries(mapping: Mapping[Any, str]) -> str:
     return path if path == other else ""
 
 
-def names_of_entries(mapping: Mapping[Any, str]) -> dict[Field, str]:
-    """Return what messages call domain and address in what a mapping names."""
-    return {which: f"{Noun.KEY.word} {mapping[which]!r}" for which in (Field.DOMAIN, Field.EMAIL)}
+def with_names_of_entries(
+    names: Mapping[Field, str], mapping: Mapping[Field, str]
+) -> Mapping[Field, str]:
+    """Return what messages call the fields of a record, with domain and address in such a list."""
+    mapped = {which: mapping[which] for which in (Field.DOMAIN, Field.EMAIL)}
+    return {**names, **{which: f"{Noun.KEY.word} {name!r}" for which, name in mapped.items()}}
 
 
 def _split(mapping: Mapping[Any, str], which: Field) -> tuple[str, str]:
@@ -75,6 +78,12 @@ def flags_of_entries(path: str, entries: object) -> str:
         return ""
     domain, email = (f"{path}.{keys[seen[which]]}" for which in (Field.DOMAIN, Field.EMAIL))
     return pair_flags(domain, email, Noun.KEY)
+
+
+def flags_below(key: str, paths: Mapping[str, object]) -> str:
+    """Return the same for the first such list at or below a key; `paths`: of its record."""
+    found = (flags_of_entries(at, held) for at, held in paths.items() if at.split(".")[0] == key)
+    return next(filter(None, found), "")
 
 
 def refuse_compound(which: Field, key: str, held: object) -> None:

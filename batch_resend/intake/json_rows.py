@@ -35,10 +35,10 @@ from batch_resend.intake.headings import (
     unread_of,
 )
 from batch_resend.intake.json_entries import (
-    names_of_entries,
     path_of_entries,
     refuse_compound,
     with_entries,
+    with_names_of_entries,
 )
 from batch_resend.intake.json_shapes import (
     NESTED,
@@ -49,7 +49,7 @@ from batch_resend.intake.json_shapes import (
     request_unwrapped,
     why_no_subject,
 )
-from batch_resend.intake.json_text import decode
+from batch_resend.intake.json_text import decode, each_text, why_not
 from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
@@ -108,12 +108,6 @@ def _record_type() -> type[_Record]:
     return create_model("Record", __base__=_Record, **types)
 
 
-def _describe(error: ValueError | RecursionError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg[:1].lower()}{error.msg[1:]}, column {error.colno}"
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
-
-
 @dataclass(frozen=True, slots=True)
 class _Keys:
     """The keys of a record, by what they hold: the same for all records that have them."""
@@ -135,6 +129,7 @@ class JsonRecords:
         self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
         # Objects of which something is read.
         self._opened = {name.split(".")[0] for name in reading.mapping.values()} - reading.ignored
+        self.entries_at = path_of_entries(reading.mapping)
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
@@ -146,7 +141,7 @@ class JsonRecords:
             try:
                 value = decode(text)
             except (ValueError, RecursionError) as error:
-                why = f"not a JSON object: {_describe(error)}"
+                why = f"not a JSON object: {why_not(error)}"
                 yield RejectedRow(number, Problem.FORM, why, text)
                 continue
             yield self.record(number, value, text)
@@ -232,14 +227,12 @@ class _Object:
         """Return the record. Raises ValidationError, ValueError, InputError."""
         reading = self._of.reading
         value = request_unwrapped(self._value, all_domains=reading.names_nobody)
-        given, value = value, with_entries(value, reading.mapping)
-        is_mapped = given is not value
-        if is_mapped:
-            self.entries_at = path_of_entries(reading.mapping)
+        if self._of.entries_at:
+            value = self._with_entries(value)
         value = self._value = lifted(value, reading.mapping.values())
         self._has_addresses = NESTED in value
         refuse_record_beneath(value, reading)
-        keys = self.keys = self._of.keys_of(tuple(value), is_order=self._is_order)
+        keys = self.keys = self._keys_in(value)
         if lacks_subject(keys.places, reading.call):
             places = {which: at for which, (at, *_) in keys.places.items()}
             raise InputError(why_no_subject(value, places, reading, _WHERE))
@@ -256,21 +249,33 @@ class _Object:
         if reading.ignored:
             unread = {key: held for key, held in unread.items() if key not in reading.ignored}
         refuse_marks(unread)
-        names = {**keys.names, **names_of_entries(reading.mapping)} if is_mapped else keys.names
         entries = tuple(_entries(record.domain_approval_emails, texts))
         return RawRecord(
             line,
             texts,
             entries,
             raw,
-            names,
+            keys.names,
             self._has_addresses,
             kept={which: _joined(map(value.get, found)) for which, found in keys.kept.items()},
-            domains_aside="; ".join(_texts(map(value.get, keys.aside))),
+            domains_aside="; ".join(each_text(map(value.get, keys.aside))),
             of_the_ca=self._is_order,
             addresses_aside=not self._has_addresses and key_with_address(value) is not None,
             unread=key_with_signs(unread) if reading.all_domains else "",
         )
+
+    def _with_entries(self, value: dict[str, object]) -> dict[str, object]:
+        """Return the object with the entries that --map names in our form. Raises ValueError."""
+        given = with_entries(value, self._of.reading.mapping)
+        if given is not value:
+            self.entries_at = self._of.entries_at
+        return given
+
+    def _keys_in(self, value: dict[str, object]) -> _Keys:
+        keys = self._of.keys_of(tuple(value), is_order=self._is_order)
+        if self.entries_at == NESTED:
+            return keys
+        return replace(keys, names=with_names_of_entries(keys.names, self._of.reading.mapping))
 
     def broken(self, line: int, raw: str, reason: str) -> RawRecord:
         """Return a record that is to be rejected, with as much of it as was understood."""
@@ -375,13 +380,6 @@ def _joined(values: Iterable[object]) -> str:
     """Return values as one text; half characters, which no file holds, as `?`."""
     texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
     return without_invisible(", ".join(texts)).encode(errors="replace").decode()
-
-
-def _texts(values: Iterable[object]) -> Iterator[str]:
-    """Yield the texts of values that are texts, or lists of some."""
-    for value in values:
-        several = value if isinstance(value, list) else [value]
-        yield from (one for one in several if isinstance(one, str))
 
 
 def _product(values: Iterable[object]) -> Iterator[str]:

@@ -1,11 +1,19 @@
 """JSON text -> values: each key once, and numbers with their digits as they stand."""
 
 import json
+from collections.abc import Iterable, Iterator
 
 
 def decode(text: str) -> object:
     """Return what a JSON text says. Raises ValueError, RecursionError."""
     return DECODER.decode(text)
+
+
+def why_not(error: ValueError | RecursionError) -> str:
+    """Return why a text is not JSON, in words."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg[:1].lower()}{error.msg[1:]}, column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:300]
 
 
 def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -41,3 +49,10 @@ def may_go_on(text: str, at: int) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def each_text(values: Iterable[object]) -> Iterator[str]:
+    """Yield the texts of values that are texts, or lists of some."""
+    for value in values:
+        several = value if isinstance(value, list) else [value]
+        yield from (one for one in several if isinstance(one, str))

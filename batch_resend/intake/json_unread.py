@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from batch_resend.intake.asked_about import one_more_of, why_narrower
 from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
-from batch_resend.intake.json_entries import flags_of_entries
+from batch_resend.intake.json_entries import flags_below
 from batch_resend.intake.json_shapes import NESTED, in_one_text, paths_in
 from batch_resend.intake.looks import has_address, looked_for
 from batch_resend.intake.signs import (
@@ -133,9 +133,8 @@ def _flags_of_pair(
 ) -> str:
     """Return the options for domain and address, which is below the key `found` if nowhere else."""
     below = dict(paths_in(value))
-    for name, held in below.items():
-        if name.split(".")[0] == found and (flags := flags_of_entries(name, held)):
-            return flags
+    if flags := flags_below(found, below):
+        return flags
     names = list(below)
     of_addresses = {field: key for field, (key, *_) in keys.items() if field in ADDRESSES}
     known = {field: names.index(key) for field, key in of_addresses.items() if key in below}

@@ -268,6 +268,7 @@ class _RowMaker:
         self._reading = reading
         self._kept: dict[str, None] = {}  # fields that stay with their rows, for the report
         self._repairs: Counter[Remark] = Counter()
+        self._of_row: Counter[Remark] = Counter()
 
     def row(self, record: RawRecord | RejectedRow) -> Row | RejectedRow:
         """Return what a record comes to; of one without a form nobody can tell its own call."""
@@ -277,7 +278,12 @@ class _RowMaker:
             self.note_kept(record.kept)
         if Field.PRODUCT in record.texts and Field.PRODUCT not in self._kept:
             self.note_kept((Field.PRODUCT,))
-        return check_record(repaired(record, self._repairs), self._reading)
+        row = check_record(repaired(record, self._of_row), self._reading)
+        if self._of_row:
+            if isinstance(row, Row):  # of what is rejected, nothing that was repaired is sent
+                self._repairs.update(self._of_row)
+            self._of_row.clear()
+        return row
 
     def note_kept(self, fields: Iterable[str]) -> None:
         """Take note of fields that a list has for the report."""

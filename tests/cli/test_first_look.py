@@ -198,6 +198,27 @@ async def test_a_script_whose_variable_is_empty_resumes_nothing(tmp_path: Path) 
         assert ca.books.mails == 5
 
 
+async def test_where_nothing_is_to_be_sent_the_plan_says_nothing_of_time(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        first = await desk.run("send", "orders.csv")
+        again = await desk.run("send", "orders.csv")
+        assert (first.code, again.code, ca.books.mails) == (0, 0, 3)
+        assert "3 to send" in first.err
+        assert "\n  time " in first.err
+        assert "0 to send" in again.err
+        assert "\n  time " not in again.err
+
+
+async def test_the_plan_to_resume_says_how_many_rows_are_left_out(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        good = [f"{n},d.example,admin@d.example" for n in range(700_000, 700_020)]
+        desk.write("orders.csv", "\n".join(["order_id,domain,email", *good, "x,,", ""]))
+        await desk.run("send", "orders.csv", *FIRST)
+        resumed = await desk.run("resume")
+        assert "\n  left out  1 rejected row\n" in resumed.err
+
+
 @pytest.mark.parametrize("then", [("resume",), ("send", "orders.csv")], ids=" ".join)
 async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_resume(
     tmp_path: Path, then: tuple[str, ...]
@@ -208,6 +229,8 @@ async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_
         assert first.code == 4
         (run,) = await run_ids(desk)
         assert "--max-orders reached; 15 are left" in first.err
+        assert "  now       the first 5 (--max-orders); `resume` sends the rest\n" in first.err
+        assert "  time      without a rate limit, for all of them\n" in first.err
         assert f"To resume:\n  batch-resend resume {run} " in first.out
         await sent_in_two(desk, ca, numbers, *then)
 
@@ -231,7 +254,13 @@ async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_p
             screen.type(b"y\n")
             assert await screen.ended() == 3
         before, after = screen.text.split("Send the other 1 request now?")
+        assert (
+            "  now       the first 19 (--max-orders); then you are asked about the rest" in before
+        )
         assert "18 sent" in before
+        named = before.partition("Sent first, and to whom\n")[2].splitlines()[:11]
+        mailed = {f"  {n}: admin@o{n}.example.com" for n in set(numbers) - unknown}
+        assert [line in mailed for line in named] == [True] * 10 + [False], "ten are named"
         assert "1 refused: 404" in before
         assert "19 sent" in after
         assert ca.books.mails_per_order == dict.fromkeys(set(numbers) - unknown, 1)

@@ -246,7 +246,7 @@ async def test_while_the_ca_cannot_be_reached_nothing_is_said_of_the_time_left(
     async with on_screen(desk, "send", "orders.csv", "--preflight", "--yes") as screen:
         lines = await screen.shows(lambda s: "paused: " in s.text)
         (asking,) = [line for line in lines if line.startswith("asking")]
-        assert asking.endswith(" 0 of 20 orders, 0% of the reads")
+        assert asking.endswith(" 0% of the reads for 20 orders")
         (speed,) = [line for line in lines if "/s now" in line]
         assert speed.rstrip().endswith(" in flight"), "and not a time"
         screen.type(b"\x03")

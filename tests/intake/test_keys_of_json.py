@@ -187,7 +187,9 @@ def test_a_mapping_names_keys_in_a_list_of_objects_of_which_all_are_asked_for(wi
     [
         pytest.param(with_domains([]), "domains is empty", id="none"),
         pytest.param(
-            with_domains([*TWO, {"name": "c.example.com"}]), "email: is missing", id="one"
+            with_domains([*TWO, {"name": "c.example.com"}]),
+            "key 'domains.to': is missing",
+            id="one",
         ),
         pytest.param(with_domains([*TWO, "c.example.com"]), "under the key 'domains'", id="a text"),
         pytest.param(

@@ -297,3 +297,12 @@ async def test_options_and_programs_may_name_a_language_too(word: str, code: str
     (row,) = [row async for row in RecordSource([record], locale=word)]
     assert isinstance(row, Row)
     assert row.locale == code
+
+
+def test_what_was_repaired_in_a_row_that_is_rejected_is_not_counted() -> None:
+    rows = [f"{n},a.example.com,{ADMIN}" for n in range(100200301, 100200304)]
+    with standard_input("\n".join(["order_id,domain,email", *rows, f"#{rows[0]}", ""]).encode()):
+        source = ListSource("-")
+        *_, last = source
+    assert isinstance(last, RejectedRow)
+    assert not source.form.remarks

@@ -64,23 +64,32 @@ _ROUTES_IN_WORDS = {  # by mail_domains.MailRoute
 }
 
 
-def show_plan(preview: Preview, to: TextIO, closeness: Closeness, *, redact: bool = False) -> None:
-    """Print what a run is about to do; with `redact`, without whatever a row says."""
+def show_plan(
+    preview: Preview, to: TextIO, closeness: Closeness, now: str = "", *, redact: bool = False
+) -> None:
+    """Print what a run is about to do; with `redact`, without whatever a row says.
+
+    `now`: what of it is sent first.
+    """
     usual = () if closeness is WHEN_CHECKING_CLOSELY else _USUAL
     rejected = _kinds("Rejected", "row", preview.rejected, closeness.other_rows)
     warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders, usual)
     hide = without_quotes if redact else str
     show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
-    show_pairs("Plan", list(_pairs(preview)), to)  # last: a low screen shows it beside the question
+    show_pairs(
+        "Plan", list(_pairs(preview, now)), to
+    )  # last: a low screen shows it beside the question
 
 
-def show_left(plan: Plan, preview: Preview, to: TextIO) -> None:
+def show_left(plan: Plan, preview: Preview, to: TextIO, now: str = "") -> None:
     """Print what is left of a run that did not finish; its lists were shown when it began."""
+    rejected = preview.rows.rejected
     settled = [f"{plan.settled[s]:,} {in_words(s)}" for s in RequestStatus if s in plan.settled]
     pairs = [
         ("requests", f"{plan.to_send:,} to send of {plan.orders:,}"),
         *((("so far", " · ".join(settled)),) if settled else ()),
-        *_to_send(preview),
+        *((("left out", counted(rejected, "rejected row")),) if rejected else ()),
+        *_to_send(preview, now),
     ]
     show_pairs(f"Left of run {plan.run.id}", pairs, to)
 
@@ -127,7 +136,7 @@ def _time_needed(least_s: float, waits_s: float) -> str:
     return f"{format_duration(least_s)} to {format_duration(2 * least_s - waits_s)}"
 
 
-def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
+def _pairs(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
         yield (
             "list",
@@ -140,10 +149,10 @@ def _pairs(preview: Preview) -> Iterator[tuple[str, str]]:
     orders = f"{counted(preview.orders, 'order')} (one per order and language)"
     yield "requests", f"{preview.requests:,} for {orders}, {preview.to_send:,} to send"
     yield from _skipped(preview)
-    yield from _to_send(preview)
+    yield from _to_send(preview, now)
 
 
-def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
+def _to_send(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
     if held := preview.held:
         again = "--in-doubt retry sends them again"
         yield "in doubt", f"{held:,} may have been mailed before; {again}"
@@ -159,9 +168,13 @@ def _to_send(preview: Preview) -> Iterator[tuple[str, str]]:
         yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
+    if not preview.to_send:
+        return
+    if now:
+        yield "now", now
     several = len(preview.accounts) > 1  # whose limits, put together, are none that anybody knows
     limits = ("the rate limits of each account",) if several and preview.limits else preview.limits
-    yield "time", _least_time(preview.duration_s, limits)
+    yield "time", _least_time(preview.duration_s, limits) + (", for all of them" if now else "")
     if preview.waits_s >= _FEW_SECONDS:
         wait = format_duration(preview.waits_s)
         yield "", f"of which {wait} because requests of the last minutes count in these limits"

@@ -157,7 +157,7 @@ def _how_far(view: View) -> str:
         return "reading the list of orders"
     if view.answered is not None:
         share = int(100 * view.reads[0] / max(view.reads[1], 1))
-        return f"{view.done:,} of {view.total:,} orders, {share}% of the reads"
+        return f"{share}% of the reads for {counted(view.total, 'order')}"
     share = int(100 * view.done / view.total) if view.total else 100
     return f"{view.done:,} of {view.total:,} orders, {share}%"
 
