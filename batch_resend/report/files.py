@@ -126,14 +126,15 @@ class Lists:
             raise ReportError(f"{path}: is damaged: {error}; delete it") from error
 
     def forget_others(self) -> None:
-        """Remove what another run's report had beside an edited list. Raises OSError."""
+        """Remove what another run's report had beside an edited list, as far as that can be."""
         now = {path for name in LISTS for path in beside(self.folder / name, self.run_id)}
         stems = tuple(f"{PurePath(name).stem}-" for name in LISTS)
         for name in self._written:
             old = self.folder / name
             is_other = name.startswith(stems) and old not in now and old.is_file()
-            if is_other and _sums(old) == self._sums_before(name):
-                old.unlink()
+            with suppress(OSError):
+                if is_other and _sums(old) == self._sums_before(name):
+                    old.unlink()
 
 
 def _sums(path: Path) -> tuple[int, int]:
