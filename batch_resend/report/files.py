@@ -8,20 +8,19 @@ name with the run's.
 import logging
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 from pathlib import Path, PurePath
-from typing import IO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from batch_resend.errors import ReportError
+from batch_resend.folders import followed
 from batch_resend.report.summary import Summary
 
 UNSENT, REJECTED = LISTS = ("unsent.csv", "rejected.csv")  # which go back in
 OF_SWEEPS = "stuck.csv"  # which no other run has
 PACKED = "report.zip"
-# In the order in which they are written.
+# In the order in which they are written. The lists take their places after report.zip.
 REPORT_FILES = (
     "results.csv", "results.jsonl", UNSENT, REJECTED, OF_SWEEPS, "report.html", PACKED,
     "summary.json",
@@ -75,12 +74,17 @@ def _places_beside(place: Path, run_id: str) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class Lists:
-    """The lists in the folder of a report that is written once more."""
+    """The lists in the folder of a report that is written once more.
+
+    They take their places after report.zip: whatever ends the writing, what is in a place is what
+    the zip has, or was edited.
+    """
 
     folder: Path
     run_id: str
     _written: Mapping[str, ZipInfo] = field(init=False)  # the last time, by name
-    _same: set[str] = field(default_factory=set)  # edited ones that need not be written again
+    _drafts: dict[Path, Path] = field(default_factory=dict)  # of those to put in place, by place
+    _to_pack: dict[str, Path] = field(default_factory=dict)  # where each is, by its name there
 
     def __post_init__(self) -> None:
         """Look up what was written the last time. Without that, any list may be an edited one."""
@@ -88,44 +92,39 @@ class Lists:
         with suppress(OSError, BadZipFile), ZipFile(self.folder / PACKED) as packed:
             self._written = {PurePath(one.filename).name: one for one in packed.filelist}
 
-    def place_for(self, name: str, draft: Path) -> Path | None:
-        """Return where a list goes: not where one was edited. None: it was the same before.
-
-        Raises OSError.
-        """
+    def take(self, name: str, draft: Path) -> None:
+        """Take a complete list; where one was edited, it goes beside that. Raises OSError."""
         there, now = newest(self.folder, name, self.run_id), _sums(draft)
         before = self._sums_before(there.name)
+        self._to_pack[there.name] = draft
         if not there.exists() or _sums(there) in (before, now):
-            return there
+            self._drafts[there] = draft
+            return
         edited = f"{there}: it was edited, and stays as it is"
         if before == now:
-            self._same.add(there.name)
             log.warning("%s; %s has it as it was", edited, self.folder / PACKED)
-            return None
+            return
         others = _places_beside(self.folder / name, self.run_id)
         place = next(one for one in others if not one.exists())
         log.warning("%s; the new list is %s", edited, place)
-        return place
+        del self._to_pack[there.name]
+        self._to_pack[place.name] = draft.replace(followed(place))  # page and commands name it
+
+    def to_pack(self) -> Mapping[str, Path]:
+        """Return where the new lists are, by the names that they have or get."""
+        return self._to_pack
+
+    def put_in_place(self) -> None:
+        """Have the lists replace those before. Raises OSError."""
+        for place, draft in self._drafts.items():
+            draft.replace(followed(place))
+        self._forget_others()
 
     def _sums_before(self, name: str) -> tuple[int, int] | None:
         found = self._written.get(name)
         return None if found is None else (found.file_size, found.CRC)
 
-    @contextmanager
-    def opened(self, place: Path) -> Iterator[IO[bytes]]:
-        """Open a file of the report, as it was written. Raises OSError, ReportError."""
-        if place.name not in self._same:
-            with place.open("rb") as file:
-                yield file
-            return
-        path = self.folder / PACKED
-        try:
-            with ZipFile(path) as packed, packed.open(self._written[place.name]) as file:
-                yield file
-        except (BadZipFile, zlib.error) as error:
-            raise ReportError(f"{path}: is damaged: {error}; delete it") from error
-
-    def forget_others(self) -> None:
+    def _forget_others(self) -> None:
         """Remove what another run's report had beside an edited list, as far as that can be."""
         now = {path for name in LISTS for path in beside(self.folder / name, self.run_id)}
         stems = tuple(f"{PurePath(name).stem}-" for name in LISTS)

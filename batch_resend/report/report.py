@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, aclosing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -38,7 +38,6 @@ from batch_resend.report.files import (
     REPORT_FILES,
     UNSENT,
     Lists,
-    newest,
 )
 from batch_resend.report.summary import Summary, make_summary
 from batch_resend.results import InputNote
@@ -50,24 +49,37 @@ _OLD_S = 86_400.0  # no file takes that long to write
 # How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
 Read = Callable[[Run], AsyncGenerator[Any, None]]
 Write = Callable[[AsyncIterator[Any], Sequence[InputNote], TextIO], Awaitable[None]]
-PlaceFor = Callable[[Path], Path | None]  # where a draft goes; None: it is not needed
+_TEXT: Mapping[str, Any] = {"mode": "w", "encoding": "utf-8", "newline": ""}
 
 
-def whole_file(
-    path: Path, mode: int = 0o600, place_for: PlaceFor | None = None
-) -> AbstractContextManager[TextIO]:
+def whole_file(path: Path, mode: int = 0o600) -> AbstractContextManager[TextIO]:
     """Write a UTF-8 text file that takes its place only when it is complete and on disk.
 
-    `place_for` says where another place than that is right. Raises ReportError; an older file of
-    that name is then left as it was.
+    Raises ReportError; an older file of that name is then left as it was.
     """
-    return _whole(path, mode, {"mode": "w", "encoding": "utf-8", "newline": ""}, place_for)
+    return _whole(path, mode, _TEXT)
 
 
 @contextmanager
-def _whole(
-    path: Path, mode: int, form: Mapping[str, Any], place_for: PlaceFor | None = None
-) -> Iterator[Any]:
+def _whole(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[Any]:
+    with _draft_of(path, mode, form) as (file, draft):
+        yield file
+        _sync(file)
+        draft.replace(followed(path))
+        _forget_drafts(path)
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def _draft_of(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[tuple[Any, Path]]:
+    """Yield a file to write beside its place, and its path; it is gone then, unless it was moved.
+
+    Raises ReportError, also for an OSError within.
+    """
     draft: Path | None = None
     try:
         place = followed(path)  # a link stays one
@@ -79,13 +91,7 @@ def _whole(
         draft = Path(name)
         with os.fdopen(descriptor, **form) as file:
             os.fchmod(descriptor, mode)  # whatever the umask
-            yield file
-            file.flush()
-            os.fsync(descriptor)
-        _forget_drafts(place)
-        wanted = place_for(draft) if place_for else path
-        if wanted is not None:
-            draft.replace(place if wanted == path else followed(wanted))
+            yield file, draft
     except OSError as error:
         raise ReportError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -94,8 +100,9 @@ def _whole(
                 draft.unlink(missing_ok=True)
 
 
-def _forget_drafts(place: Path) -> None:
+def _forget_drafts(path: Path) -> None:
     """Remove what processes that were killed have left half written."""
+    place = followed(path)
     for draft in place.parent.glob(f".{glob.escape(place.name)}.*.*"):
         number = draft.name.removeprefix(f".{place.name}.").partition(".")[0]
         with suppress(OSError):
@@ -203,21 +210,31 @@ async def _write_files(
         UNSENT: (reader.rows_not_sent, unsent),
         REJECTED: (reader.rejected_rows, lists.write_rejected),
     }
-    written = Lists(folder, run.id)
-    for name, (read, write) in writers.items():
-        # Left open by an error, a stream of rows would hold the reader.
-        async with aclosing(read(run)) as found:
-            place_for = partial(written.place_for, name) if name in LISTS else None
-            with whole_file(folder / name, place_for=place_for) as file:
-                await write(found, inputs, file)
-    await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=summary.sweep is not None)
-    text_of_page = await page.make_page(reader, run, summary, folder, presentation)
-    with whole_file(folder / "report.html") as file:
-        file.write(text_of_page)
-    text = summary.model_dump_json(indent=2) + "\n"
-    made = {"report.html": _without_zip(text_of_page), "summary.json": text}
-    # Of large files, it takes a while.
-    await anyio.to_thread.run_sync(_pack, written, run, made)
+    made = Lists(folder, run.id)
+    with ExitStack() as drafts:
+        for name, (read, write) in writers.items():
+            # Left open by an error, a stream of rows would hold the reader.
+            async with aclosing(read(run)) as found:
+                if name in LISTS:
+                    file, draft = drafts.enter_context(_draft_of(folder / name, 0o600, _TEXT))
+                    await write(found, inputs, file)
+                    _sync(file)
+                    made.take(name, draft)
+                    continue
+                with whole_file(folder / name) as file:
+                    await write(found, inputs, file)
+        is_of_sweep = summary.sweep is not None
+        await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=is_of_sweep)
+        text_of_page = await page.make_page(reader, run, summary, folder, presentation)
+        with whole_file(folder / "report.html") as file:
+            file.write(text_of_page)
+        text = summary.model_dump_json(indent=2) + "\n"
+        texts = {"report.html": _without_zip(text_of_page), "summary.json": text}
+        # Of large files, it takes a while.
+        await anyio.to_thread.run_sync(_pack, made, run, texts)
+        made.put_in_place()
+        for name in LISTS:
+            _forget_drafts(folder / name)
     with whole_file(folder / "summary.json") as file:
         file.write(text)
     return summary
@@ -245,22 +262,23 @@ def _pack(lists: Lists, run: Run, made: Mapping[str, str]) -> None:
         entry._compresslevel = 1  # type: ignore[attr-defined] # public since Python 3.13
         return entry
 
-    places = [newest(lists.folder, name, run.id) for name in REPORT_FILES if name not in _LAST]
+    folder = lists.folder
+    others = [name for name in REPORT_FILES if name not in (*LISTS, *_LAST)]
+    if not (folder / OF_SWEEPS).exists():
+        others.remove(OF_SWEEPS)
+    places = {**{name: folder / name for name in others}, **lists.to_pack()}
     with (
-        _whole(lists.folder / PACKED, 0o600, {"mode": "wb"}) as file,
+        _whole(folder / PACKED, 0o600, {"mode": "wb"}) as file,
         ZipFile(file, "w") as packed,
     ):
-        for place in places:
-            if place.name == OF_SWEEPS and not place.exists():
-                continue
+        for name, place in places.items():
             with (
-                lists.opened(place) as source,
-                packed.open(described(place.name), "w", force_zip64=True) as target,
+                place.open("rb") as source,
+                packed.open(described(name), "w", force_zip64=True) as target,
             ):
                 shutil.copyfileobj(source, target, _PIECE)
         for name, text in made.items():
             packed.writestr(described(name), text)
-    lists.forget_others()
 
 
 async def _write_stuck(reader: JournalReader, run: Run, path: Path, *, is_of_sweep: bool) -> None:

@@ -112,7 +112,7 @@ async def test_rows_corrected_in_a_report_stay_when_it_is_written_again(tmp_path
     async with desk_with_ca(tmp_path) as (desk, ca):
         rows = "100200301,a.example,admin@a.example\n1e9,a.example,admin@a.example\n"
         desk.write("orders.csv", f"order_id,domain,email\n{rows}")
-        assert (await desk.run("send", "orders.csv", "--yes")).code == 3
+        assert (await desk.run("send", "orders.csv", "--yes", "--max-rejected", "1")).code == 3
         (rejected,) = tmp_path.glob("reports/*/rejected.csv")
         corrected = rejected.read_text().replace("\n1e9,", "\n100200302,")
         rejected.write_text(corrected)

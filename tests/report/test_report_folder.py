@@ -1,5 +1,6 @@
 """The folder of a report: all its files, whole or not at all, for their owner alone."""
 
+import errno
 import os
 import re
 import resource
@@ -265,6 +266,29 @@ async def test_a_list_that_nobody_has_edited_is_replaced_without_a_word(
     assert report.texts().keys() == FILES
     assert [row["order_id"] for row in report.records("unsent.csv")] == ["12", "13"]
     assert not caplog.records
+
+
+async def test_a_list_of_a_report_that_failed_does_not_pass_for_an_edited_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, lists = Clock(), orders(tmp_path / "list.csv", 11, 12, 13)
+    async with carried(tmp_path, lists, {}, RunState.INTERRUPTED, clock) as (journal, run):
+        report = Report(tmp_path / "report")
+        await write_report(journal.reader, run, report.folder)
+        stopped = await send_next(journal, clock, run)
+        with pytest.raises(ReportError), pytest.MonkeyPatch.context() as patch:
+            patch.setattr("shutil.copyfileobj", out_of_room)
+            await write_report(journal.reader, stopped, report.folder)
+        assert [row["order_id"] for row in report.records("unsent.csv")] == ["11", "12", "13"]
+        await write_report(journal.reader, stopped, report.folder)
+    assert [row["order_id"] for row in report.records("unsent.csv")] == ["12", "13"]
+    assert report.texts().keys() == FILES
+    assert not caplog.records
+
+
+def out_of_room(*_: object) -> None:
+    """Fail as a full disk does."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_another_list_than_before_goes_beside_the_edited_one_and_is_named(
