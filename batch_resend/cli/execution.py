@@ -162,13 +162,12 @@ class _Execution:
         )
 
     def show_plan(self, preview: Preview, to: TextIO) -> None:
-        options = self.options
-        now = first_in_words(options.first_orders, self.plan.to_send, asks=options.asks)
+        now = first_in_words(self.options, self.plan.to_send)
         if self.plan.taken_up:
             click.echo(f"Resuming run {self.plan.run.id}, which did not finish.", file=to)
             show_left(self.plan, preview, to, now)
         else:
-            show_plan(preview, to, BEFORE_SENDING, now, redact=options.presentation.redact)
+            show_plan(preview, to, BEFORE_SENDING, now, redact=self.options.presentation.redact)
 
     async def refusal(self, preview: Preview) -> str | None:
         """Ask at the terminal whether to send; return why not, or None if the answer is yes."""
@@ -227,7 +226,6 @@ class _Execution:
         summary = await make_summary(reader, await reader.run(run.id))
         # It has not ended: the answer says whether it does.
         summary = summary.model_copy(update={"state": "running", "stop_reason": None})
-        confirmed = False
         with (
             suppress(CannotAskError, click.Abort),
             anyio.CancelScope() as asking,
@@ -235,12 +233,11 @@ class _Execution:
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
-            redact = self.options.presentation.redact
-            await show_sent(reader, run, terminal.shows, redact=redact)
+            await show_sent(reader, run, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
-            confirmed = await _confirmed(terminal, question)
-        return confirmed
+            return await _confirmed(terminal, question)
+        return False
 
     async def _send_the_rest(self) -> "_Ended":
         """Send what was held back, once the CA was asked about that, too; return how that ended."""

@@ -76,7 +76,8 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         return [
             one.name
             for one in context.command.params
-            if to in getattr(one, "carried_to", ()) and one.name not in left_out_of[to]
+            if to in getattr(one, "carried_to", ())
+            and one.name not in left_out_of.get(to, left_out)
         ]
 
     config = config_words(context, absolute=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TextIO
 
+from batch_resend.cli.as_settings import RunOptions
 from batch_resend.cli.output.terminal import show_lines
 from batch_resend.journal import JournalReader
 from batch_resend.model import Request, RequestStatus, Run
@@ -13,11 +14,12 @@ _ADDRESSES_SHOWN = 3  # of an order
 _MOST_LOOKED_AT = 10_000  # of a run: those that were skipped may come before
 
 
-def first_in_words(first: int | None, to_send: int, *, asks: bool) -> str:
+def first_in_words(options: RunOptions, to_send: int) -> str:
     """Return what is sent before the rest; "": all is sent at once."""
+    first = options.first_orders
     if first is None or first >= to_send:
         return ""
-    then = "then you are asked about the rest" if asks else "`resume` sends the rest"
+    then = "then you are asked about the rest" if options.asks else "`resume` sends the rest"
     return f"the first {first:,} (--max-orders); {then}"
 
 
