@@ -279,8 +279,11 @@ class ModelCA:
         travels_s = self._latency_s(dice)
         if kind is Kind.ARRIVES_LATE:
             # The program takes it to arrive within its timeout once it was given up: that is a
-            # timeout after the call began, or as soon as something strikes its process.
-            latest = 1.0 if line.client.is_struck else 1.6
+            # timeout after the call began, or as soon as something strikes its process. A call
+            # whose connection is late may be given up as soon as its request has left.
+            troubles = {trouble.kind for trouble in self.world.troubles}
+            is_early = line.client.is_struck or Kind.CONNECT_LATE in troubles
+            latest = 1.0 if is_early else 1.6
             travels_s = self.world.timeout_s * dice.uniform(0.5, latest)
         self.outside.after(travels_s, lambda: self._arrive(line, visit, dice))
 
