@@ -7,7 +7,7 @@ name with the run's.
 
 import logging
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, takewhile
@@ -35,6 +35,7 @@ FILES_IN_WORDS = {
     "summary.json": "the run in numbers, for a program",
     PACKED: "all of these and this page in one file, to hand on",
 }
+_UNTRUE_ONCE_RESUMED = ("results.csv", "results.jsonl", UNSENT, PACKED)
 _PIECE = 1 << 20  # bytes that are read at once
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,22 @@ def files_in_words(summary: Summary, folder: Path) -> list[tuple[str, str]]:
         for name, about in FILES_IN_WORDS.items()
         if has_rows.get(name, True)
     ]
+
+
+def forget_earlier(folder: Path, keep: Collection[Path]) -> None:
+    """Remove what the report of an earlier start says of a run that is being sent again.
+
+    Not what a person works with: rejected rows, an edited list, and a list that is being sent
+    (`keep`). An old unsent.csv goes: to send it days later would mail again what was sent
+    meanwhile.
+    """
+    kept = {path.resolve() for path in keep}
+    if _is_edited(folder / UNSENT, _packed_in(folder)):
+        kept.add((folder / UNSENT).resolve())
+    for path in (folder / name for name in _UNTRUE_ONCE_RESUMED):
+        if path.resolve() not in kept:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def newest(folder: Path, name: str, run_id: str) -> Path:
@@ -88,9 +105,7 @@ class Lists:
 
     def __post_init__(self) -> None:
         """Look up what was written the last time. Without that, any list may be an edited one."""
-        self._written = {}
-        with suppress(OSError, BadZipFile), ZipFile(self.folder / PACKED) as packed:
-            self._written = {PurePath(one.filename).name: one for one in packed.filelist}
+        self._written = _packed_in(self.folder)
 
     def take(self, name: str, draft: Path) -> None:
         """Take a complete list; where one was edited, it goes beside that. Raises OSError."""
@@ -134,6 +149,21 @@ class Lists:
             with suppress(OSError):
                 if is_other and _sums(old) == self._sums_before(name):
                     old.unlink()
+
+
+def _packed_in(folder: Path) -> Mapping[str, ZipInfo]:
+    """Return what the zip of a report has, by name; nothing where there is none."""
+    with suppress(OSError, BadZipFile), ZipFile(folder / PACKED) as packed:
+        return {PurePath(one.filename).name: one for one in packed.filelist}
+    return {}
+
+
+def _is_edited(place: Path, written: Mapping[str, ZipInfo]) -> bool:
+    """Whether a list may be another than the report had when it was written."""
+    as_written = written.get(place.name)
+    if not place.is_file():
+        return False
+    return as_written is None or _sums(place) != (as_written.file_size, as_written.CRC)
 
 
 def _sums(path: Path) -> tuple[int, int]:

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,6 @@ from batch_resend.report.summary import Banner
 log = logging.getLogger(__name__)
 
 DEFAULT_PATTERN = Path("reports/{run}")
-_UNTRUE_ONCE_RESUMED = ("results.csv", "results.jsonl", "unsent.csv", "report.zip")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -62,19 +61,6 @@ def can_be_written(folder: Path) -> bool:
     """Whether a report can be written into a folder, as far as the file system tells."""
     there = next((one for one in (folder, *folder.parents) if os.access(one, os.F_OK)), folder)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
-def forget_earlier(folder: Path, keep: Collection[Path]) -> None:
-    """Remove what the report of an earlier start says of a run that is being sent again.
-
-    Not what a person works with: rejected rows, and a list that is being sent (`keep`). An old
-    unsent.csv goes: to send it days later would mail again what was sent meanwhile.
-    """
-    kept = {path.resolve() for path in keep}
-    for path in (folder / name for name in _UNTRUE_ONCE_RESUMED):
-        if path.resolve() not in kept:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
 
 
 def has_index(pattern: Path) -> bool:

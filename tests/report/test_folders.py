@@ -18,7 +18,6 @@ from batch_resend.report.folder import (
     OldReport,
     check_pattern,
     folder_of,
-    forget_earlier,
     index_folder,
     note_not_started,
     old_reports,
@@ -406,11 +405,3 @@ async def test_an_index_of_rehearsals_alone_says_so(tmp_path: Path) -> None:
     page = (tmp_path / "nights" / "index.html").read_text()
     assert "<h1>Only rehearsals so far</h1>" in page
     assert "rehearsed/report.html" in page
-
-
-def test_what_is_no_longer_true_goes_but_not_the_list_that_is_being_sent(tmp_path: Path) -> None:
-    for name in REPORT_FILES:
-        (tmp_path / name).touch()
-    forget_earlier(tmp_path, [tmp_path / ".." / tmp_path.name / "unsent.csv", Path("-")])
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"unsent.csv", "rejected.csv", "stuck.csv", "report.html", "summary.json"}

@@ -18,6 +18,7 @@ from batch_resend.intake import ListSource, RecordSource, Source
 from batch_resend.journal import Journal, Terms, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.report import next_steps, whole_file, write_report
+from batch_resend.report.files import forget_earlier
 from tests.journal.conftest import Clock, carry, pending, send
 from tests.report.carried import (
     FILES,
@@ -331,3 +332,23 @@ async def test_in_one_folder_for_all_runs_only_the_newest_lists_are_beside_an_ed
             )
             assert report.texts().keys() == FILES | {f"unsent-{new.id}.csv"}
             assert report.texts()["unsent.csv"] == edited
+
+
+@pytest.mark.parametrize("work", ["none", "it is being sent", "it was edited"])
+async def test_once_its_run_is_resumed_what_is_no_longer_true_goes_but_no_list_at_work(
+    tmp_path: Path, work: str
+) -> None:
+    found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    unsent, rejected = (found.folder / name for name in ("unsent.csv", "rejected.csv"))
+    edit(rejected)
+    if work == "it was edited":
+        edit(unsent)
+    being_sent = found.folder / ".." / found.folder.name / "unsent.csv"
+    forget_earlier(found.folder, [Path("-"), *([being_sent] if work == "it is being sent" else [])])
+    gone = {
+        "results.csv",
+        "results.jsonl",
+        "report.zip",
+        *(["unsent.csv"] if work == "none" else []),
+    }
+    assert {path.name for path in found.folder.iterdir()} == set(FILES) - gone
