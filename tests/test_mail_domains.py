@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_resend.cli.output.summary import _ROUTES_IN_WORDS
+from batch_resend.cli.output.plan import _ROUTES_IN_WORDS
 from batch_resend.mail_domains import MailDomains, MailRoute
 from batch_resend.report.preview import _ROUTE_IN_WORDS
 from tests.dns_server import GARBAGE, REFUSED, SERVFAIL, SILENT, TRUNCATED, dns_server

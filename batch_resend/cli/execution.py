@@ -12,7 +12,6 @@ from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.to_thread
 import click
 
 from batch_resend.batch import Batch
@@ -22,23 +21,25 @@ from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import hold_back_reason, show_only
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
-from batch_resend.cli.output.first_orders import first_in_words, show_sent
-from batch_resend.cli.output.progress import follow, follow_others, while_asking
-from batch_resend.cli.output.summary import (
+from batch_resend.cli.output.plan import (
     BEFORE_SENDING,
-    Standing,
-    quitting,
+    first_in_words,
     sending_in_words,
-    show_counts,
     show_left,
     show_plan,
+    show_sent,
+)
+from batch_resend.cli.output.progress import follow, follow_others, while_asking
+from batch_resend.cli.output.summary import (
+    Standing,
+    quitting,
+    show_counts,
     show_summary,
     show_why_not_sent,
     stopping,
 )
 from batch_resend.cli.output.terminal import (
     CannotAskError,
-    Terminal,
     open_terminal,
     say,
     show_lines,
@@ -80,8 +81,8 @@ async def execute(
         plan = await _preflighted(batch, plan, options, options.first_orders)
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
-        redact, cooldown_s = options.presentation.redact, batch.settings.cooldown_s
-        result = await show_only(plan, batch.reader, cooldown_s, redact=redact)
+        redact = options.presentation.redact
+        result = await show_only(plan, batch.reader, batch.settings.cooldown_s, redact=redact)
         await batch.discard(plan)
         return result
     asks = options.asks and await execution.has_something_to_send()
@@ -177,7 +178,7 @@ class _Execution:
                 if self.options.quiet or terminal.shows is not sys.stderr:
                     self.show_plan(preview, terminal.shows)
                 show_lines([(0, f"{sending_in_words(self.plan, preview)}.")], terminal.shows)
-                confirmed = await _confirmed(terminal, await self._question())
+                confirmed = await terminal.confirm(await self._question())
         except CannotAskError as error:
             say(
                 f"batch-resend: cannot ask you whether to send: {error}; --yes sends without asking"
@@ -236,7 +237,7 @@ class _Execution:
             await show_sent(reader, run, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
-            return await _confirmed(terminal, question)
+            return await terminal.confirm(question)
         return False
 
     async def _send_the_rest(self) -> "_Ended":
@@ -312,13 +313,10 @@ class _Execution:
             return await batch.reader.run(plan.run.id)
 
     async def _follow_workers(self) -> None:
-        """Show how the run goes until it ends, and keep its report.
-
-        While the database is gone, wait, as workers do.
-        """
-        place, run_id = self.batch.settings.journal, self.plan.run.id
-        how = (run_id, self.folder, self.options.presentation)
-        async with beside(partial(keep_report_of_workers, place, *how)):
+        """Show how the run goes until it ends, and keep its report; wait for a lost database."""
+        run_id = self.plan.run.id
+        how = (self.batch.settings.journal, run_id, self.folder, self.options.presentation)
+        async with beside(partial(keep_report_of_workers, *how)):
             while True:
                 try:
                     run = await self.batch.reader.run(run_id)
@@ -365,10 +363,9 @@ class _Execution:
         await write_reports_before(batch.reader, run, presentation)
         update_index(self.options.report_dir)
         url = url_of(self.options.report_url, run) if self.options.report_url else None
-        # For the terminal; and for a mail, whose reader is in another folder.
-        steps, elsewhere = (
-            next_steps(summary, place, presentation.flags) for place in (folder, folder.absolute())
-        )
+        steps = next_steps(summary, folder, presentation.flags)
+        # For a mail, whose reader is in another folder.
+        elsewhere = next_steps(summary, folder.absolute(), presentation.flags)
         with suppress(OSError):
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)
@@ -391,12 +388,6 @@ class _Execution:
         with suppress(OSError):
             show_counts(summary)
         return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=why, next_steps=[step])
-
-
-async def _confirmed(terminal: Terminal, question: str) -> bool:
-    """Return whether the answer is yes. Raises CannotAskError, click.Abort."""
-    ask = partial(terminal.confirm, question)
-    return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
 
 
 def _stop(sending: RunHandle, signal_name: str) -> str:

@@ -33,7 +33,7 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
-from batch_resend.cli.output.summary import (
+from batch_resend.cli.output.plan import (
     BEFORE_SENDING,
     WHEN_CHECKING,
     WHEN_CHECKING_CLOSELY,

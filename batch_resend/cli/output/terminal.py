@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+import anyio.to_thread
 import click
 from rich import box
 from rich.console import Console
@@ -208,13 +209,16 @@ class Terminal:
     shows: TextIO
     answers: int
 
-    def confirm(self, question: str) -> bool:
+    async def confirm(self, question: str) -> bool:
         """Return whether the answer is yes; asks again until it is an answer.
 
         What was typed before the question was seen is no answer to it.
 
         Raises click.Abort at the end of input, and CannotAskError where the terminal has gone.
         """
+        return await anyio.to_thread.run_sync(self._confirm, question, abandon_on_cancel=True)
+
+    def _confirm(self, question: str) -> bool:
         try:
             with suppress(termios.error):
                 termios.tcflush(self.answers, termios.TCIFLUSH)
