@@ -122,10 +122,11 @@ def _to_send_the_rest(
 
 def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> NextStep:
     is_held = summary.state == "completed" or "hold" in flags.in_doubt
-    again = "" if is_held else ", and resuming mails them again"
+    it, which = ("it", "Whether it still waits") if in_doubt == 1 else ("they", "Which still wait")
+    again = "" if is_held else f", and resuming mails {'it' if in_doubt == 1 else 'them'} again"
     return NextStep(
-        f"{in_doubt:,} in doubt: they may have been mailed{again}. Which of them still wait at the "
-        "CA (that does not say whether a mail arrived):",
+        f"{in_doubt:,} in doubt: {it} may have been mailed{again}. {which} at the CA (that does "
+        "not say whether a mail arrived):",
         f"batch-resend{flags.config} verify {summary.run_id}{flags.verify}",
     )
 
