@@ -211,7 +211,7 @@ async def test_a_person_sees_how_far_and_how_fast_the_asking_is(tmp_path: Path) 
     ):
         lines = await screen.shows(
             lambda s: (
-                any("asking" in line and "of 60 orders" in line for line in s.lines)
+                any("asking" in line and "for 60 orders" in line for line in s.lines)
                 and " left" in s.text
             )
         )

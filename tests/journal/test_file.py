@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.clock import with_local_times
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.journal import open_journal, read_journal, size_of_journal
 from batch_resend.journal.database import SCHEMA_VERSION
@@ -89,7 +90,8 @@ async def test_a_second_opening_says_busy_and_who_holds_the_journal_since_when(p
         with pytest.raises(JournalBusy) as caught:
             async with open_journal(path, clock):
                 pass
-        assert f"process {os.getpid()}, since 2027-01-15T08:00:00.000Z" in str(caught.value)
+        since = with_local_times("2027-01-15T08:00:00.000Z")
+        assert f"process {os.getpid()}, since {since}" in str(caught.value)
         assert "follow it with `batch-resend watch`" in str(caught.value)
         run = await plan(journal, orders(1))  # the first is none the worse
         assert await pending_ids(journal.reader, run) == ["1"]
