@@ -41,6 +41,7 @@ class Deadline:
     __slots__ = (
         "_at",
         "_cancelling",
+        "_clock",
         "_ends_by",
         "_exchange",
         "_handle",
@@ -53,8 +54,12 @@ class Deadline:
         "_turned_at",
     )
 
-    def __init__(self, exchange: Exchange, limit_s: float) -> None:
-        """Limit the call that `exchange` follows, which this task makes."""
+    def __init__(self, exchange: Exchange, limit_s: float, clock: Callable[[], float]) -> None:
+        """Limit the call that `exchange` follows, which this task makes.
+
+        `clock`: one that goes on while the machine sleeps, which the event loop's does not.
+        """
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._at = self._loop.time() + limit_s
         self._exchange = exchange
@@ -90,18 +95,18 @@ class Deadline:
             self._listen()
 
     def _listen(self) -> None:
-        self._turned_at = self._loop.time()
-        self._ends_by = self._turned_at + GRACE_S  # an answer without an end is not waited for
+        self._turned_at = self._clock()
+        self._ends_by = self._loop.time() + GRACE_S  # an answer without an end is not waited for
         self._received = self._exchange.received
         self._handle = self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        now = self._loop.time()
-        if now - self._turned_at > LATE_S and self._stood_still < MOST_STILLS:
+        now, turned_at = self._loop.time(), self._clock()
+        if turned_at - self._turned_at > LATE_S and self._stood_still < MOST_STILLS:
             # It stood still again, and has read nothing meanwhile: all of these turns begin anew.
             self._ends_by, self._quiet = now + GRACE_S, 0
             self._stood_still += 1
-        self._turned_at = now
+        self._turned_at = turned_at
         if self._exchange.received != self._received:
             self._received, self._quiet = self._exchange.received, 0
         else:
@@ -176,7 +181,7 @@ class CertCentral:
         """Make one request, and read its answer to a bound."""
         exchange = Exchange(leave)
         try:
-            with Deadline(exchange, self.timeout_s):
+            with Deadline(exchange, self.timeout_s, self.clock):
                 return await self.connections.carry_out(exchange, method, path, body, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             exchange.broke_off()

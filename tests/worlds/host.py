@@ -250,8 +250,8 @@ _ENDS_AT: ContextVar[float] = ContextVar("ends_at")  # of a call: its time
 
 
 def _noting_deadlines(begin: Any) -> Any:
-    def begun(own: Any, exchange: Any, limit_s: float) -> None:
-        begin(own, exchange, limit_s)
+    def begun(own: Any, exchange: Any, limit_s: float, *given: Any) -> None:
+        begin(own, exchange, limit_s, *given)
         loop: Any = asyncio.get_running_loop()
         _ENDS_AT.set(loop.now_s + limit_s)
 

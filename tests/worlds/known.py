@@ -245,8 +245,8 @@ def _late_connection_leaves_after_a_stop() -> Fault:
 
 
 def _request_leaves_after_its_time() -> Fault:
-    def begin(real: Any, own: Any, exchange: Any, limit_s: float) -> None:
-        real(own, exchange, limit_s)
+    def begin(real: Any, own: Any, exchange: Any, *given: Any) -> None:
+        real(own, exchange, *given)
         exchange.leaves_by = inf
 
     return Fault().function(client.Deadline, "__init__", begin)

@@ -62,9 +62,10 @@ class Outside:
 
     def freeze(self, for_s: float, *, suspend: bool = False) -> None:
         """Let the process do nothing for a while; `suspend`: nor its clock."""
-        self._frozen_until = max(self._frozen_until, self.now + for_s)
-        if suspend:
-            self.suspended_s += for_s
+        frozen_until = max(self._frozen_until, self.now + for_s)
+        if suspend:  # of two sleeps at once, each moment counts once: its clock does not go back
+            self.suspended_s += frozen_until - max(self._frozen_until, self.now)
+        self._frozen_until = frozen_until
 
     def stand_still(self, for_s: float, *, suspend: bool = False) -> None:
         """Freeze the process here and now, in the middle of its turn."""
