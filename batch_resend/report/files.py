@@ -20,6 +20,7 @@ from batch_resend.report.summary import Summary
 UNSENT, REJECTED = LISTS = ("unsent.csv", "rejected.csv")  # which go back in
 OF_SWEEPS = "stuck.csv"  # which no other run has
 PACKED = "report.zip"
+PACKED_EARLIER = ".report.zip"  # of an earlier start: it tells which lists were edited since
 # In the order in which they are written. The lists take their places after report.zip.
 REPORT_FILES = (
     "results.csv", "results.jsonl", UNSENT, REJECTED, OF_SWEEPS, "report.html", PACKED,
@@ -35,7 +36,7 @@ FILES_IN_WORDS = {
     "summary.json": "the run in numbers, for a program",
     PACKED: "all of these and this page in one file, to hand on",
 }
-_UNTRUE_ONCE_RESUMED = ("results.csv", "results.jsonl", UNSENT, PACKED)
+_UNTRUE_ONCE_RESUMED = ("results.csv", "results.jsonl")
 _PIECE = 1 << 20  # bytes that are read at once
 
 log = logging.getLogger(__name__)
@@ -56,20 +57,22 @@ def files_in_words(summary: Summary, folder: Path) -> list[tuple[str, str]]:
     ]
 
 
-def forget_earlier(folder: Path, keep: Collection[Path]) -> None:
+def forget_earlier(folder: Path, run_id: str, keep: Collection[Path]) -> None:
     """Remove what the report of an earlier start says of a run that is being sent again.
 
     Not what a person works with: rejected rows, an edited list, and a list that is being sent
     (`keep`). An old unsent.csv goes: to send it days later would mail again what was sent
     meanwhile.
     """
-    kept = {path.resolve() for path in keep}
-    if _is_edited(folder / UNSENT, _packed_in(folder)):
-        kept.add((folder / UNSENT).resolve())
-    for path in (folder / name for name in _UNTRUE_ONCE_RESUMED):
+    kept, packed = {path.resolve() for path in keep}, _packed_in(folder)
+    unsent = [folder / UNSENT, *beside(folder / UNSENT, run_id)]
+    as_written = [path for path in unsent if not _is_edited(path, packed)]
+    for path in (*as_written, *(folder / name for name in _UNTRUE_ONCE_RESUMED)):
         if path.resolve() not in kept:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+    with suppress(OSError):
+        (folder / PACKED).replace(folder / PACKED_EARLIER)
 
 
 def newest(folder: Path, name: str, run_id: str) -> Path:
@@ -134,6 +137,7 @@ class Lists:
         for place, draft in self._drafts.items():
             draft.replace(followed(place))
         self._forget_others()
+        (self.folder / PACKED_EARLIER).unlink(missing_ok=True)
 
     def _sums_before(self, name: str) -> tuple[int, int] | None:
         found = self._written.get(name)
@@ -153,8 +157,9 @@ class Lists:
 
 def _packed_in(folder: Path) -> Mapping[str, ZipInfo]:
     """Return what the zip of a report has, by name; nothing where there is none."""
-    with suppress(OSError, BadZipFile), ZipFile(folder / PACKED) as packed:
-        return {PurePath(one.filename).name: one for one in packed.filelist}
+    for name in (PACKED, PACKED_EARLIER):
+        with suppress(OSError, BadZipFile), ZipFile(folder / name) as packed:
+            return {PurePath(one.filename).name: one for one in packed.filelist}
     return {}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.model import Run
-from batch_resend.report.files import LISTS, REPORT_FILES, beside
+from batch_resend.report.files import LISTS, PACKED_EARLIER, REPORT_FILES, beside
 from batch_resend.report.summary import Banner
 
 log = logging.getLogger(__name__)
@@ -177,7 +177,8 @@ def _remove_files(folder: Path, up_to: Path | None) -> None:
     for place in (folder / name for name in LISTS):
         for one in beside(place, there.run_id) if there else ():
             one.unlink()
-    for name in REPORT_FILES:  # summary.json last: what is left of a failure is known again
+    # summary.json last: what is left of a failure is known again.
+    for name in (PACKED_EARLIER, *REPORT_FILES):
         (folder / name).unlink(missing_ok=True)
     above = folder.parents if up_to in folder.parents else ()
     with suppress(OSError):

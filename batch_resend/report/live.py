@@ -169,7 +169,7 @@ class LiveReport:
         """
         if has_report(self.folder, self.run):
             await self._try_to_write(_Course(self.clock()), counts)
-            forget_earlier(self.folder, [Path(note.name) for note in self.inputs])
+            forget_earlier(self.folder, self.run.id, [Path(one.name) for one in self.inputs])
 
     async def keep(self, counts: Callable[[], Counts]) -> None:
         """Write them soon, and every half minute, until cancelled; `counts`: those of the moment.

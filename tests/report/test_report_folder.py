@@ -344,11 +344,43 @@ async def test_once_its_run_is_resumed_what_is_no_longer_true_goes_but_no_list_a
     if work == "it was edited":
         edit(unsent)
     being_sent = found.folder / ".." / found.folder.name / "unsent.csv"
-    forget_earlier(found.folder, [Path("-"), *([being_sent] if work == "it is being sent" else [])])
-    gone = {
-        "results.csv",
-        "results.jsonl",
-        "report.zip",
-        *(["unsent.csv"] if work == "none" else []),
-    }
-    assert {path.name for path in found.folder.iterdir()} == set(FILES) - gone
+    work_on = [Path("-"), *([being_sent] if work == "it is being sent" else [])]
+    forget_earlier(found.folder, "RUN", work_on)
+    gone = {"results.csv", "results.jsonl", "report.zip"}
+    left = {path.name for path in found.folder.iterdir() if not path.name.startswith(".")}
+    assert left == set(FILES) - gone - ({"unsent.csv"} if work == "none" else set())
+
+
+async def test_lists_are_known_as_written_or_edited_when_their_run_was_resumed_and_killed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
+        report = Report(tmp_path / "report")
+        await write_report(journal.reader, run, report.folder)
+        before = report.texts()
+        edited = {name: edit(report.folder / name) for name in ("unsent.csv", "rejected.csv")}
+        for _ in range(2):  # the first of them is killed before it has written a report
+            forget_earlier(report.folder, run.id, [])
+        summary = await write_report(journal.reader, run, report.folder)
+        assert report.texts() == before | edited, "and no list is beside them"
+        assert caplog.text.count("report.zip has it as it was") == 2
+        commands = [step.command or "" for step in next_steps(summary, report.folder)]
+        assert any(f"{report.folder}/rejected.csv" in command for command in commands)
+
+
+async def test_a_list_that_stands_beside_an_edited_one_is_not_taken_for_edited(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, lists = Clock(), orders(tmp_path / "list.csv", 11, 12, 13, 14)
+    async with carried(tmp_path, lists, {}, RunState.INTERRUPTED, clock) as (journal, run):
+        report = Report(tmp_path / "report")
+        await write_report(journal.reader, run, report.folder)
+        mine = edit(report.folder / "unsent.csv")
+        for _ in range(2):
+            forget_earlier(report.folder, run.id, [])
+            stopped = await send_next(journal, clock, run)
+            await write_report(journal.reader, stopped, report.folder)
+        found = sorted(path.name for path in report.folder.glob("unsent*"))
+        assert found == [f"unsent-{run.id}.csv", "unsent.csv"]
+        assert (report.folder / "unsent.csv").read_bytes() == mine
+        assert f"unsent-{run.id}.csv: it was edited" not in caplog.text
