@@ -7,7 +7,7 @@ from batch_resend.journal.journal import (
     read_journal,
     size_of_journal,
 )
-from batch_resend.journal.lately import copy_lately
+from batch_resend.journal.lately import copy_lately, resumed_instead
 from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
     LATEST,
@@ -18,7 +18,7 @@ from batch_resend.journal.reading import (
 )
 from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import Event, mention_of
-from batch_resend.journal.runs import Pruned, Terms
+from batch_resend.journal.runs import CUT_OFF, Pruned, Terms
 from batch_resend.journal.statistics import (
     RATE_OVER_S,
     ActivePeriod,
@@ -31,6 +31,7 @@ from batch_resend.journal.statistics import (
 from batch_resend.results import Checked, OrderCheck, WaitingNames
 
 __all__ = [
+    "CUT_OFF",
     "LATEST",
     "RATE_OVER_S",
     "ActivePeriod",
@@ -61,5 +62,6 @@ __all__ = [
     "open_journal",
     "prune_journal",
     "read_journal",
+    "resumed_instead",
     "size_of_journal",
 ]

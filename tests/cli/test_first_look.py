@@ -2,12 +2,14 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from batch_resend.simulator import Simulator
+from batch_resend.simulator import FaultName, Simulator
 from tests.cli.conftest import Desk, assert_adds_up, desk_with_ca, read_summary, run_ids
 from tests.cli.screen import answered_on_terminal, on_screen
 from tests.cli.test_sweep import wait
@@ -115,6 +117,43 @@ async def test_send_with_a_dry_run_leaves_out_what_its_journal_says_was_sent_lat
         blind = await desk.run(*lists, "--dry-run", "--journal", "other.db")
         assert (blind.code, "3 to send" in blind.out) == (0, True)
         assert "What was sent before is not left out of this plan: " in blind.err
+
+
+@pytest.mark.parametrize("policy", ["hold", "retry"])
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "completed"])
+async def test_a_dry_run_counts_what_is_in_doubt_as_the_run_itself_does(
+    tmp_path: Path, policy: str, *, is_killed: bool
+) -> None:
+    """And names the run that `send` would resume."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(8)
+        ca.fail({FaultName.DROP: 1.0})
+        await desk.run("send", "orders.csv", "--in-doubt", "hold", "--report-dir", "first")
+        (run,) = await run_ids(desk)
+        ca.fail({})
+        if is_killed:  # with 5 in flight, and 3 not attempted
+            with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+                journal.execute("UPDATE runs SET state = 'running', finished_at = NULL")
+                journal.execute("UPDATE attempts SET ended_at = NULL, ruling = NULL")
+                journal.execute("DELETE FROM attempts WHERE request NOT IN (SELECT number "
+                    "FROM requests ORDER BY number LIMIT 5)")  # fmt: skip
+                journal.execute("DELETE FROM outcomes")
+                journal.commit()
+        send = ("send", "orders.csv", "--in-doubt", policy)
+        dry = await desk.run(*send, "--dry-run", "--json", DIGICERT_API_KEY="")
+        would = f"`send` resumes run {run}, which did not finish: `batch-resend resume {run} --dry"
+        assert (would in dry.err) is is_killed
+        counts = json.loads(dry.out)
+        held, doubted = counts["held"], 5 if is_killed else 8
+        assert (held, counts["second_mails"]) == (
+            (doubted, 0) if policy == "hold" else (0, doubted)
+        )
+        await desk.run(*send, "--report-dir", "then")
+        then = read_summary(tmp_path / "then")
+        assert (then["run_id"] == run) is is_killed
+        told = (then["orders"]["sent"], then["orders"]["in_doubt"])
+        assert told == (counts["to_send"], held)
+        assert then["requests"]["possible_duplicates"] == counts["second_mails"]
 
 
 async def test_resume_with_a_dry_run_shows_what_is_left_needs_no_key_and_changes_nothing(

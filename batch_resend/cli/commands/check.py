@@ -44,8 +44,15 @@ from batch_resend.cli.output.plan import (
 from batch_resend.cli.output.terminal import say, show_json, show_lines
 from batch_resend.cli.values import MAX_REJECTED, Share
 from batch_resend.errors import JournalError
+from batch_resend.folders import Place
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader, copy_lately, read_journal, size_of_journal
+from batch_resend.journal import (
+    JournalReader,
+    copy_lately,
+    read_journal,
+    resumed_instead,
+    size_of_journal,
+)
 from batch_resend.model import UNKNOWN_WORDS, Call, Plan, Problem, Request, RowStatus, Run
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -56,7 +63,7 @@ from batch_resend.report import (
     whole_file,
     with_mail_routes,
 )
-from batch_resend.settings import Settings, make_settings
+from batch_resend.settings import DEFAULT_COOLDOWN_S, Settings, make_settings
 
 REQUESTS_SHOWN = 3
 _OF_A_DRY_RUN = 1_000  # requests, for programs
@@ -142,6 +149,7 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
         async with open_batch(settings, clock_of_command()) as batch:
             await _learn_what_was_sent(batch, options)
             plan, reader = await batch.plan(sources), batch.reader
+            await _say_what_is_resumed(batch, plan, options)
             preview = await make_preview(
                 plan, reader, shown=closeness.first, cooldown_s=batch.settings.cooldown_s
             )
@@ -200,15 +208,34 @@ async def _with_mail_routes(
     return await with_mail_routes(preview, reader, run, asking, closeness.first)
 
 
-async def _learn_what_was_sent(batch: Batch, options: dict[str, Any]) -> None:
-    """Have a plan leave out what the journal of `send` says; `check` itself has none."""
-    place, since = options.get("journal"), batch.journal.now() - batch.settings.cooldown_s
+def _journal_of(options: Mapping[str, Any]) -> Place | None:
+    """Return the journal of `send`, if it is there; `check` has none. Raises JournalError."""
+    place: Place | None = options.get("journal")
+    return None if place is None or size_of_journal(place) is None else place
+
+
+async def _learn_what_was_sent(batch: Batch, options: Mapping[str, Any]) -> None:
+    """Have a plan go by what the journal of `send` says was mailed, or may have been."""
+    since = batch.journal.now() - batch.settings.cooldown_s
     try:
-        if place is not None and size_of_journal(place) is not None:
-            async with read_journal(place, clock_of_command()) as reader:
+        if journal := _journal_of(options):
+            async with read_journal(journal, clock_of_command()) as reader:
                 await copy_lately(reader, since, batch.journal)
     except JournalError as error:
         say(f"What was sent before is not left out of this plan: {error}")
+
+
+async def _say_what_is_resumed(batch: Batch, plan: Plan, options: Mapping[str, Any]) -> None:
+    """Say that `send` would resume a run in place of what is planned, if it would."""
+    since = batch.journal.now() - (batch.settings.cooldown_s or DEFAULT_COOLDOWN_S)
+    with suppress(JournalError):  # that was said before
+        if plan.orders and (journal := _journal_of(options)):
+            async with read_journal(journal, clock_of_command()) as reader:
+                if run := await resumed_instead(reader, since, batch.reader, plan.run):
+                    say(
+                        f"`send` resumes run {run.id}, which did not finish: "
+                        f"`batch-resend resume {run.id} --dry-run` shows what is left of it"
+                    )
 
 
 def _settings(options: dict[str, Any], journal: Path) -> Settings:

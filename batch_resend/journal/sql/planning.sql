@@ -238,22 +238,30 @@ FROM (
 ) AS acknowledged
 ORDER BY acknowledged.number
 
--- part: lately_acknowledged
-FROM attempts JOIN starts ON starts.number = attempts.start
-WHERE attempts.ruling = 'accepted' AND attempts.ended_at >= :since - {shift_s}
+-- What was acknowledged, or is in doubt, also because its process died before it had an answer.
+-- CROSS JOIN: start by start, of each only what is recent. SQLite would else read all attempts.
+-- part: lately_mailed
+(SELECT attempts.* FROM starts CROSS JOIN attempts
+WHERE attempts.start = starts.number AND attempts.ruling IN ('accepted', 'in_doubt')
+    AND attempts.ended_at >= :since - {shift_s}
+UNION ALL SELECT attempts.* FROM starts CROSS JOIN attempts
+WHERE attempts.start = starts.number AND attempts.ended_at IS NULL
+    AND starts.session NOT IN {living}) AS mailed
 
 -- name: lately_runs
-SELECT * FROM runs WHERE number IN (SELECT attempts.run {lately_acknowledged})
+SELECT * FROM runs WHERE number IN (SELECT run FROM {lately_mailed})
 
 -- name: lately_starts
-SELECT * FROM starts WHERE number IN (SELECT attempts.start {lately_acknowledged})
+SELECT * FROM starts WHERE number IN (SELECT start FROM {lately_mailed})
 
 -- name: lately_requests
-SELECT * FROM requests
-WHERE (run, number) IN (SELECT attempts.run, attempts.request {lately_acknowledged})
+SELECT * FROM requests WHERE (run, number) IN (SELECT run, request FROM {lately_mailed})
 
 -- name: lately_attempts
-SELECT attempts.* {lately_acknowledged}
+SELECT * FROM {lately_mailed}
+
+-- name: plan_digest
+SELECT plan_digest FROM runs WHERE number = :run
 
 -- name: copy_record
 INSERT INTO {table} ({columns}) VALUES ({values})
