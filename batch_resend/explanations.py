@@ -159,7 +159,8 @@ EXPLANATIONS = (
         "Use an address that the CA has for the domain (constructed, or in its DNS), or leave the "
         "address out to have all of them mailed."),
     Explanation(None, SkipReason.COOLDOWN,
-        "Another run had these mailed within the cooldown (--cooldown).",
+        "Another run had these mailed: within the cooldown (--cooldown), or after this run was "
+        "planned.",
         "To mail them once more: --again."),
     Explanation(None, SkipReason.LIST,
         "The list says that these wait for no mail.",
