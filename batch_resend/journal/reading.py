@@ -292,6 +292,10 @@ class JournalReader(ResultReader, StatisticsReader):
                 yield record.number, request_of(record)
             after = page[-1].number
 
+    async def has_mailed(self, run: Run) -> bool:
+        """Return whether a run has itself sent something, or left it in doubt."""
+        return bool(await self.fetch("any_mailed", run=run.number))
+
     async def checked(self, run: Run) -> Checked | None:
         """Return what has come of the orders that a run has mailed; None: nobody has asked."""
         found = await self.fetch("count_checks", run=run.number)
@@ -338,7 +342,7 @@ class JournalReader(ResultReader, StatisticsReader):
         return found
 
     async def newest_run(self, base_url: str, budget: str) -> str | None:
-        """Return the newest run at a CA that had orders mailed by this key; None: there is none.
+        """Return the run at a CA that was the last to have mailed by this key; None: there is none.
 
         One of which no key is known may have been by any.
         """

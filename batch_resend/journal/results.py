@@ -5,9 +5,8 @@ Everything is streamed or counted by the database; nothing here holds a run in m
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 from batch_resend.journal.database import Reader
@@ -96,7 +95,7 @@ class ResultReader(Reader):
         by_status = await self.fetch("count_results", run=run.number)
         orders = {RequestStatus(record.status): record.orders for record in by_status}
         counts = ("attempts", "retries", "rate_limited", "unconnected", "possible_duplicates")
-        (paused,) = await self.fetch("count_pauses", run=run.number)
+        (paused,) = await self.fetch("count_pauses", run=run.number, now=self.clock())
         return Tally(
             rows=await self.count_rows(run),
             planned=await self.count_orders(run),
@@ -149,10 +148,10 @@ class ResultReader(Reader):
     async def history(self, sought: str) -> list[Event]:
         """Return every attempt ever made for an order, or that named a domain or an e-mail address.
 
-        In all runs, the one active last at the end; behind those of a run its rejected, duplicate
-        and skipped rows. At the beginning, what is kept of runs that were forgotten. What had the
-        CA mail all domains of an order names none, unless its list had them beside the number. See
-        `mention_of` for `sought`.
+        In all runs, the last attempt at the end; behind those of a run what it did not attempt, and
+        its rejected, duplicate and skipped rows. At the beginning, what is kept of runs that were
+        forgotten. What had the CA mail all domains of an order names none, unless its list had them
+        beside the number. See `mention_of` for `sought`.
         """
         mention = mention_of(sought)
         # A character that stands for others finds more, which the mention excludes.
@@ -177,11 +176,29 @@ class ResultReader(Reader):
             text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
             if mention.search(text):
                 found.append(row)
-        return [_event(record) for record in sorted(found, key=attrgetter("activity"))]
+        return [_event(record) for record in _in_time(found)]
+
+    async def has_forgotten(self) -> bool:
+        """Return whether runs that mailed orders were forgotten."""
+        return bool(await self.fetch("any_forgotten"))
 
     async def count_orders_that_name_nobody(self) -> int:
         """Return how many orders were sent without addresses, in all runs."""
         return await self.count("count_orders_that_name_nobody")
+
+
+def _in_time(found: Sequence[Record]) -> list[Record]:
+    """Return events by their time; those that are no attempts, behind the attempts of their run."""
+    last: dict[str | None, float] = {}
+    for one in found:
+        if one.begun_at is not None:
+            last[one.run_id] = max(one.begun_at, last.get(one.run_id, 0.0))
+
+    def at(one: Record) -> tuple[float, int]:
+        of_run = last.get(one.run_id, one.run_at)
+        return (of_run if one.begun_at is None else one.begun_at), one.activity
+
+    return sorted(found, key=at)
 
 
 def mention_of(sought: str) -> re.Pattern[str]:
@@ -227,7 +244,7 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 def _event(record: Record) -> Event:
     values = record._asdict()
-    del values["activity"], values["raw"]
+    del values["activity"], values["run_at"], values["raw"]
     settings = json.loads(values.pop("settings"))
     account = record.account
     if account is None and record.outcome != RowStatus.REJECTED:  # it is of the command's own

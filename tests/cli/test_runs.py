@@ -153,7 +153,7 @@ async def test_the_newest_run_is_the_one_active_last_though_another_was_planned_
         for command in ("show", "watch", "report"):
             assert f"Run {older}: " in (await desk.run(command)).out
         told = (await desk.run("history", "1")).out.splitlines()[1:]
-        assert [line.split()[0] for line in told] == [later, older]
+        assert [line.split()[0] for line in told] == [older, later], "by time"
 
 
 @pytest.mark.parametrize("where", [".", "elsewhere"])

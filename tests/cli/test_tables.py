@@ -121,6 +121,17 @@ async def test_a_history_has_an_outcome_at_the_last_attempt_and_a_line_for_all_d
         assert "orders.csv, line 11: the e-mail address 'bad' has no @" in rest[1]
 
 
+async def test_how_long_an_attempt_took_is_not_told_where_its_process_died(twice: Twice) -> None:
+    desk, _ = twice
+    with closing(sqlite3.connect(desk.folder / "journal.db")) as journal:
+        journal.execute("UPDATE runs SET state = 'running', finished_at = NULL")
+        journal.execute("UPDATE attempts SET ended_at = NULL, ruling = NULL")
+        journal.commit()
+    assert (await desk.run("prune")).code == 0
+    cut_off, *_ = await as_json(desk, "history", "1")
+    assert (cut_off["answer"], cut_off["took_s"]) == ("in_doubt", None)
+
+
 async def test_an_order_is_found_as_a_list_would_write_it_and_none_is_said_to_be_none(
     twice: Twice,
 ) -> None:
@@ -241,6 +252,8 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
             r"all of them by runs that `prune` forgot\n",
             past.out,
         )
+        by_name = await desk.run("history", f"o{number}.example.com")
+        assert "Older runs were forgotten by `prune`: their domains and addresses" in by_name.out
         again = ("send", "orders.csv", "--cooldown", "0s", "--report-dir", "again")
         assert (await desk.run(*again)).code == 0
         past = await desk.run("history", number)

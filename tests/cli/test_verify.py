@@ -13,7 +13,7 @@ import pytest
 from batch_resend.simulator import FaultName, Simulator, WorldOrder
 from batch_resend.topics import mail_advice
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import Desk, desk_with_ca, ended, until
+from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, until
 from tests.cli.raw_service import (
     NO_REPORT,
     NO_SUCH_CALL,
@@ -121,6 +121,24 @@ async def test_unless_one_is_named_it_is_about_the_newest_run_that_sent_somethin
         asked = await desk.run("verify")
         assert asked.out.startswith(f"Of 2 orders sent by run {sent}\n")
         assert json.loads((await desk.run("verify", "--json")).out)["run"] == sent
+
+
+async def test_what_an_earlier_run_left_in_doubt_is_asked_about_as_that_runs(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        for number in desk.write_list(2):
+            ca.world.add(WorldOrder(int(number)))
+        ca.fail({FaultName.DROP: 1.0})
+        hold = ("send", "orders.csv", "--in-doubt", "hold")
+        await desk.run(*hold)
+        run = desk.summary()["run_id"]
+        ca.fail({})
+        await desk.run(*hold, "--report-dir", "again")
+        again = read_summary(tmp_path / "again")
+        assert (again["orders"]["in_doubt"], again["requests"]["attempts"]) == (2, 0)
+        asked = await desk.run("verify")
+        assert asked.out.startswith(f"Of 2 orders in doubt after run {run}\n")
 
 
 async def test_what_was_answered_before_the_ca_failed_is_kept_and_its_names_are_not_missed(

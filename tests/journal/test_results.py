@@ -182,6 +182,7 @@ async def test_pauses_are_summed_over_all_starts_of_a_run_and_end_with_it_at_the
         again = await journal.start(run, Terms(WINDOWS))
         await again.pause(Pause(clock(), clock() + 5, "the CA asks for fewer requests", 0.25))
         await carry(again, clock, (await pending(journal.reader, run))[0], "204")
+        assert (await journal.reader.tally(run)).paused_s == 20 + 7 + 1, "the last one until now"
     clock.now += 500
     async with opened(place, clock) as journal:  # it was cut off a second into the last pause
         tally = await journal.reader.tally(run)
@@ -233,6 +234,20 @@ async def test_every_attempt_of_every_run_is_there_the_oldest_first(
     assert [e.http_status for e in told] == [None, 429, 404, 204]
     assert (told[0].error_code, told[0].message) == (None, "the connection broke")
     assert told[2].error_code == "not_found|order"
+
+
+async def test_the_last_mail_is_told_last_though_an_older_run_was_resumed_since(
+    journal: Journal, clock: Clock
+) -> None:
+    older = await plan(journal, orders(1))
+    await send(journal, clock, older, {"1": "204"})
+    clock.now += 24 * HOUR
+    newer = await plan(journal, orders(1), take_up_since=clock())
+    await send(journal, clock, newer, {"1": "204"})
+    await send(journal, clock, older, {})
+    assert (await journal.reader.runs())[0].id == older.id
+    assert [e.run_id for e in await events(journal, "1")] == [older.id, newer.id]
+    assert await journal.reader.newest_run(BASE_URL, "") == newer.id
 
 
 async def test_a_run_that_made_no_attempt_has_one_line_with_its_reason(

@@ -4,9 +4,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import zip_longest
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import click
@@ -25,12 +24,16 @@ from batch_resend.cli.output.terminal import (
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import Field, domain_name, email_address, known_field, order_number
-from batch_resend.journal import Event, mention_of, read_journal
+from batch_resend.journal import CUT_OFF, Event, mention_of, read_journal
 from batch_resend.model import RowStatus, Ruling
 from batch_resend.report import counted, in_words
 from batch_resend.settings import is_at_loopback
 
 _LINES_SHOWN = 5  # of duplicates
+_FORGOTTEN = (
+    "Older runs were forgotten by `prune`: their domains and addresses are not kept, only how "
+    "often each order was mailed: batch-resend history ORDER_ID"
+)
 _ORDER = re.compile(r"([^0-9@]*?)[\s:#]*([0-9][0-9 ,.']*)")  # as lists have it
 
 
@@ -48,7 +51,7 @@ _ORDER = re.compile(r"([^0-9@]*?)[\s:#]*([0-9][0-9 ,.']*)")  # as lists have it
 def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     """Show every attempt ever made for an order, a domain or an e-mail address, in all runs.
 
-    The newest run comes last. The outcome of a request is at its last attempt. A run that made
+    The newest attempt comes last. The outcome of a request is at its last attempt. A run that made
     no attempt has one line, which says why, and so have each rejected row of its lists, and all
     duplicate ones together. A domain is also found by its subdomains and by the addresses at it.
     If an order was sent without addresses, only the CA knows whom it mailed: a domain then finds
@@ -61,12 +64,13 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
         raise click.UsageError(f"ORDER_ID: {error}") from None
     is_name = "." in sought
 
-    async def found() -> tuple[list[Event], int]:
+    async def found() -> tuple[list[Event], int, bool]:
         async with read_journal(journal, clock_of_command()) as reader:
             without = await reader.count_orders_that_name_nobody() if is_name else 0
-            return await reader.history(sought), without
+            has_forgotten = is_name and await reader.has_forgotten()
+            return await reader.history(sought), without, has_forgotten
 
-    events, without = anyio.run(found)
+    events, without, has_forgotten = anyio.run(found)
     records = records_of(events, _EVENT_FIELDS)
     if is_json:
         show_json(records)
@@ -77,6 +81,7 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
         texts = [
             *_with_forgotten(records, rehearsed=False),
             *_with_forgotten(records, rehearsed=True),
+            *([_FORGOTTEN] if has_forgotten else ()),
             *([_not_found_by_name(without)] if without else ()),
         ]
         show_lines([(0, text) for text in texts], sys.stdout)
@@ -124,18 +129,29 @@ def _for_people(records: Sequence[Record]) -> list[Record]:
     """Return events with an outcome only at a request's last attempt, and duplicates together."""
     shown: list[Record] = []
     duplicates: dict[tuple[object, ...], list[object]] = {}  # their lines
-    for record, then in zip_longest(records, records[1:]):
+    for record in _with_outcomes_once(records):
         if record["outcome"] == RowStatus.DUPLICATE:
             key = tuple(record[of] for of in ("run", "order_id", "input", "error_message"))
             lines = duplicates.setdefault(key, [])
             if not lines:
                 shown.append({**record, "line": lines})
             lines.append(record["line"])
-        elif then and record["attempt"] and then["attempt"] == cast("int", record["attempt"]) + 1:
-            shown.append({**record, "outcome": ""})
         else:
             shown.append(record)
     return shown
+
+
+def _with_outcomes_once(records: Sequence[Record]) -> list[Record]:
+    # Between the attempts of a request there may be some of others, in its run and in others.
+    last = {_request_of(one): one for one in records if one["attempt"] is not None}
+    return [
+        one if one["attempt"] is None or last[_request_of(one)] is one else {**one, "outcome": ""}
+        for one in records
+    ]
+
+
+def _request_of(record: Record) -> tuple[object, ...]:
+    return tuple(record[of] for of in ("run", "order_id", "locale", "call", "account"))
 
 
 def _as_in_the_journal(sought: str) -> str:
@@ -152,7 +168,8 @@ def _as_in_the_journal(sought: str) -> str:
 
 
 def _took_s(event: Event) -> float | None:
-    if event.begun_at is None or event.ended_at is None:
+    """Return how long an answer took; what was cut off ends when that was found."""
+    if event.begun_at is None or event.ended_at is None or event.message == CUT_OFF:
         return None
     return round(event.ended_at - event.begun_at, 3)
 

@@ -29,7 +29,7 @@ from batch_resend.journal import (
     read_journal,
 )
 from batch_resend.listed import names_in_words
-from batch_resend.model import RequestStatus, Run
+from batch_resend.model import Run
 from batch_resend.report import counted, in_words
 from batch_resend.topics import mail_advice
 
@@ -39,7 +39,6 @@ _OF_DOUBTS = (
 )
 MOST_LISTED = 1_000  # orders that are named to programs; to people the first few
 _SHOWN = 10
-_MAILED = {RequestStatus.SENT, RequestStatus.IN_DOUBT}
 
 
 @command(
@@ -117,7 +116,7 @@ async def _run_to_verify(reader: JournalReader, run_id: str | None) -> tuple[Run
     """
     mailed: list[Run] = []
     for run in await reader.runs() if run_id is None else ():
-        if _MAILED & (await reader.count_outcomes(run)).keys():
+        if await reader.has_mailed(run):
             mailed.append(run)
         if len(mailed) > 1:
             break
@@ -155,8 +154,9 @@ def _show(run_id: str, checked: Checked, found: Found) -> None:
         show_pairs("Names that still wait", names, sys.stdout)
     show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
     if found.is_chosen:
-        only = "That is only the newest run that sent orders. Of another one: `batch-resend verify "
-        show_lines([(0, f"{only}RUN`; `batch-resend runs` lists them.")], sys.stdout)
+        only = "That is only the newest run that sent orders, or left some in doubt. Of another one"
+        also = "`batch-resend verify RUN`; `batch-resend runs` lists them."
+        show_lines([(0, f"{only}: {also}")], sys.stdout)
 
 
 def _show_statuses(run_id: str, checked: Checked) -> None:

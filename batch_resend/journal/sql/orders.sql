@@ -90,6 +90,14 @@ WHERE run = :run AND number > :after AND (coalesce({outcome}, '') IN ('sent', 'i
     OR {outcome} IS NULL AND {may_have_arrived})
 ORDER BY number LIMIT 1000
 
+-- Some of it by the run's own attempts: what is in doubt may be so by an earlier run alone.
+-- name: any_mailed
+SELECT 1 FROM attempts
+LEFT JOIN outcomes ON outcomes.run = attempts.run AND outcomes.request = attempts.request
+WHERE attempts.run = :run AND coalesce(attempts.ruling, 'in_doubt') IN ('accepted', 'in_doubt')
+    AND coalesce(outcomes.status, 'in_doubt') IN ('sent', 'in_doubt')
+LIMIT 1
+
 -- name: forget_check
 DELETE FROM checks WHERE run = :run AND request = :request
 
@@ -163,15 +171,17 @@ SELECT requests.order_id, count(*), {last_acknowledged}, runs.base_url,
 WHERE {may_be_mailed} AND runs.number = :run
 GROUP BY requests.order_id, runs.base_url, budget
 
+-- By its last start that had a mail acknowledged: a run may have been resumed since, and have had
+-- nothing left to send. Counted, not timed: clocks are set.
 -- name: newest_run
-SELECT runs.id FROM runs
+SELECT runs.id FROM starts JOIN runs ON runs.number = starts.run
 WHERE runs.base_url = :base_url
-    AND EXISTS (SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent') AND (
-    NOT EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start
-        WHERE starts.run = runs.number)
-    OR EXISTS (SELECT 1 FROM budgets JOIN starts ON starts.number = budgets.start
-        WHERE starts.run = runs.number AND budgets.account = '' AND budgets.budget = :budget))
-ORDER BY runs.activity DESC LIMIT 1
+    AND EXISTS (SELECT 1 FROM attempts
+        WHERE attempts.start = starts.number AND attempts.ruling = 'accepted')
+    AND (NOT EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number)
+        OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number
+            AND budgets.account = '' AND budgets.budget = :budget))
+ORDER BY starts.number DESC LIMIT 1
 
 -- name: sent_by_run
 SELECT requests.order_id FROM requests

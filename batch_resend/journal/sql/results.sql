@@ -175,9 +175,14 @@ FROM {results} GROUP BY status
 -- name: unanswered
 SELECT count(*) FROM attempts WHERE run = :run AND ended_at IS NULL
 
+-- One that still lasts, until now. Where its process died, it ended before another request was due.
+-- part: lasts_until
+CASE WHEN pauses.until_at < :now THEN pauses.until_at
+    WHEN pauses.began_at > :now THEN pauses.began_at ELSE :now END
+
 -- name: count_pauses
 SELECT count(*) AS pauses, coalesce(min(pauses.share), 1.0) AS lowest_share, coalesce(sum(
-    coalesce(pauses.ended_at, runs.finished_at, pauses.began_at) - pauses.began_at), 0.0) AS paused_s
+    coalesce(pauses.ended_at, runs.finished_at, {lasts_until}) - pauses.began_at), 0.0) AS paused_s
 FROM pauses JOIN runs ON runs.number = pauses.run WHERE pauses.run = :run
 
 -- name: reasons
@@ -290,7 +295,7 @@ CASE WHEN requests.entries = '' THEN coalesce((SELECT rows.raw FROM rows
 
 -- What the CA said to an attempt; where a run made none, what became of the order.
 -- part: history
-SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
+SELECT runs.activity, coalesce(runs.started_at, runs.created_at) AS run_at, runs.id AS run_id, runs.base_url, runs.settings, requests.order_id, requests.locale,
     requests.entries, requests.call, requests.account, attempts.attempt, attempts.begun_at,
     attempts.ended_at, attempts.ruling,
     CASE WHEN attempts.attempt IS NULL THEN outcomes.http_status ELSE attempts.http_status END
@@ -325,7 +330,7 @@ ORDER BY requests.run, requests.number, attempts.attempt
 
 -- Rows that became no part of a request, as the statements above have attempts.
 -- name: history_of_rows
-SELECT runs.activity, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
+SELECT runs.activity, coalesce(runs.started_at, runs.created_at) AS run_at, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
     rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
     rows.status AS outcome, 0 AS mails, NULL AS last_mail_at, inputs.name AS input, rows.line, rows.raw
@@ -338,12 +343,15 @@ ORDER BY rows.run, rows.seq
 
 -- What is kept of runs that were forgotten, likewise.
 -- name: history_of_forgotten
-SELECT 0 AS activity, NULL AS run_id, base_url, '{{}}' AS settings, order_id, NULL AS locale,
+SELECT 0 AS activity, 0.0 AS run_at, NULL AS run_id, base_url, '{{}}' AS settings, order_id, NULL AS locale,
     '' AS entries, NULL AS call, NULL AS account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, NULL AS message, NULL AS outcome,
     CAST(sum(mails) AS BIGINT) AS mails, max(last_at) AS last_mail_at, NULL AS input, NULL AS line,
     '' AS raw
 FROM pruned_mails WHERE order_id = :order_id GROUP BY order_id, base_url ORDER BY base_url
+
+-- name: any_forgotten
+SELECT 1 FROM pruned_mails LIMIT 1
 
 -- name: count_orders_that_name_nobody
 SELECT count(DISTINCT requests.order_id) FROM requests JOIN runs ON runs.number = requests.run
