@@ -222,9 +222,10 @@ async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
 def notify_not_begun(
     code: ExitCode, error: str, parent: click.Context, command: click.Command, words: Sequence[str]
 ) -> None:
-    """Notify of a command whose command line, variables or TOML file are wrong.
+    """Notify of a command whose command line, variables or TOML file are wrong; set up its log.
 
-    Nobody sees the messages of a timer's. Whom to notify is read from the rest of them.
+    Nobody sees the messages of a timer's. Whom to notify, and which log, is read from the rest of
+    them.
     """
     config = readable_anyhow(find_config(parent.params.get("config")), command)
     # Where there is no home, the journal has no default. It is of no use here.
@@ -240,6 +241,9 @@ def notify_not_begun(
         )
         # What was not given, or is wrong, has a mark of click's own, or none.
         known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
+        if "log_file" in known:
+            with suppress(SettingsError):
+                set_up_logs(known)
         notifier = notifier_of(known)
         result = CommandResult(code, error=error, profile=notifier.profile)
         if {"report_dir", "dry_run"} <= known.keys() and "ping_url" in context.params:

@@ -202,7 +202,7 @@ def _run() -> int:
         return _say_wrong_usage(error)
     except BatchResendError as error:
         code = code_of_error(error)
-        log_for_file(__name__).error("ended", extra={"exit_code": int(code), "why": str(error)})
+        _log_end(code, str(error))
         from batch_resend.cli.output.terminal import say  # noqa: PLC0415 - slow, and rarely needed
 
         with suppress(OSError):
@@ -222,6 +222,10 @@ def _run() -> int:
         return ExitCode.NOT_STARTED
 
 
+def _log_end(code: int, why: str) -> None:
+    log_for_file(__name__).error("ended", extra={"exit_code": int(code), "why": why})
+
+
 def _say_to_programs(code: int, error: str) -> None:
     """Say as JSON why a command ended, where that is asked for: it has written no document."""
     if "--json" in sys.argv:  # not by the options: they may be what is wrong
@@ -239,6 +243,7 @@ def _say_wrong_usage(error: click.ClickException) -> ExitCode:
     if isinstance(error, click.UsageError) and error.ctx is not None and _WORDS in error.ctx.meta:
         message, context = error.format_message(), error.ctx
         _notify_not_begun(ExitCode.WRONG_USAGE, message, context, context.command)
+        _log_end(ExitCode.WRONG_USAGE, message)
     return ExitCode.WRONG_USAGE
 
 

@@ -157,6 +157,29 @@ async def test_the_log_file_says_why_nothing_was_sent_and_standard_error_says_it
     assert (last["level"] == "error") == bool(ended_with.code)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("--config", "wrong.toml", *SWEEP), 1, "there is no option max-order"),
+        (("--config", "wrong.toml", "sweep", "--yes"), 1, "there is no option max-order"),
+        ((*SWEEP, "--max-orders", "0"), 2, "'0': write a whole number, at least 1"),
+    ],
+    ids=["the file, and a flag", "the file names the log", "usage"],
+)
+async def test_the_log_file_says_that_what_a_command_was_given_is_wrong(
+    tmp_path: Path, words: tuple[str, ...], code: int, why: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        log = "" if "--log-file" in words else 'log-file = "resend.log"\nlog-format = "json"\n'
+        desk.write("wrong.toml", f"{log}max-order = 3\n")
+        refused = await ended(await desk.start(*words))
+    assert refused.code == code
+    assert refused.err.count(why) == 1
+    (event,) = events(tmp_path / "resend.log")
+    assert (event["level"], event["exit_code"]) == ("error", code)
+    assert why in event["why"]
+
+
 async def test_the_log_file_says_that_a_signal_ended_it_beforehand(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.5, 0.5)) as (desk, ca):
         sweeping = await desk.start(*SWEEP)
