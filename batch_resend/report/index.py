@@ -40,6 +40,7 @@ class Night:
     summary: Summary
     state: Banner | None  # None: it was cut off
     percentage: int | None
+    sent_elsewhere: int  # of its orders, by other runs
     at: str  # when it began, or was declined, in UTC; "" where it does not say
     day: date | None  # of that
     written_at: float
@@ -72,9 +73,9 @@ class Night:
 
     @property
     def left(self) -> int:
-        """Orders that were neither sent nor refused, and that nobody is sending now."""
+        """Orders that no run has sent, that were not refused, and that nobody is sending now."""
         orders = self.summary.orders
-        return orders.to_send - orders.sent - orders.refused - self.to_go
+        return orders.to_send - orders.sent - self.sent_elsewhere - orders.refused - self.to_go
 
     @property
     def not_waiting_for_mail(self) -> str:
@@ -199,6 +200,7 @@ def _nights(folder: Path, depth: int, now: float) -> Iterator[Night]:
                 summary,
                 None if is_cut_off else state,
                 percentage_sent(summary),
+                found["sent_elsewhere"],
                 at,
                 date.fromisoformat(at[:10]) if at else None,
                 written_at,

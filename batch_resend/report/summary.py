@@ -25,7 +25,7 @@ class Banner(StrEnum):
 
     UNDER_WAY = "under way"  # it was being sent when this was written
     REHEARSAL = "rehearsal"  # nobody was mailed
-    COMPLETE = "complete"  # every row was good, every order sent or rightly skipped, none stuck
+    COMPLETE = "complete"  # all rows good, all orders sent, by any run, or rightly skipped
     NEEDS_ACTION = "needs action"  # anything else
 
 
@@ -148,8 +148,22 @@ class Summary(BaseModel):
             return Banner.UNDER_WAY
         if self.is_rehearsal:
             return Banner.REHEARSAL
-        is_complete = self.state == "completed" and self.all_well and not self.stuck
+        is_done = self.state == "completed" or self.sent_elsewhere > 0
+        is_complete = is_done and not self._to_account_for and not self.stuck
         return Banner.COMPLETE if is_complete else Banner.NEEDS_ACTION
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def sent_elsewhere(self) -> int:
+        """Orders that it has not sent, and other runs have sent meanwhile."""
+        return self.left.sent_elsewhere if self.left else sum(self.sent_since.values())
+
+    @property
+    def _to_account_for(self) -> int:
+        """Rejected rows, and orders that no run has had accepted, nor rightly skipped."""
+        orders = self.orders
+        done = orders.sent + orders.skipped - self.skipped_unsure + self.sent_elsewhere
+        return self.rows.rejected + orders.total - done
 
     @property
     def active_s(self) -> float | None:
@@ -174,9 +188,7 @@ class Summary(BaseModel):
     @property
     def all_well(self) -> bool:
         """Whether every row was good, and every order accepted or rightly skipped."""
-        orders = self.orders
-        done = orders.sent + orders.skipped - self.skipped_unsure
-        return self.rows.rejected == 0 and done == orders.total
+        return self._to_account_for + self.sent_elsewhere == 0
 
 
 async def make_summary(reader: JournalReader, run: Run) -> Summary:

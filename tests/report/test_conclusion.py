@@ -9,7 +9,7 @@ from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.report import NextFlags, Summary, headline, next_steps
 from batch_resend.report.summary import summarize
-from batch_resend.results import Tally
+from batch_resend.results import Left, Tally
 
 FOLDER = Path("reports/RUN")
 TALLY = Tally(
@@ -329,6 +329,32 @@ def test_what_other_runs_have_sent_since_is_not_to_be_mailed_again() -> None:
     sent_since[RequestStatus.IN_DOUBT] = 3
     (told,) = next_steps(run.model_copy(update={"sent_since": sent_since}), FOLDER)
     assert told.text.endswith("sent by other runs meanwhile: 0 left.")
+
+
+def test_what_other_runs_have_sent_needs_no_action_once_it_is_all_that_was_left() -> None:
+    cut_off = summary(state="interrupted", sent=3, in_doubt=1, not_attempted=7)
+    failed = summary(sent=3, failed=8)
+    for run, orders, verdict in (
+        (cut_off, 0, "needs action"),
+        (cut_off, 7, "needs action"),
+        (cut_off, 8, "complete"),
+        (summary(state="interrupted", refused=1, not_attempted=8), 8, "needs action"),
+        (summary(state="interrupted", rejected=1, not_attempted=8), 8, "needs action"),
+    ):
+        found = run.model_copy(update={"left": Left({}, orders)})
+        assert (found.verdict, found.sent_elsewhere) == (verdict, orders)
+        assert not found.all_well, "it has not sent them itself"
+    for orders, verdict in ((7, "needs action"), (8, "complete")):
+        sent_since = {RequestStatus.FAILED: orders}
+        found = failed.model_copy(update={"sent_since": sent_since})
+        assert found.verdict == verdict
+
+
+def test_to_resume_with_a_url_that_is_not_shown_says_which_to_write() -> None:
+    flags = NextFlags(resume=" --metrics-file m.prom --ping-url URL")
+    (step,) = next_steps(summary(state="interrupted", not_attempted=1), FOLDER, flags)
+    assert step.text == "To resume; for URL, write the one that you gave:"
+    assert step.command == "batch-resend resume RUN --metrics-file m.prom --ping-url URL"
 
 
 @pytest.mark.parametrize(
