@@ -360,8 +360,8 @@ class _Execution:
                 summary = await batch.report(run, folder, presentation)
         except ReportError as error:
             return await self._without_report(error)
-        await write_reports_before(batch.reader, run, presentation)
         update_index(self.options.report_dir)
+        await write_reports_before(batch.reader, run, presentation)
         url = url_of(self.options.report_url, run) if self.options.report_url else None
         steps = next_steps(summary, folder, presentation.flags)
         # For a mail, whose reader is in another folder.

@@ -34,6 +34,7 @@ from batch_resend.report import (
     NextStep,
     counted,
     resume_command,
+    to_resume,
 )
 from batch_resend.results import Unfinished
 from batch_resend.settings import InDoubt, Region, is_at_loopback
@@ -112,14 +113,9 @@ def _for_real(context: click.Context) -> str:
     options = [
         one.name
         for one in context.command.params
-        if isinstance(one, click.Option)
-        and one.name not in left_out
-        and not getattr(one, "is_secret", False)
+        if isinstance(one, click.Option) and one.name not in left_out
     ]
     words = option_words(context, options, name)
-    for one in context.command.params:
-        if getattr(one, "is_secret", False) and option_words(context, [one.name], name):
-            words += [one.opts[0], URL_NOT_SHOWN]
     has_key = "--api-key-file" in words or profiles_of(context)
     key = "" if has_key else NO_KEY_NAMED
     program = f"batch-resend{_unless_usual(config_words(context))}"
@@ -177,8 +173,8 @@ async def resume_others(
         ended = "ended before it had sent anything" if one.was_useless else "did not finish"
         left = counted(sum(one.left.values()), "order")
         steps.append(
-            NextStep(
-                f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one:",
+            to_resume(
+                f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one",
                 await _resume_as_begun(reader, run, accounts, given),
             )
         )
@@ -340,7 +336,7 @@ def option_words(
     """Return the words by which a command is given some options, wherever it had them from.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.
-    `absolute`: of files, whole paths. `named`: those that are named even so.
+    `absolute`: of files, whole paths. `named`: those that are named even so. A secret is not shown.
     """
     words: list[str] = []
     for param, by_file in _given(context, names):
@@ -370,5 +366,7 @@ def _words_of(param: click.Parameter, value: object) -> list[str]:
     name = param.opts[0]
     if isinstance(value, bool) or value is None:
         return [name] if value else []
+    if getattr(param, "is_secret", False):
+        return [name, URL_NOT_SHOWN]
     values = value if isinstance(value, tuple) else (value,)
     return [word for one in values for word in (name, as_written(one, param.type))]

@@ -325,6 +325,7 @@ notify_options = together(
         type=FILE,
         help="File for metrics of the run, for Prometheus' textfile collector: NAME.prom.",
     ),
+    carried_to=(RESUME,),
 )
 
 
@@ -364,9 +365,7 @@ progress_option = option(
     "ten seconds, nothing with -q. json: a JSON object per line, every second.",
 )
 log_file_option = option(
-    "--log-file",
-    type=FILE,
-    help="File to append the log to, whatever -q and -v say.",
+    "--log-file", type=FILE, help="File to append the log to, whatever -q and -v say."
 )
 log_level_option = option(
     "--log-level",

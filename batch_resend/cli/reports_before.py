@@ -17,8 +17,9 @@ from batch_resend.report import (
     DEFAULT_PATTERN,
     Presentation,
     folder_of,
-    found_in,
     has_index,
+    has_report,
+    is_unfinished,
     is_up_to_date,
     update_index,
     write_report,
@@ -32,19 +33,20 @@ log = logging.getLogger(__name__)
 async def write_reports_before(reader: JournalReader, run: Run, presentation: Presentation) -> None:
     """Write the reports that the runs just before a run have left unwritten.
 
-    Up to the first that is as it should be: of older ones, somebody may have removed them. That it
-    fails is logged: it affects no other run. A journal that hosts share has runs of theirs, whose
-    folders are not here.
+    One whose folder is gone only up to the first that is as it should be: of older ones, somebody
+    may have removed them. That it fails is logged: it affects no other run. A journal that hosts
+    share has runs of theirs, whose folders are not here.
     """
     if is_rehearsal() or not isinstance(reader.place, Path):
         return
-    given = next_flags(click.get_current_context())
+    given, may_be_removed = next_flags(click.get_current_context()), False
     for before in await reader.runs(_MOST + 1):
         if before.id == run.id or await reader.is_under_way(before):
             continue
-        pattern = _place_of_missing(before)
+        pattern = _place_of_missing(before, may_be_removed=may_be_removed)
         if pattern is None:
-            return
+            may_be_removed = True
+            continue
         folder = folder_of(pattern, before)
         redact = presentation.redact or "--redact" in shlex.split(before.next_flags["resume"])
         flags = as_begun(before, await reader.accounts(before), given)
@@ -58,16 +60,29 @@ async def write_reports_before(reader: JournalReader, run: Run, presentation: Pr
         update_index(pattern)
 
 
-def _place_of_missing(run: Run) -> Path | None:
-    """Return the pattern of where a run's report is missing, or unfinished; None: it is neither.
+def _place_of_missing(run: Run, *, may_be_removed: bool) -> Path | None:
+    """Return the pattern of where a run's report is to be written; None: it is not, or nowhere."""
+    if (begun := _place_of_begun(run)) or may_be_removed:
+        return begun
+    return _place_of_gone(run)
+
+
+def _place_of_begun(run: Run) -> Path | None:
+    """Return the pattern of where a run's report was begun, and is not as the run ended; or None.
 
     Of a run that was not told where, that is only known where it has begun to write it.
     """
+    pattern = own_report_dir(run) or DEFAULT_PATTERN
+    folder = folder_of(pattern, run)
+    is_begun = has_report(folder, run) or is_unfinished(pattern, run)
+    return pattern if run.next_flags and is_begun and not is_up_to_date(folder, run) else None
+
+
+def _place_of_gone(run: Run) -> Path | None:
+    """Return the pattern of where a run was told to write its report, where there is none; or None.
+
+    Reports of the same pattern are there: where they are not, their disk may be another one.
+    """
     pattern = own_report_dir(run)
-    folder = folder_of(pattern or DEFAULT_PATTERN, run)
-    if not run.next_flags or is_up_to_date(folder, run):
-        return None
-    there = found_in(folder)
-    if there is not None:
-        return (pattern or DEFAULT_PATTERN) if there.run_id == run.id else None
-    return pattern if pattern and has_index(pattern) else None
+    is_gone = pattern is not None and has_index(pattern) and not folder_of(pattern, run).exists()
+    return pattern if is_gone else None

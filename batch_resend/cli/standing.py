@@ -9,6 +9,7 @@ import click
 from batch_resend.cli.next_flags import (
     next_flags_of_run,
     option_words,
+    own_report_dir,
     report_dir_for,
     resume_others,
 )
@@ -21,6 +22,7 @@ from batch_resend.report import (
     NextStep,
     can_be_written,
     folder_of,
+    found_in,
     has_report,
     is_up_to_date,
     make_summary,
@@ -51,12 +53,20 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
     is_there = is_there or reported is not None
     steps = next_steps(summary, folder if is_there else None, flags)
-    if not (is_there or is_under_way) and next_steps(summary, folder, flags):
+    is_missed = next_steps(summary, folder, flags) or _is_place_known(run, folder)
+    if not (is_there or is_under_way) and is_missed:
         steps.insert(0, _to_write_report(context, run, folder, flags))
     if summary.state in ("stopped", "interrupted") and (holder := await reader.holder(run)):
         steps.insert(0, _to_end_first(holder))
     steps += await _lately_cut_off(context, reader, run)
     return Standing(summary, folder if is_there else None, steps)
+
+
+def _is_place_known(run: Run, folder: Path) -> bool:
+    """Whether a run's report is known to belong there, and no other run's has replaced it."""
+    is_told = own_report_dir(run) is not None or folder.parent.is_dir()
+    is_free = found_in(folder) is None or has_report(folder, run)
+    return bool(run.next_flags) and is_told and is_free
 
 
 def _to_write_report(context: click.Context, run: Run, folder: Path, flags: NextFlags) -> NextStep:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Presentation,
         next_steps,
         resume_command,
+        to_resume,
     )
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         found_in,
         has_index,
         has_report,
+        is_unfinished,
         is_up_to_date,
         note_not_started,
         old_reports,
@@ -88,6 +90,7 @@ __all__ = [
     "has_report",
     "headline",
     "in_words",
+    "is_unfinished",
     "is_up_to_date",
     "keep_report_of_workers",
     "live_report",
@@ -107,6 +110,7 @@ __all__ = [
     "set_aside",
     "sweep_in_words",
     "time_taken",
+    "to_resume",
     "update_index",
     "url_of",
     "verdict_in_words",
@@ -126,6 +130,7 @@ __getattr__ = imported_on_demand(
             "Presentation",
             "next_steps",
             "resume_command",
+            "to_resume",
         ),
         "folder": (
             "DEFAULT_PATTERN",
@@ -136,6 +141,7 @@ __getattr__ = imported_on_demand(
             "OldReport",
             "has_index",
             "has_report",
+            "is_unfinished",
             "note_not_started",
             "is_up_to_date",
             "reported_end",

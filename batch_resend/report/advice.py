@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus
-from batch_resend.report.files import REJECTED, UNSENT, newest
+from batch_resend.report.files import REJECTED, UNSENT, newest, was_edited
 from batch_resend.report.summary import Summary, counted
 
 
@@ -35,7 +35,9 @@ _FIRST = {  # what has to be done before a run is resumed, by what stopped it
 
 NO_KEY_NAMED = " --api-key-file key.txt"
 URL_NOT_SHOWN = "URL"  # in the place of one that is not to be shown
+_FOR_URL = f"for {URL_NOT_SHOWN}, write the one that you gave"
 _PLACES = ("--journal", "--report-dir", "--metrics-file")  # which a rehearsal may have of its own
+_IF_EDITED = " (you have edited this list: make sure that it still has these orders)"
 _AFTER_A_REFUSAL = (
     " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
     "whole list again: what was sent is skipped within the cooldown."
@@ -91,8 +93,8 @@ def _is_possible(step: NextStep, flags: NextFlags) -> bool:
 
 def if_cut_off(summary: Summary, flags: NextFlags) -> list[NextStep]:
     """Return what to do with a run under way whose page is no longer written."""
-    text = "If this page is no longer updated, the run was cut off. To resume:"
-    return [] if flags.none_will_do else [NextStep(text, _resume(summary, flags))]
+    text = "If this page is no longer updated, the run was cut off. To resume"
+    return [] if flags.none_will_do else [to_resume(text, _resume(summary, flags))]
 
 
 def _to_send_the_rest(
@@ -108,16 +110,25 @@ def _to_send_the_rest(
     in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
     if others := sum(summary.sent_since.values()):
         yield NextStep(_of_others(others, left + in_doubt))
-    unsent = shlex.quote(str(newest(folder, UNSENT, summary.run_id))) if folder else ""
+    unsent, edited = _unsent(summary, folder)
     send = f"batch-resend{flags.config} send {unsent}{flags.send}"
     if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if in_doubt else flags.in_doubt
-        yield NextStep("To send what is left:", f"{send}{policy}")
+        yield NextStep(f"To send what is left{edited}:", f"{send}{policy}")
     if in_doubt:
         yield _to_look_at_doubts(summary, in_doubt, flags)
     if in_doubt and folder:
-        yield NextStep("To mail once more what is in doubt:", f"{send} --in-doubt retry")
+        once_more = f"To mail once more what is in doubt{edited}:"
+        yield NextStep(once_more, f"{send} --in-doubt retry")
+
+
+def _unsent(summary: Summary, folder: Path | None) -> tuple[str, str]:
+    """Return the list of what is left as a word of a command, and what to say if it was edited."""
+    if folder is None:
+        return "", ""
+    place = newest(folder, UNSENT, summary.run_id)
+    return shlex.quote(str(place)), _IF_EDITED if was_edited(place) else ""
 
 
 def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> NextStep:
@@ -147,7 +158,7 @@ def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
     if NO_KEY_NAMED in flags.for_real:
         notes.append("key.txt is the file with your API key")
     if URL_NOT_SHOWN in words:
-        notes.append(f"for {URL_NOT_SHOWN}, write the one that you gave")
+        notes.append(_FOR_URL)
     if places := [name for name in _PLACES if name in words]:
         only = (
             f"if {' and '.join(places)} {'is' if len(places) == 1 else 'are'} only for rehearsals"
@@ -189,8 +200,8 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
             "without --strict."
         )
     what = counted(good, "order")
-    yield NextStep(
-        f"If the rejected rows are as expected, send the other {what} without them:",
+    yield to_resume(
+        f"If the rejected rows are as expected, send the other {what} without them",
         _resume(summary, flags),
     )
 
@@ -245,12 +256,12 @@ def _to_resume_the_rest(
     """Yield first what has to be fixed, as far as that is known."""
     reason = summary.stop_reason or ""
     if first := next((first for why, first in _FIRST.items() if why in reason), None):
-        yield NextStep(f"{first}. Then, to resume:", resume)
+        yield to_resume(f"{first}. Then, to resume", resume)
         yield from elsewhere
     else:
         yield from elsewhere
         fixed = ", once anything else that stopped it is fixed" if elsewhere else ""
-        yield NextStep(f"To resume{fixed}:", resume)
+        yield to_resume(f"To resume{fixed}", resume)
 
 
 def _watch(summary: Summary, flags: NextFlags) -> str:
@@ -260,6 +271,12 @@ def _watch(summary: Summary, flags: NextFlags) -> str:
 def _resume(summary: Summary, flags: NextFlags) -> str:
     orders = summary.orders
     return resume_command(summary.run_id, orders.to_send - orders.not_attempted, flags)
+
+
+def to_resume(text: str, command: str) -> NextStep:
+    """Return a step that resumes a run; the text is without its colon."""
+    urls = f"; {_FOR_URL}" if URL_NOT_SHOWN in shlex.split(command) else ""
+    return NextStep(f"{text}{urls}:", command)
 
 
 def resume_command(run_id: str, done: int, flags: NextFlags) -> str:

@@ -163,6 +163,12 @@ def _packed_in(folder: Path) -> Mapping[str, ZipInfo]:
     return {}
 
 
+def was_edited(place: Path) -> bool:
+    """Whether a list is known to be another than the report had when it was written."""
+    written = _packed_in(place.parent)
+    return place.name in written and _is_edited(place, written)
+
+
 def _is_edited(place: Path, written: Mapping[str, ZipInfo]) -> bool:
     """Whether a list may be another than the report had when it was written."""
     as_written = written.get(place.name)

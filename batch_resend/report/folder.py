@@ -139,6 +139,12 @@ def has_report(folder: Path, run: Run) -> bool:
     return there is not None and there.run_id == run.id
 
 
+def is_unfinished(pattern: Path, run: Run) -> bool:
+    """Whether a folder of a run's name is there without a summary: its report was only begun."""
+    folder = folder_of(pattern, run)
+    return "{run}" in pattern.name and folder.is_dir() and found_in(folder) is None
+
+
 def is_up_to_date(folder: Path, run: Run) -> bool:
     """Whether the report in a folder is that of a run as it ended last."""
     there = found_in(folder)
@@ -202,12 +208,12 @@ def old_reports(
 
     That of a run is where the pattern says, or in its own place (`place_of`). The journal of a
     rehearsal is mostly gone, and its days may be to come. Only what is known to be such a report is
-    one.
+    one, or was only begun, in a folder of the run's name.
     """
     found: dict[Path, OldReport] = {}
     for run in runs:
         for one in filter(None, (pattern, place_of(run))):
-            if has_report(folder := folder_of(one, run), run):
+            if has_report(folder := folder_of(one, run), run) or is_unfinished(one, run):
                 found.setdefault(folder.absolute(), OldReport(folder, one, run))
     for folder in _rehearsals(pattern, before):
         found.setdefault(folder.absolute(), OldReport(folder, pattern, None))

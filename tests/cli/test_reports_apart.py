@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -264,6 +265,39 @@ async def test_a_run_writes_the_reports_that_those_before_it_could_not_write(
         assert without in index
         assert ">under way<" not in index
         assert f"wrote the missing report of run {killed}" in (tmp_path / "run.log").read_text()
+
+
+@pytest.mark.parametrize("where", [(), ("--report-dir", "nights/{run}")])
+async def test_a_report_that_was_only_begun_is_written_by_a_later_run(
+    tmp_path: Path, where: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        begun, newer = await two_nights(desk, *where)
+        place = tmp_path / ("nights" if where else "reports")
+        for path in (place / begun).iterdir():
+            if path.name != "results.csv":
+                path.unlink()
+        shown = await desk.run("show", begun)
+        assert f"There is no up-to-date report of it in {'nights' if where else 'reports'}/" in (
+            shown.out.replace(f"{tmp_path}/", "")
+        )
+        assert f"batch-resend report {begun}" in shown.out
+        assert "There is no up-to-date report" not in (await desk.run("show", newer)).out
+        assert (await desk.run(*AGAIN, *where)).code == 0
+        assert read_summary(place / begun)["run_id"] == begun
+        assert begun in (place / "index.html").read_text()
+
+
+async def test_a_report_is_written_though_the_disk_of_all_reports_was_another_one(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        where = ("--report-dir", "nights/{run}")
+        names = await two_nights(desk, *where)
+        shutil.rmtree(tmp_path / "nights")
+        assert (await desk.run(*AGAIN, *where)).code == 0
+        for name in names:
+            assert read_summary(tmp_path / "nights" / name)["run_id"] == name
 
 
 async def test_pings_and_notifications_link_to_the_page_where_it_is_served(tmp_path: Path) -> None:

@@ -134,6 +134,37 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     assert (unknown / "results.csv").exists()
 
 
+def test_a_report_that_was_only_begun_is_removed_from_a_folder_of_its_runs_name(
+    tmp_path: Path,
+) -> None:
+    begun = tmp_path / OURS["run_id"]
+    begun.mkdir()
+    (begun / "results.csv").write_text("of the report")
+    other = tmp_path / "else"
+    other.mkdir()
+    (other / "results.csv").write_text("whose?")
+    pattern = tmp_path / "{run}"
+    assert remove_reports(pattern, old(pattern, [run()], 0.0), 0.0) == 1
+    assert not begun.exists()
+    assert (other / "results.csv").exists()
+
+
+@pytest.mark.asyncio
+async def test_the_index_has_nothing_left_of_a_run_whose_orders_other_runs_have_sent(
+    tmp_path: Path,
+) -> None:
+    await nights(tmp_path)
+    place = tmp_path / "reports" / "a" / "summary.json"
+    found = json.loads(place.read_text())
+    found["orders"] = dict.fromkeys(found["orders"], 0) | {"total": 9, "not_attempted": 9}
+    for sent_elsewhere, left in ((0, "9"), (9, "0")):
+        place.write_text(json.dumps(found | {"sent_elsewhere": sent_elsewhere}))
+        write_index(tmp_path / "reports")
+        page = (tmp_path / "reports" / "index.html").read_text()
+        row = page[page.index('"a/report.html"') :].partition("</tr>")[0]
+        assert re.findall(r'data-is="Left">(\d+)<', row) == [left]
+
+
 @pytest.mark.asyncio
 async def test_report_zip_has_all_files_of_the_report_and_its_page_links_to_no_other(
     tmp_path: Path,

@@ -248,7 +248,10 @@ async def test_a_list_that_somebody_has_edited_stays_when_its_report_is_written_
         for _ in range(2):
             caplog.clear()
             summary = await write_report(journal.reader, run, report.folder)
-            assert report.texts() == before | edited
+            texts, made_anew = report.texts(), {"report.html", "report.zip"}
+            assert {name for name in texts if texts[name] != before[name]} == made_anew | {*edited}
+            assert {name: texts[name] for name in edited} == edited
+            assert b"you have edited this list" in texts["report.html"]
             assert [name for name in edited if f"{name}: it was edited" in caplog.text] == [*edited]
             assert len(caplog.records) == 2
     assert packed_in(report)["rejected.csv"] == before["rejected.csv"]
