@@ -159,7 +159,8 @@ async def test_a_command_out_of_a_notification_or_the_page_can_be_run_in_any_fol
         assert command in html.unescape(page)
         (tmp_path / "elsewhere").mkdir()
         desk.folder = tmp_path / "elsewhere"
-        again = await desk.run(*shlex.split(command)[1:])
+        given = [hook.url if word == "URL" else word for word in shlex.split(command)[1:]]
+        again = await desk.run(*given)
         assert "3 of 3 orders sent" in again.out, again.err
         assert read_summary(report)["orders"]["sent"] == 3
         assert list(desk.folder.iterdir()) == []
