@@ -70,6 +70,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
         "sweep": None,
         "profile": None,
         "verdict": "needs action",
+        "sent_elsewhere": 0,
     }  # fmt: skip
     assert found.summary == expected
     assert json.dumps(found.summary) == json.dumps(expected), "and in that order"
