@@ -103,7 +103,7 @@ class Deadline:
     def _turn(self) -> None:
         now, turned_at = self._loop.time(), self._clock()
         if turned_at - self._turned_at > LATE_S and self._stood_still < MOST_STILLS:
-            # It stood still again, and has read nothing meanwhile: all of these turns begin anew.
+            # It stood still again, and has read nothing since: count the turns from the start.
             self._ends_by, self._quiet = now + GRACE_S, 0
             self._stood_still += 1
         self._turned_at = turned_at

@@ -68,9 +68,9 @@ def _place_of_missing(run: Run, *, may_be_removed: bool) -> Path | None:
 
 
 def _place_of_begun(run: Run) -> Path | None:
-    """Return the pattern of where a run's report was begun, and is not as the run ended; or None.
+    """Return the pattern of a run's report that was begun and is not up to date; None: it is not.
 
-    Of a run that was not told where, that is only known where it has begun to write it.
+    Without --report-dir, the place is known only if the run began to write its report there.
     """
     pattern = own_report_dir(run) or DEFAULT_PATTERN
     folder = folder_of(pattern, run)
@@ -79,9 +79,9 @@ def _place_of_begun(run: Run) -> Path | None:
 
 
 def _place_of_gone(run: Run) -> Path | None:
-    """Return the pattern of where a run was told to write its report, where there is none; or None.
+    """Return a run's --report-dir if its report is missing there; None: it is not.
 
-    Reports of the same pattern are there: where they are not, their disk may be another one.
+    Only if other reports of that pattern are there: without them, another disk may be mounted.
     """
     pattern = own_report_dir(run)
     is_gone = pattern is not None and has_index(pattern) and not folder_of(pattern, run).exists()

@@ -38,7 +38,7 @@ async def test_two_accounts_and_three_calls_go_out_in_one_run(tmp_path: Path) ->
         lines = (at.desk.report() / "results.jsonl").read_text().splitlines()
         told = {(one["order_id"], one.get("account")) for one in map(json.loads, lines)}
         assert ("100200302", "bank") in told
-        assert ("100200301", "shop") in told, "what names none is of the command's profile"
+        assert ("100200301", "shop") in told, "a row without an account gets the command's profile"
         again = await at.desk.run("send", "mixed.csv", "--profile", "shop", "--report-dir", "again")
         assert again.code == 0
         assert at.shop.books.mails + at.bank.books.mails == 6

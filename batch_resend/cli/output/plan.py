@@ -11,11 +11,7 @@ from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration
 from batch_resend.journal import JournalReader
 from batch_resend.model import Note, Plan, Request, RequestStatus, Run
-from batch_resend.report import (
-    Summary,
-    counted,
-    in_words,
-)
+from batch_resend.report import Summary, counted, in_words
 from batch_resend.visible import with_unicode, without_quotes
 
 if TYPE_CHECKING:
@@ -65,9 +61,8 @@ def show_plan(
     warnings = _kinds("Worth a look", "order", preview.warnings, closeness.other_orders, usual)
     hide = without_quotes if redact else str
     show_lines([(indent, hide(text)) for indent, text in (*rejected, *warnings)], to)
-    show_pairs(
-        "Plan", list(_pairs(preview, now)), to
-    )  # last: a low screen shows it beside the question
+    # Last: a low screen shows it beside the question.
+    show_pairs("Plan", list(_pairs(preview, now)), to)
 
 
 def show_left(plan: Plan, preview: Preview, to: TextIO, now: str = "") -> None:
@@ -112,10 +107,8 @@ def _time_needed(least_s: float, waits_s: float) -> str:
 
 def _pairs(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
     for read in preview.inputs[:_LISTS_SHOWN]:
-        yield (
-            "list",
-            f"{read.path}: {'; '.join(filter(None, (counted(read.rows, 'row'), read.form)))}",
-        )
+        about = "; ".join(filter(None, (counted(read.rows, "row"), read.form)))
+        yield "list", f"{read.path}: {about}"
     if others := preview.inputs[_LISTS_SHOWN:]:
         rows = counted(sum(read.rows for read in others), "row")
         yield "", f"and {counted(len(others), 'other list')}: {rows}"
