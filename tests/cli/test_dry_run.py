@@ -1,0 +1,144 @@
+"""Dry runs: what `send` and `resume` would do, from what the journal knows, and nothing is sent."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from batch_resend.simulator import FaultName
+from tests.cli.conftest import desk_with_ca, read_summary, run_ids
+from tests.cli.test_sweep import wait
+from tests.notify.listener import listening
+
+WHOLE_LIST = 20
+FIRST = ("--max-orders", "5")
+
+
+async def test_send_with_a_dry_run_is_a_check_without_key_journal_and_network(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca), listening() as watchdog:
+        desk.write_list(3)
+        desk.write("orders.csv", (tmp_path / "orders.csv").read_text() + "x,,\n")
+        del desk.environment["DIGICERT_API_KEY"]
+        notified = ("--ping-url", watchdog.url)
+        for most in ("20%", "1"):
+            options = ("orders.csv", "--max-rejected", most)
+            dry = await desk.run("send", *options, "--dry-run", *notified)
+            checked = await desk.run("check", "orders.csv")
+            assert dry.code == checked.code == 3, "a row is rejected"
+            assert dry.out.startswith(checked.out)
+            assert dry.out.endswith("Nothing was sent: --dry-run.\n")
+        strict = await desk.run("send", "orders.csv", "--strict", "--dry-run")
+        assert "`send` would send nothing: --strict: 1 row was rejected." in strict.out
+        assert "or send the other rows without --strict.\n" in strict.out
+        assert (ca.books.requests, watchdog.posts) == (0, [])
+        assert not (tmp_path / "journal.db").exists()
+
+
+async def test_send_with_a_dry_run_leaves_out_what_its_journal_says_was_sent_lately(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 2, first=100_200_301)
+        desk.write("one.csv", "order_id\n100200302\n")
+        assert (await desk.run("sweep", "--yes", "-q")).code == 0
+        assert (await desk.run("send", "one.csv", "--report-dir", "one")).code == 0
+        before = (tmp_path / "journal.db").read_bytes()
+        rows = "100200301,a.example,admin@a.example\n100200303,c.example,admin@c.example\n"
+        desk.write("two.csv", f"order_id,domain,email\n{rows}")
+        lists = ("send", "one.csv", "two.csv")
+        dry = await desk.run(*lists, "--dry-run", DIGICERT_API_KEY="")
+        assert dry.code == 0, dry.err
+        assert (tmp_path / "journal.db").read_bytes() == before
+        sent = await desk.run(*lists, "--report-dir", "all")
+        other = "with other addresses or in another language"
+        for told in (dry.out, sent.err):
+            assert "requests  3 for 3 orders (one per order and language), 2 to send\n" in told
+            assert "skipped   1 acknowledged within the cooldown; --again sends them again" in told
+            mailed = f"1 order to send was mailed by another run within the cooldown, {other}\n"
+            assert f"  mailed    {mailed}" in told
+        again = await desk.run(*lists, "--dry-run", "--again", "--json")
+        plan = json.loads(again.out)
+        assert (plan["to_send"], plan["cooling_down"], plan["mailed_otherwise"]) == (3, 0, 0)
+        desk.write("other.db", "no journal\n" * 100)
+        blind = await desk.run(*lists, "--dry-run", "--journal", "other.db")
+        assert (blind.code, "3 to send" in blind.out) == (0, True)
+        assert "What was sent before is not left out of this plan: " in blind.err
+
+
+@pytest.mark.parametrize("policy", ["hold", "retry"])
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "completed"])
+async def test_a_dry_run_counts_what_is_in_doubt_as_the_run_itself_does(
+    tmp_path: Path, policy: str, *, is_killed: bool
+) -> None:
+    """And names the run that `send` would resume."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(8)
+        ca.fail({FaultName.DROP: 1.0})
+        await desk.run("send", "orders.csv", "--in-doubt", "hold", "--report-dir", "first")
+        (run,) = await run_ids(desk)
+        ca.fail({})
+        if is_killed:  # with 5 in flight, and 3 not attempted
+            with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+                journal.execute("UPDATE runs SET state = 'running', finished_at = NULL")
+                journal.execute("UPDATE attempts SET ended_at = NULL, ruling = NULL")
+                journal.execute("DELETE FROM attempts WHERE request NOT IN (SELECT number "
+                    "FROM requests ORDER BY number LIMIT 5)")  # fmt: skip
+                journal.execute("DELETE FROM outcomes")
+                journal.commit()
+        send = ("send", "orders.csv", "--in-doubt", policy)
+        dry = await desk.run(*send, "--dry-run", "--json", DIGICERT_API_KEY="")
+        would = f"`send` resumes run {run}, which did not finish: `batch-resend resume {run} --dry"
+        assert (would in dry.err) is is_killed
+        counts = json.loads(dry.out)
+        held, doubted = counts["held"], 5 if is_killed else 8
+        assert (held, counts["second_mails"]) == (
+            (doubted, 0) if policy == "hold" else (0, doubted)
+        )
+        await desk.run(*send, "--report-dir", "then")
+        then = read_summary(tmp_path / "then")
+        assert (then["run_id"] == run) is is_killed
+        told = (then["orders"]["sent"], then["orders"]["in_doubt"])
+        assert told == (counts["to_send"], held)
+        assert then["requests"]["possible_duplicates"] == counts["second_mails"]
+
+
+async def test_resume_with_a_dry_run_shows_what_is_left_needs_no_key_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(WHOLE_LIST)
+        rows = (tmp_path / "orders.csv").read_text()
+        desk.write("orders.csv", f"{rows}x,,\n")
+        await desk.run("send", "orders.csv", "--yes", *FIRST)
+        (run,) = await run_ids(desk)
+        other = next(
+            row for row in rows.splitlines()[1:] if row[:6] not in ca.books.mails_per_order
+        )
+        ones = [row for row in rows.splitlines()[1:] if row[:6] == other[:6]]
+        desk.write("one.csv", "\n".join([rows.splitlines()[0], *ones, ""]))
+        await desk.run("send", "one.csv", "--report-dir", "one")
+        key = desk.environment.pop("DIGICERT_API_KEY")
+        journal = (tmp_path / "journal.db").read_bytes()
+        told = (await desk.run("runs", "--json")).out
+        left = await desk.run("resume", "--dry-run")
+        assert left.code == 0, left.err
+        assert (
+            f"Left of run {run}\n  requests  14 to send of 20\n  so far    5 sent · 1 skipped\n"
+            in (left.out)
+        )
+        assert "Rejected" not in left.out
+        assert left.out.endswith("Nothing was sent: --dry-run.\n")
+        said = json.loads((await desk.run("resume", "--dry-run", "--json")).out)
+        requests = said["plan"]["first_requests"]
+        assert {one["order_id"] for one in requests} == set(numbers) - set(ca.books.mails_per_order)
+        assert (ca.books.mails, ca.books.reads) == (6, 0)
+        assert (await desk.run("runs", "--json")).out == told
+        assert (tmp_path / "journal.db").read_bytes() == journal
+        desk.environment["DIGICERT_API_KEY"] = key
+        resumed = await desk.run("resume", "--report-dir", "all")
+        assert "Rejected" not in resumed.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
