@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.journal import read_journal
 from batch_resend.simulator import Simulator
 from tests.cli.conftest import (
     Desk,
@@ -19,7 +18,6 @@ from tests.cli.conftest import (
     desk_with_ca,
     ended,
     everything_acted_on,
-    orders_of,
     read_summary,
     results,
     run_ids,
@@ -142,24 +140,6 @@ async def test_a_signal_lets_requests_in_flight_finish_and_the_rest_is_sent_late
         assert is_the_same == (later != "unsent.csv")
 
 
-async def test_the_printed_resume_names_metrics_and_whom_to_notify_and_shows_no_url(
-    tmp_path: Path,
-) -> None:
-    async with listening() as hook, desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
-        desk.write_list(60)
-        told = ("--ping-url", hook.url, "--notify-url", hook.url, "--metrics-file", "m.prom")
-        stopped = await send_until(desk, ca, 10, *told, by=signal.SIGTERM)
-        (line,) = (line for line in stopped.out.splitlines() if "batch-resend resume" in line)
-        words = shlex.split(line)
-        for name, value in zip(told[::2], ("URL", "URL", f"{tmp_path}/m.prom"), strict=True):
-            assert words[words.index(name) + 1] == value
-        assert "for URL, write the one that you gave" in " ".join(stopped.out.split())
-        assert hook.url not in (tmp_path / "journal.db").read_bytes().decode("latin-1")
-        given = [hook.url if word == "URL" else word for word in words[1:]]
-        assert (await desk.run(*given)).code == 0
-        assert "batch_resend_exit_code 0" in (tmp_path / "m.prom").read_text()
-
-
 async def test_a_terminal_that_closes_ends_the_run_in_good_order(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
         numbers = desk.write_list(120)
@@ -235,52 +215,6 @@ async def stopped_after_three(desk: Desk, ca: Simulator, *words: str) -> Ended:
     return await ended(process)
 
 
-@pytest.mark.parametrize("flags", [(), ("--limit", "4/1s", "--in-doubt", "hold")])
-async def test_the_commands_after_a_second_resume_have_the_flags_of_the_run_and_no_others(
-    tmp_path: Path, flags: tuple[str, ...]
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.05)) as (desk, ca):
-        numbers = map(str, range(100_200_301, 100_200_341))
-        desk.write("orders.csv", "Nr\n" + "\n".join(numbers) + "\n")
-        del desk.environment["BATCH_RESEND_LIMIT"]
-        printed = []
-        send = ("send", "orders.csv", "--map", "order_id=Nr", *flags)
-        for words in (send, ("resume",), ("resume",)):
-            stopped = await stopped_after_three(desk, ca, *words)
-            printed.append(stopped.out.partition("To resume:\n")[2].splitlines()[0])
-        assert set(printed) == {printed[0]}
-        assert ("--limit" in printed[0], "--in-doubt" in printed[0]) == (bool(flags), bool(flags))
-        async with read_journal(tmp_path / "journal.db") as reader:
-            kept = (await reader.run("latest")).next_flags["send"]
-        assert "--map order_id=Nr" in kept, "unsent.csv has the headings of the list"
-
-
-@pytest.mark.parametrize("otherwise", [False, True])
-async def test_a_bare_resume_keeps_the_limits_and_the_policy_of_the_run_and_flags_change_them(
-    tmp_path: Path, *, otherwise: bool
-) -> None:
-    async with desk_with_ca(tmp_path, latency_s=(0.3, 0.5)) as (desk, ca):
-        numbers = desk.write_list(40)
-        del desk.environment["BATCH_RESEND_LIMIT"]
-        soon = ("--timeout", "2s")  # what was in flight holds its slot for so long
-        limits = ("--limit", "30/2s", "--in-doubt", "hold")
-        await send_until(desk, ca, 5, *limits, *soon, by=signal.SIGKILL)
-        flags = ("--in-doubt", "retry", "--limit", "none") if otherwise else ()
-        resumed = await desk.run("resume", *soon, *flags)
-        summary = desk.summary()
-        assert summary["limits"] == ([] if otherwise else ["30/2s"])
-        if otherwise:
-            assert (resumed.code, summary["orders"]["sent"]) == (0, 40), resumed.err
-            return
-        assert resumed.code == 3, resumed.err
-        assert set(ca.books.requests_per_order.values()) == {1}
-        held = orders_of(desk.report(), "in_doubt")
-        assert held
-        # Killed between the journal and the network, a request has not even left.
-        assert set(ca.books.requests_per_order) | held == set(numbers)
-        assert "--in-doubt retry" in resumed.out
-
-
 async def test_what_others_have_sent_meanwhile_is_not_left_and_resume_sends_what_is(
     tmp_path: Path,
 ) -> None:
@@ -315,97 +249,3 @@ async def test_what_others_have_sent_meanwhile_is_not_left_and_resume_sends_what
         shown = (await desk.run("show", more)).out
         assert "Nothing is left to send: other runs have sent the other 1 order meanwhile." in shown
         assert "To resume" not in shown
-
-
-@pytest.mark.parametrize("patience", ["0s", None])
-@pytest.mark.parametrize("wrong", ["{right}/wrong", "http://127.0.0.1:9/services/v2"])
-async def test_a_wrong_url_stands_in_no_way_of_the_run_that_was_cut_off_before(
-    tmp_path: Path, wrong: str, patience: str | None
-) -> None:
-    """A bare `resume` takes the run that was killed; `show` and `watch` name it, too."""
-    async with desk_with_ca(tmp_path, **SLOW) as (desk, ca):
-        desk.write_list(100)
-        await send_until(desk, ca, 40, "--concurrency", "4", by=signal.SIGKILL)
-        (cut_off,) = await run_ids(desk)
-        url = wrong.format(right=ca.base_url)
-        await _send_in_vain(desk, url, patience)
-        useless, _ = await run_ids(desk)
-        for command in ("show", "watch"):
-            shown = await desk.run(command)
-            assert f"Run {useless}: " in shown.out
-            assert f"It has sent nothing at {url}. If that is the wrong place, send" in shown.out
-            assert f"Run {cut_off} at {ca.base_url} (a rehearsal) did not finish; " in shown.out
-            assert f"  batch-resend resume {cut_off} " in shown.out
-            assert cut_off not in (await desk.run(command, useless)).out, "it was not asked for"
-
-        resumed = await desk.run("resume", "--base-url", ca.base_url)
-
-        assert resumed.code == 0, resumed.err
-        assert f"Resuming run {cut_off}, which did not finish." in resumed.err
-        assert len(ca.books.mails_per_order) == 100
-        named = (
-            f"Run {useless} at {url} (a rehearsal) ended before it had sent anything; 100 orders"
-        )
-        has_simulator = wrong.startswith("{")
-        assert (named in resumed.err) is has_simulator, "nothing listens at the other"
-
-
-async def _send_in_vain(desk: Desk, url: str, patience: str | None) -> None:
-    """Send to a wrong URL until it is given up, or, with a long patience, until Ctrl-C."""
-    words = ("send", "orders.csv", "--report-dir", "wrong", "--base-url", url)
-    if patience is not None:
-        assert (await desk.run(*words, "--patience", patience)).code == 4
-        return
-    sending = await desk.start(*words)
-    if sending.returncode is None and ":9/" in url:
-        await until_told(sending, b"no connection")
-        sending.send_signal(signal.SIGINT)
-    assert (await ended(sending)).code in (4, 130)
-
-
-async def test_a_bare_resume_takes_the_run_of_its_own_key_before_that_of_another(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        for key, orders in (("one", "12"), ("other", "345")):
-            desk.write(key, f"key-{key}")
-            desk.write(f"{key}.csv", "order_id\n" + "".join(f"70000{n}\n" for n in orders))
-            few = ("send", f"{key}.csv", "--max-orders", "1", "--api-key-file", key)
-            assert (await desk.run(*few, "--report-dir", f"of-{key}")).code == 4
-        other, one = await run_ids(desk)
-
-        resumed = await desk.run("resume", "--api-key-file", "one", "--report-dir", "later")
-
-        assert resumed.code == 0, resumed.err
-        assert read_summary(tmp_path / "later")["run_id"] == one
-        assert f"Run {other} at {desk.base_url} (a rehearsal) did not finish; 2 orders left" in (
-            resumed.err
-        )
-        assert resumed.err.startswith(f"This resumes run {one}. These did not finish either:\n")
-        command = resumed.err.partition("To resume that one:\n  batch-resend ")[2].splitlines()[0]
-        assert (await desk.run(*shlex.split(command), "--report-dir", "last")).code == 0
-        assert read_summary(tmp_path / "last")["run_id"] == other
-        assert "no run is unfinished" in (await desk.run("resume", "--api-key-file", "one")).err
-
-
-async def test_the_command_for_rejected_rows_asks_and_reports_as_the_run_did(
-    tmp_path: Path,
-) -> None:
-    """And does not repeat what the next commands find in the TOML file, as this one did."""
-    async with desk_with_ca(tmp_path, latency_s=(0.05, 0.05)) as (desk, ca):
-        desk.write_list(20)
-        with (tmp_path / "orders.csv").open("a") as file:
-            file.write("1e9,k.example.org,admin@k.example.org\n")
-        desk.write("batch.toml", "cooldown = '10h'\ntrust-env = true\n[send]\nredact = true\n")
-        send = ("--config", "batch.toml", "send", "orders.csv", "--preflight", "--yes")
-        process = await desk.start(*send, "--report-dir", "nights/{run}", "--concurrency", "1")
-        await until(lambda: ca.books.mails >= 3)
-        process.send_signal(signal.SIGINT)
-        stopped = await ended(process)
-        printed = stopped.out.partition("Then send that file:\n  ")[2].splitlines()[0]
-        assert "--preflight" in printed
-        assert f"--report-dir '{tmp_path}/nights/{{run}}'" in printed
-        assert "--redact" in printed, "it is not said for all commands"
-        assert "--cooldown" not in printed
-        assert "--trust-env" not in printed
-        assert printed.startswith(f"batch-resend --config {tmp_path}/batch.toml send nights/")
