@@ -81,9 +81,9 @@ def _findings(cost: Costs) -> list[Finding]:
     return [
         finding("bare loop", cost.bare.took_s, "s"),
         finding("check", planning_s, "s"),
-        finding("check / bare loop", planning_s / cost.bare.took_s, "x", 2.0),
+        finding("check / bare loop", planning_s / cost.bare.took_s, "x", 1.3),
         finding("check, peak memory", cost.planning.peak_mb, "MB", 200.0),
-        finding("report / check", cost.report.took_s / planning_s, "x", 0.5),
+        finding("report / check", cost.report.took_s / planning_s, "x", 0.4),
         finding("report, peak memory", cost.report.peak_mb, "MB", 200.0),
         finding("resume to its first request / check", cost.resume_first_s / planning_s, "x", 0.1),
         finding("resume, peak memory", cost.resume.peak_mb, "MB", 200.0),
@@ -100,7 +100,7 @@ def _slopes(one: Costs, other: Costs) -> list[Finding]:
         linear = other.planning.took_s / (one.planning.took_s * times)
         peaks = other.planning.peak_mb / one.planning.peak_mb
         findings += [
-            Finding("growth", f"{between}: time / linear", linear, "x", 1.15),
+            Finding("growth", f"{between}: time / linear", linear, "x", 1.1),
             Finding("growth", f"{between}: peak memory", peaks, "x", 1.1),
         ]
     return findings
