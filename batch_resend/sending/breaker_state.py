@@ -130,6 +130,7 @@ class BreakerState:
         self.is_limited = False  # since requests did not flow: a smaller part is taken
         self._trouble_since = inf
         self._good_left_at = -inf  # when the last request left that was answered well
+        self._theirs_since = -inf  # what had failed by then is its order's affair, passes or not
         self._accepted_any = False
         self._denials = 0
         self._is_tail = False  # all that wait have failed, and they are few
@@ -297,7 +298,7 @@ class BreakerState:
         permit, verdict, order = answer.permit, answer.verdict, answer.history.order
         self._recent.append(None)
         # It failed before, one that left since has passed, it fails again: its own affair.
-        is_own = answer.history.failed_at < self._good_left_at
+        is_own = answer.history.failed_at < max(self._good_left_at, self._theirs_since)
         if not is_own:
             self._streak.failed(permit.number, order, verdict.ruling)
         is_foreign = verdict.ruling is Ruling.BLOCKED  # it says nothing of the order
@@ -310,7 +311,7 @@ class BreakerState:
             self.give_back(permit)
             if self.flow is not Flow.PAUSED:
                 return COUNTED
-            self._good_left_at = answer.at
+            self._theirs_since = answer.at
             self._streak.passed(self._left)
             return Action(Advice.COUNT, self._flow_again())
         opens = self._streak.is_outage or closes_for_all(verdict)

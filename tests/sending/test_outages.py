@@ -109,6 +109,17 @@ async def test_a_lone_order_that_fails_on_is_the_cas_fault_for_some_minutes_and_
     assert said[-1][1] == said[-3][1], "and pauses nobody any more"
 
 
+@pytest.mark.parametrize("word", ["503", "lost"])
+async def test_a_429_costs_orders_in_trouble_nothing_while_nothing_passes(word: str) -> None:
+    """That they fail is taken for their own affair after some minutes; not that all are limited."""
+    door = await flowing()
+    await told(door, "429 429 429")
+    while door.now() < 2 * FREE_FOR_FEW_S:
+        advice = await told(door, f"{word} 429")
+        assert advice[-1] is not Advice.COUNT
+        await anyio.sleep(FREE_FOR_FEW_S / 10)
+
+
 async def test_an_outage_that_meets_many_orders_is_the_cas_for_as_long_as_it_lasts() -> None:
     door = await flowing()
     advice = [await door.go(order, "503") for order in range(40)]
