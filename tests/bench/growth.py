@@ -52,15 +52,16 @@ def measure(*, full: bool = False) -> list[Finding]:
     sizes = (*SIZES, LARGEST) if full else SIZES
     costs = []
     print(
-        f"{'rows':>12}{'bare loop':>12}{'check':>12}{'ratio':>7}{'peak':>9}{'report':>12}"
-        f"{'peak':>9}{'resume, first':>15}{'peak':>9}"
+        f"{'rows':>12}{'bare loop':>12}{'check':>12}{'ratio':>7}{'work':>7}{'peak':>9}"
+        f"{'report':>12}{'peak':>9}{'resume, first':>15}{'peak':>9}"
     )
     for rows in sizes:
         cost = costs_of(rows)
         costs.append(cost)
         print(
             f"{cost.rows:>12,}{cost.bare.took_s:>10.1f} s{cost.planning.took_s:>10.1f} s"
-            f"{cost.planning.took_s / cost.bare.took_s:>7.2f}{cost.planning.peak_mb:>6.0f} MB"
+            f"{cost.planning.took_s / cost.bare.took_s:>7.2f}"
+            f"{cost.planning.worked_s / cost.bare.worked_s:>7.2f}{cost.planning.peak_mb:>6.0f} MB"
             f"{cost.report.took_s:>10.1f} s{cost.report.peak_mb:>6.0f} MB"
             f"{cost.resume_first_s:>13.1f} s{cost.resume.peak_mb:>6.0f} MB",
             flush=True,
@@ -82,8 +83,20 @@ def _findings(cost: Costs) -> list[Finding]:
         finding("bare loop", cost.bare.took_s, "s"),
         finding("check", planning_s, "s"),
         finding("check / bare loop", planning_s / cost.bare.took_s, "x", 1.3),
+        finding(
+            "check / bare loop, processor time",
+            cost.planning.worked_s / cost.bare.worked_s,
+            "x",
+            1.3,
+        ),
         finding("check, peak memory", cost.planning.peak_mb, "MB", 200.0),
         finding("report / check", cost.report.took_s / planning_s, "x", 0.4),
+        finding(
+            "report / check, processor time",
+            cost.report.worked_s / cost.planning.worked_s,
+            "x",
+            0.4,
+        ),
         finding("report, peak memory", cost.report.peak_mb, "MB", 200.0),
         finding("resume to its first request / check", cost.resume_first_s / planning_s, "x", 0.1),
         finding("resume, peak memory", cost.resume.peak_mb, "MB", 200.0),
@@ -98,9 +111,11 @@ def _slopes(one: Costs, other: Costs) -> list[Finding]:
     findings = [Finding("growth", f"{between}: slope of check", slope, "")]
     if one.rows >= 1_000_000:
         linear = other.planning.took_s / (one.planning.took_s * times)
+        work = other.planning.worked_s / (one.planning.worked_s * times)
         peaks = other.planning.peak_mb / one.planning.peak_mb
         findings += [
             Finding("growth", f"{between}: time / linear", linear, "x", 1.1),
+            Finding("growth", f"{between}: processor time / linear", work, "x", 1.1),
             Finding("growth", f"{between}: peak memory", peaks, "x", 1.1),
         ]
     return findings
