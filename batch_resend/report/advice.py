@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus
-from batch_resend.report.files import REJECTED, UNSENT, newest, was_edited
+from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, was_edited
 from batch_resend.report.summary import Summary, counted
 
 
@@ -39,8 +39,8 @@ _FOR_URL = f"for {URL_NOT_SHOWN}, write the one that you gave"
 _PLACES = ("--journal", "--report-dir", "--metrics-file")  # which a rehearsal may have of its own
 _IF_EDITED = " (you have edited this list: make sure that it still has these orders)"
 _AFTER_A_REFUSAL = (
-    " unsent.csv leaves them out. Once the reason is fixed, such as the role of the key, send the "
-    "whole list again: what was sent is skipped within the cooldown."
+    "To send only these again, once the reason is fixed in this list, by the role of the key or by "
+    "another --call"
 )
 
 
@@ -110,8 +110,7 @@ def _to_send_the_rest(
     in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
     if others := sum(summary.sent_since.values()):
         yield NextStep(_of_others(others, left + in_doubt))
-    unsent, edited = _unsent(summary, folder)
-    send = f"batch-resend{flags.config} send {unsent}{flags.send}"
+    send, edited = _to_send_a_list(UNSENT, summary, folder, flags)
     if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if in_doubt else flags.in_doubt
@@ -123,12 +122,15 @@ def _to_send_the_rest(
         yield NextStep(once_more, f"{send} --in-doubt retry")
 
 
-def _unsent(summary: Summary, folder: Path | None) -> tuple[str, str]:
-    """Return the list of what is left as a word of a command, and what to say if it was edited."""
+def _to_send_a_list(
+    name: str, summary: Summary, folder: Path | None, flags: NextFlags
+) -> tuple[str, str]:
+    """Return the command that sends a list of orders, and what to say if it was edited."""
     if folder is None:
         return "", ""
-    place = newest(folder, UNSENT, summary.run_id)
-    return shlex.quote(str(place)), _IF_EDITED if was_edited(place) else ""
+    place = newest(folder, name, summary.run_id)
+    send = f"batch-resend{flags.config} send {shlex.quote(str(place))}{flags.send}"
+    return send, _IF_EDITED if was_edited(place) else ""
 
 
 def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> NextStep:
@@ -297,12 +299,13 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
             "says how; put what is hopeless into a list for --exclude."
         )
     if orders.refused:
-        # A run that is resumed, and the next sweep, try them again by themselves.
-        is_left = summary.state == "completed" and not summary.sweep
         yield NextStep(
             f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
-            f"{_AFTER_A_REFUSAL if is_left else ''}"
         )
+        # A run that is resumed, and the next sweep, try them again by themselves.
+        if summary.state == "completed" and not summary.sweep:
+            send, edited = _to_send_a_list(REFUSED, summary, folder, flags)
+            yield NextStep(f"{_AFTER_A_REFUSAL}{edited}:", f"{send}{flags.in_doubt}")
     if summary.rows.rejected and summary.started_at is not None:
         yield from _to_correct(summary, folder, flags)
     if unsure := summary.skipped_unsure:

@@ -17,18 +17,20 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from batch_resend.folders import followed
 from batch_resend.report.summary import Summary
 
-UNSENT, REJECTED = LISTS = ("unsent.csv", "rejected.csv")  # which go back in
+OF_ORDERS = UNSENT, REFUSED = ("unsent.csv", "refused.csv")  # by what became of the orders
+REJECTED = "rejected.csv"
+LISTS = (*OF_ORDERS, REJECTED)  # which go back in
 OF_SWEEPS = "stuck.csv"  # which no other run has
 PACKED = "report.zip"
 PACKED_EARLIER = ".report.zip"  # of an earlier start: it tells which lists were edited since
 # In the order in which they are written. The lists take their places after report.zip.
 REPORT_FILES = (
-    "results.csv", "results.jsonl", UNSENT, REJECTED, OF_SWEEPS, "report.html", PACKED,
-    "summary.json",
+    "results.csv", "results.jsonl", *LISTS, OF_SWEEPS, "report.html", PACKED, "summary.json",
 )  # fmt: skip
 # What stands beside the page, for whom.
 FILES_IN_WORDS = {
     UNSENT: "the list for the next run; send it as it is",
+    REFUSED: "the orders that the CA refused, to send once the reason is fixed",
     REJECTED: "the rejected rows, to correct and send",
     OF_SWEEPS: "the orders that reached the limit of mails, and still wait",
     "results.csv": "what became of each row, for a spreadsheet",
@@ -42,31 +44,17 @@ _PIECE = 1 << 20  # bytes that are read at once
 log = logging.getLogger(__name__)
 
 
-def files_in_words(summary: Summary, folder: Path) -> list[tuple[str, str]]:
-    """Return the files that stand beside the page and have something in them, and what."""
-    orders = summary.orders
-    has_rows = {
-        UNSENT: orders.sent + orders.skipped + orders.refused < orders.total,
-        REJECTED: summary.rows.rejected > 0,
-        OF_SWEEPS: summary.stuck > 0,
-    }
-    return [
-        (newest(folder, name, summary.run_id).name, about)
-        for name, about in FILES_IN_WORDS.items()
-        if has_rows.get(name, True)
-    ]
-
-
 def forget_earlier(folder: Path, run_id: str, keep: Collection[Path]) -> None:
     """Remove what the report of an earlier start says of a run that is being sent again.
 
     Not what a person works with: rejected rows, an edited list, and a list that is being sent
-    (`keep`). An old unsent.csv goes: to send it days later would mail again what was sent
+    (`keep`). An old list of orders goes: to send it days later would mail again what was sent
     meanwhile.
     """
     kept, packed = {path.resolve() for path in keep}, _packed_in(folder)
-    unsent = [folder / UNSENT, *beside(folder / UNSENT, run_id)]
-    as_written = [path for path in unsent if not _is_edited(path, packed)]
+    places = [folder / name for name in OF_ORDERS]
+    lists = [path for place in places for path in (place, *beside(place, run_id))]
+    as_written = [path for path in lists if not _is_edited(path, packed)]
     for path in (*as_written, *(folder / name for name in _UNTRUE_ONCE_RESUMED)):
         if path.resolve() not in kept:
             with suppress(OSError):
@@ -102,6 +90,7 @@ class Lists:
 
     folder: Path
     run_id: str
+    empty: set[str] = field(default_factory=set)
     _written: Mapping[str, ZipInfo] = field(init=False)  # the last time, by name
     _drafts: dict[Path, Path] = field(default_factory=dict)  # of those to put in place, by place
     _to_pack: dict[str, Path] = field(default_factory=dict)  # where each is, by its name there
@@ -110,8 +99,10 @@ class Lists:
         """Look up what was written the last time. Without that, any list may be an edited one."""
         self._written = _packed_in(self.folder)
 
-    def take(self, name: str, draft: Path) -> None:
+    def take(self, name: str, draft: Path, rows: int) -> None:
         """Take a complete list; where one was edited, it goes beside that. Raises OSError."""
+        if not rows:
+            self.empty.add(name)
         there, now = newest(self.folder, name, self.run_id), _sums(draft)
         before = self._sums_before(there.name)
         self._to_pack[there.name] = draft
@@ -153,6 +144,16 @@ class Lists:
             with suppress(OSError):
                 if is_other and _sums(old) == self._sums_before(name):
                     old.unlink()
+
+
+def files_in_words(summary: Summary, lists: Lists) -> list[tuple[str, str]]:
+    """Return the files that stand beside the page and have something in them, and what."""
+    empty = lists.empty if summary.stuck else {*lists.empty, OF_SWEEPS}
+    return [
+        (newest(lists.folder, name, summary.run_id).name, about)
+        for name, about in FILES_IN_WORDS.items()
+        if name not in empty
+    ]
 
 
 def _packed_in(folder: Path) -> Mapping[str, ZipInfo]:

@@ -1,6 +1,6 @@
-"""Lists that go back in: unsent.csv for a next run, and rejected.csv to be corrected.
+"""Lists that go back in: unsent.csv, refused.csv, and rejected.csv, which is to be corrected.
 
-Both have the form that the lists have in common, so that the same options read them.
+They have the form that the lists have in common, so that the same options read them.
 """
 
 import csv
@@ -38,6 +38,7 @@ from batch_resend.intake.json_text import decode
 from batch_resend.intake.passed_over import folded, own_columns
 from batch_resend.list_form import ListForm
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus
+from batch_resend.report.files import REFUSED, UNSENT
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
 from batch_resend.visible import defused, defused_row
@@ -46,10 +47,10 @@ Rows = AsyncIterator[RowResult]
 Cells = Mapping[Field, object]
 Value = TypeVar("Value")
 
-# --- what a next run should take ----------------------------------------------------------------
+# --- orders that were not sent -------------------------------------------------------------------
 
-# What a line of unsent.csv has of each field, where it is not the row as it stood.
-_UNSENT: Mapping[Field, Callable[[RowResult, Entry, Mapping[str, str]], object]] = {
+# What a line has of each field, where it is not the row as it stood.
+_OF_ORDERS: Mapping[Field, Callable[[RowResult, Entry, Mapping[str, str]], object]] = {
     Field.ORDER_ID: lambda _, __, named: named.get("order_id"),
     Field.DOMAIN: lambda _, entry, named: entry.domain or named.get("domain"),
     Field.EMAIL: lambda _, entry, __: entry.email,
@@ -67,21 +68,27 @@ FOR_OTHER_CALLS = (Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
 _OF_REJECTED = tuple(
     sorted(
         set(Field) - {Field.DCV_METHOD, Field.PRODUCT, *of_role(Role.KEPT)},
-        key=[*_UNSENT, *Field].index,
+        key=[*_OF_ORDERS, *Field].index,
     )
 )
-UNSENT = frozenset((RequestStatus.FAILED, RequestStatus.IN_DOUBT, RequestStatus.NOT_ATTEMPTED))
+# In which list orders are, by what became of them: in one at most, so that none is mailed by both.
+_LIST_OF = {
+    RequestStatus.FAILED: UNSENT,
+    RequestStatus.IN_DOUBT: UNSENT,
+    RequestStatus.NOT_ATTEMPTED: UNSENT,
+    RequestStatus.REFUSED: REFUSED,
+}
 
 
-async def write_unsent(
+async def write_orders(
     rows: Rows,
     inputs: Sequence[InputNote],
     file: TextIO,
     *,
-    denied_too: bool,
+    takes: Callable[[Result], bool],
     others: Sequence[Field] = (),
-) -> None:
-    """Write all that a next run should take, in the inputs' own form; `denied_too`: after 403 too.
+) -> int:
+    """Write the orders that a list takes, in the inputs' own form; return how many rows they have.
 
     `others`: the columns beyond the first five that some of them need.
 
@@ -94,22 +101,26 @@ async def write_unsent(
     form = _common_form(inputs, (*REQUEST_FIELDS, *others, *_only_kept(inputs)))
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, form.heading)
+    count = 0
     async for row in rows:
-        if row.status is RowStatus.ACCEPTED and row.result and _is_unsent(row.result, denied_too):
+        if row.status is RowStatus.ACCEPTED and row.result and takes(row.result):
+            count += 1
             table.writerows(
                 [json.loads(row.raw)] if form.as_it_stood else map(form.line, _canonical(row))
             )
+    return count
 
 
-def _is_unsent(result: Result, denied_too: bool) -> bool:
-    denied = result.status is RequestStatus.REFUSED and result.http_status == 403
-    return result.status in UNSENT or (denied and denied_too)
+def list_of(result: Result, *, with_denied: bool) -> str | None:
+    """Return which list an order is in, if any; `with_denied`: unsent.csv takes a 403, too."""
+    is_denied = result.status is RequestStatus.REFUSED and result.http_status == 403
+    return UNSENT if is_denied and with_denied else _LIST_OF.get(result.status)
 
 
 def _canonical(row: RowResult) -> Iterator[Cells]:
     named = list_fields(row.order_id or "", row.call)
     for entry in row.entries or (Entry("", ""),):
-        made = {field: make(row, entry, named) for field, make in _UNSENT.items()}
+        made = {field: make(row, entry, named) for field, make in _OF_ORDERS.items()}
         yield {**made, **cast("Cells", row.kept)}
 
 
@@ -118,8 +129,8 @@ def _only_kept(inputs: Sequence[InputNote]) -> list[Field]:
     return [which for which in kept_of(inputs) if COLUMNS[which].role is Role.KEPT]
 
 
-async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> None:
-    """Write the rejected rows in the form of unsent.csv, so that they can be corrected and sent.
+async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> int:
+    """Write the rejected rows in the form of unsent.csv, to be corrected; return how many.
 
     Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
     text: `intake.passed_over` knows by it what was not corrected.
@@ -131,12 +142,15 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     heading = [_harmless(name, named) for name in form.heading[:width]]
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, (*heading, *OWN_COLUMNS) if heading else ())
+    count = 0
     async for row in rows:
+        count += 1
         if form.as_it_stood:
             lines = _as_it_stood(row, inputs, width, own, form.delimiter)
         else:
             lines = _field_by_field(row, inputs, form)
         table.writerows(map(defused_row, lines))
+    return count
 
 
 def _as_it_stood(

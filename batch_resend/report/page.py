@@ -24,7 +24,7 @@ from batch_resend.report.breakdowns import (
     by_product,
     parent_of,
 )
-from batch_resend.report.files import REJECTED, files_in_words, newest
+from batch_resend.report.files import REJECTED, Lists, files_in_words, newest
 from batch_resend.report.lists import origin_of
 from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
@@ -62,9 +62,9 @@ Listed = TypeVar("Listed")
 
 
 async def make_page(
-    reader: JournalReader, run: Run, summary: Summary, folder: Path, presentation: Presentation
+    reader: JournalReader, run: Run, summary: Summary, lists: Lists, presentation: Presentation
 ) -> str:
-    """Return the page of a run, all of it, in less than 5 MB."""
+    """Return the page of a run, all of it, in less than 5 MB; `lists`: those beside it."""
     inputs = await reader.inputs(run)
     pauses = await reader.pauses(run, MOST_PAUSES)
     unapproved_count, unapproved = await reader.unapproved(run, MOST_UNAPPROVED)
@@ -74,7 +74,8 @@ async def make_page(
     not_sent = _not_sent(reader, run, inputs, presentation.order_url)
     listed = await _bounded(not_sent, MOST_ORDERS)
     values = {
-        **_of_summary(run, summary, folder, presentation),
+        **_of_summary(run, summary, lists.folder, presentation),
+        "files": files_in_words(summary, lists),
         "pauses": pauses,
         "pace": _pace_of(await stretches_of(reader, run, pauses), pauses),
         "checked": await reader.checked(run),
@@ -133,7 +134,7 @@ def make_live_page(
         "pace": _pace_of(stretches, [one for one in pauses if one.began_at >= since]),
         **dict.fromkeys(("checked", "answers")),
         **dict.fromkeys(
-            ("waiting_names", "stuck", "unapproved", "reasons", "orders", "breakdowns"), ()
+            ("files", "waiting_names", "stuck", "unapproved", "reasons", "orders", "breakdowns"), ()
         ),
         "rejected": None,
         "not_sent": 0,
@@ -157,7 +158,6 @@ def _of_summary(
         "counts": [one for one in _counts(summary) if one[2]],
         "meanings": STATUS_MEANINGS,
         "settings": _settings(run, summary.accounts),
-        "files": [] if summary.state == "running" else files_in_words(summary, folder),
         "rejected_file": newest(folder, REJECTED, summary.run_id).name,
         "written_at": summary.written_at,
         "refresh_s": None,

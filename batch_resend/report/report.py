@@ -32,11 +32,11 @@ from batch_resend.model import Run, RunState
 from batch_resend.report.advice import PLAIN, Presentation
 from batch_resend.report.files import (
     LISTS,
+    OF_ORDERS,
     OF_SWEEPS,
     PACKED,
     REJECTED,
     REPORT_FILES,
-    UNSENT,
     Lists,
 )
 from batch_resend.report.summary import Summary, make_summary
@@ -49,6 +49,7 @@ _OLD_S = 86_400.0  # no file takes that long to write
 # How a table is made: of which stream of the journal, by what. Rows or requests, each its own.
 Read = Callable[[Run], AsyncGenerator[Any, None]]
 Write = Callable[[AsyncIterator[Any], Sequence[InputNote], TextIO], Awaitable[None]]
+WriteList = Callable[[AsyncIterator[Any], Sequence[InputNote], TextIO], Awaitable[int]]
 _TEXT: Mapping[str, Any] = {"mode": "w", "encoding": "utf-8", "newline": ""}
 
 
@@ -189,43 +190,32 @@ def write_page_and_summary(folder: Path, page: str, summary: Summary) -> None:
 async def _write_files(
     reader: JournalReader, run: Run, folder: Path, presentation: Presentation
 ) -> Summary:
-    from batch_resend.report import lists, page, tables  # noqa: PLC0415 - see prepare_report
+    from batch_resend.report import page, tables  # noqa: PLC0415 - see prepare_report
 
     inputs = await reader.inputs(run)
     summary = await make_summary(reader, run)
-    unsent = partial(
-        lists.write_unsent,
-        # A run that stopped may have stopped because of its key: others will have the permission.
-        denied_too=run.state is RunState.STOPPED,
-        others=(
-            *(lists.FOR_OTHER_CALLS if await reader.is_mixed(run) else ()),
-            *((Field.ALL_DOMAINS,) if await reader.names_nobody(run) else ()),
-        ),
-    )
     rows = partial(tables.write_results_csv, profile=run.profile)
     requests = partial(tables.write_results_jsonl, profile=run.profile)
-    writers: Mapping[str, tuple[Read, Write]] = {
+    results: Mapping[str, tuple[Read, Write]] = {
         "results.csv": (reader.rows_in_list_order, rows),
         "results.jsonl": (reader.requests_in_list_order, requests),
-        UNSENT: (reader.rows_not_sent, unsent),
-        REJECTED: (reader.rejected_rows, lists.write_rejected),
     }
+    # Left open by an error, a stream of rows would hold the reader.
+    for name, (read, write) in results.items():
+        async with aclosing(read(run)) as found:
+            with whole_file(folder / name) as file:
+                await write(found, inputs, file)
     made = Lists(folder, run.id)
     with ExitStack() as drafts:
-        for name, (read, write) in writers.items():
-            # Left open by an error, a stream of rows would hold the reader.
+        for name, (read, write_list) in (await _writers_of_lists(reader, run)).items():
             async with aclosing(read(run)) as found:
-                if name in LISTS:
-                    file, draft = drafts.enter_context(_draft_of(folder / name, 0o600, _TEXT))
-                    await write(found, inputs, file)
-                    _sync(file)
-                    made.take(name, draft)
-                    continue
-                with whole_file(folder / name) as file:
-                    await write(found, inputs, file)
+                file, draft = drafts.enter_context(_draft_of(folder / name, 0o600, _TEXT))
+                count = await write_list(found, inputs, file)
+            _sync(file)
+            made.take(name, draft, count)
         is_of_sweep = summary.sweep is not None
         await _write_stuck(reader, run, folder / OF_SWEEPS, is_of_sweep=is_of_sweep)
-        text_of_page = await page.make_page(reader, run, summary, folder, presentation)
+        text_of_page = await page.make_page(reader, run, summary, made, presentation)
         with whole_file(folder / "report.html") as file:
             file.write(text_of_page)
         text = summary.model_dump_json(indent=2) + "\n"
@@ -238,6 +228,27 @@ async def _write_files(
     with whole_file(folder / "summary.json") as file:
         file.write(text)
     return summary
+
+
+async def _writers_of_lists(
+    reader: JournalReader, run: Run
+) -> Mapping[str, tuple[Read, WriteList]]:
+    from batch_resend.report import lists  # noqa: PLC0415 - see prepare_report
+
+    # A run that stopped may have stopped because of its key: others will have the permission.
+    list_of = partial(lists.list_of, with_denied=run.state is RunState.STOPPED)
+    others = (
+        *(lists.FOR_OTHER_CALLS if await reader.is_mixed(run) else ()),
+        *((Field.ALL_DOMAINS,) if await reader.names_nobody(run) else ()),
+    )
+
+    def of_orders(name: str) -> WriteList:
+        return partial(lists.write_orders, takes=lambda one: list_of(one) == name, others=others)
+
+    return {
+        **{name: (reader.rows_not_sent, of_orders(name)) for name in OF_ORDERS},
+        REJECTED: (reader.rejected_rows, lists.write_rejected),
+    }
 
 
 def _without_zip(page: str) -> str:

@@ -121,20 +121,25 @@ async def test_what_stops_all_accounts_alike_is_said_once(tmp_path: Path) -> Non
         assert "stopped: --max-orders reached; 4 are left\n" in stopped.err
 
 
-async def test_what_is_left_goes_by_the_same_accounts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "code", "name"), [("500", 4, "unsent.csv"), ("400", 3, "refused.csv")]
+)
+async def test_what_is_left_goes_by_the_same_accounts(
+    tmp_path: Path, fault: str, code: int, name: str
+) -> None:
     async with town(tmp_path) as at:
         at.desk.write("mixed.csv", MIXED)
         at.desk.write("more.jsonl", '{"order_id": 100200309, "account": "bank"}\n')
         for ca in (at.shop, at.bank):
-            ca.fail({"500": 1.0})  # type: ignore[dict-item] # by its value
-        stopped = await at.desk.run(
+            ca.fail({fault: 1.0})  # type: ignore[dict-item] # by its value
+        ended = await at.desk.run(
             "send", "mixed.csv", "more.jsonl", "--profile", "shop", "--patience", "1s"
         )
-        assert stopped.code == 4, stopped.err
-        unsent = str(at.desk.report() / "unsent.csv")
+        assert ended.code == code, ended.err
+        left = str(at.desk.report() / name)
         for ca in (at.shop, at.bank):
             ca.fail({})
-        sent = await at.desk.run("send", unsent, "--profile", "shop", "--report-dir", "again")
+        sent = await at.desk.run("send", left, "--profile", "shop", "--report-dir", "again")
         assert sent.code == 0, sent.err
         assert set(at.bank.books.mails_per_order) == {
             "100200302",

@@ -74,7 +74,7 @@ async def test_every_command_works_with_a_journal_in_a_database(
         assert json.loads(shown.out) == read_summary(tmp_path / "first")
         report = await desk.run("report", first["run"], "--report-dir", "anew")
         assert report.code == 0, report.err
-        for name in ("results.csv", "results.jsonl", "unsent.csv"):
+        for name in ("results.csv", "results.jsonl", "unsent.csv", "refused.csv"):
             assert (tmp_path / "anew" / name).read_text() == (tmp_path / "first" / name).read_text()
         history = await desk.run("history", "700001", "--json")
         assert len(json.loads(history.out)) == 2

@@ -274,7 +274,7 @@ class Session:
         """Check that nothing of the key was printed, or is in any file."""
         files = {path: path.read_bytes() for path in self.desk.folder.rglob("*") if path.is_file()}
         assert {"journal.db", "journal.db-wal", "summary.json", "results.csv", "results.jsonl",
-                "unsent.csv"} <= {path.name for path in files}  # fmt: skip
+                "unsent.csv", "refused.csv"} <= {path.name for path in files}  # fmt: skip
         for secret in secrets:
             assert [text for text in self.printed if secret in text] == []
             assert [path for path, content in files.items() if secret.encode() in content] == []

@@ -328,11 +328,12 @@ BESIDE_UMLAUTS = (
 )
 
 
+@pytest.mark.parametrize(("fault", "status"), [("500", "failed"), ("400", "refused")])
 @pytest.mark.parametrize(("encoding", "options"), ENCODINGS.values(), ids=ENCODINGS)
 async def test_what_a_run_leaves_is_read_by_the_command_it_shows_in_any_number_of_generations(
-    tmp_path: Path, encoding: str | None, options: str
+    tmp_path: Path, encoding: str | None, options: str, fault: str, status: str
 ) -> None:
-    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, _):
+    async with desk_with_ca(tmp_path, faults={fault: 1.0}) as (desk, _):
         if encoding is None:
             with xlsxwriter.Workbook(str(desk.folder / "list")) as book:
                 sheet = book.add_worksheet()
@@ -341,16 +342,17 @@ async def test_what_a_run_leaves_is_read_by_the_command_it_shows_in_any_number_o
         else:
             text = "".join(";".join(cells) + "\n" for cells in BESIDE_UMLAUTS)
             (desk.folder / "list").write_bytes(text.encode(encoding))
-        unsent = rejected = f"send list {options}"
+        left = rejected = f"send list {options}"
         how = ("--yes", "--max-attempts", "1", "--max-rejected", "100%", "--report-dir")
         for generation in range(3):
-            report = desk.folder / f"unsent{generation}"
-            sent = await desk.run(*shlex.split(unsent), *how, report.name)
+            report = desk.folder / f"left{generation}"
+            sent = await desk.run(*shlex.split(left), *how, report.name)
             (request,) = map(json.loads, (report / "results.jsonl").read_text().splitlines())
             assert (request["status"], "xn--mller-kva.example" in json.dumps(request)) == (
-                "failed", True,
+                status, True,
             )  # fmt: skip
-            (unsent,) = re.findall(r"batch-resend (send \S+unsent.csv.*)", sent.out + sent.err)
+            lists = r"batch-resend (send \S+(?:unsent|refused)\.csv.*)"
+            (left,) = re.findall(lists, sent.out + sent.err)
             report = desk.folder / f"rejected{generation}"
             await desk.run(*shlex.split(rejected), *how, report.name)
             rejected = f"send {report.name}/rejected.csv {options}"

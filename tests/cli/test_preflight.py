@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -227,6 +228,18 @@ async def test_the_preflight_refuses_a_domain_call_that_might_mail_everybody(
         assert service.paths("PUT") == ([] if said else [path])
         assert said in sent.out
         assert sent.code in ((3, 4) if said else (0,)), sent.err
+
+
+async def test_what_might_mail_everybody_is_refused_again_by_the_command_for_what_was_refused(
+    tmp_path: Path,
+) -> None:
+    async with desk_at(tmp_path, with_answer("", KNOWN, accept_all)) as (desk, service):
+        desk.write("domains.csv", "domain,email\nexample.com,admim@example.com\n")
+        sent = await desk.run(*DOMAIN_CALL)
+        (command,) = re.findall(r"^  batch-resend (send \S+refused.csv.*)$", sent.out, re.M)
+        again = await desk.run(*shlex.split(command), "--report-dir", "again")
+        assert (again.code, service.paths("PUT")) == (3, []), again.err
+        assert "the CA does not know admim@example.com" in again.out
 
 
 async def test_a_domain_that_the_ca_does_not_have_is_left_to_its_own_answer(tmp_path: Path) -> None:

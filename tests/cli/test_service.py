@@ -136,24 +136,32 @@ async def test_what_a_key_had_no_permission_for_is_left_for_a_next_run(tmp_path:
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-async def test_orders_that_the_role_of_a_key_forbade_are_sent_with_the_whole_list_as_advised(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("refusal", "fixed_by"),
+    [
+        (error(403, "access_denied|missing_permission"), ()),
+        (error(400, "invalid_product"), ("--call", "domain-dcv")),
+    ],
+    ids=["by another role of the key", "by another call, which is counted by itself"],
+)
+async def test_refused_orders_are_sent_by_the_command_shown_and_no_other_is(
+    tmp_path: Path, refusal: bytes, fixed_by: tuple[str, ...]
 ) -> None:
-    denied = error(403, "access_denied|missing_permission")
-
     def answer_to(asked: Asked) -> bytes:
-        return denied if order_of(asked.path) in ("700003", "700007") else NO_CONTENT
+        return refusal if order_of(asked.path) in ("700003", "700007") else NO_CONTENT
 
     async with desk_at(tmp_path, answer_to, 10) as (desk, service):
         sent = await desk.run("send", "orders.csv")
         assert (sent.code, len(unsent(desk.report()))) == (3, 0), sent.err
-        assert "unsent.csv leaves them out" in sent.out
-        assert "such as the role of the key, send the whole list again" in sent.out
+        assert "To send only these again, once the reason is fixed in this list, " in sent.out
+        (command,) = re.findall(r"^  batch-resend (send \S+refused.csv.*)$", sent.out, re.M)
         service.answer_to = accept_all
-        again = await desk.run("send", "orders.csv", "--report-dir", "again")
+        again = await desk.run(*shlex.split(command), *fixed_by, "--report-dir", "again")
         assert again.code == 0, again.err
-        assert read_summary(tmp_path / "again")["orders"]["sent"] == 2
-        assert service.requests == 12
+        assert service.requests == 10 + read_summary(tmp_path / "again")["orders"]["sent"]
+        assert {re.findall(r"70000\d", path)[-1] for path in service.paths("PUT")[10:]} == {
+            "700003", "700007",
+        }  # fmt: skip
 
 
 async def test_what_429_held_up_until_the_end_is_to_be_resumed(tmp_path: Path) -> None:

@@ -264,8 +264,8 @@ WRITES = {  # the words of a command by what it writes; {} is the link
     "a list": ("export", "--out", "shared/planted"),
     "requests": ("check", "orders.csv", "--out", "shared/planted"),
 }
-REPORT = ("results.csv", "results.jsonl", "unsent.csv", "rejected.csv", "report.html",
-          "summary.json")  # fmt: skip
+REPORT = ("results.csv", "results.jsonl", "unsent.csv", "refused.csv", "rejected.csv",
+          "report.html", "summary.json")  # fmt: skip
 
 
 def plant(desk: Desk, name: str) -> Path:

@@ -113,6 +113,7 @@ def test_the_headline_says_how_many_were_sent_and_what_became_of_the_others(
 
 
 SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
+SEND_REFUSED = "batch-resend send reports/RUN/refused.csv --region eu"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,14 @@ SEND = "batch-resend send reports/RUN/unsent.csv --region eu"
             ["batch-resend watch RUN --journal j.db"],
             id="under way",
         ),
-        pytest.param(summary(refused=1), [], id="refused: no command mends it"),
+        pytest.param(
+            summary(refused=1), [SEND_REFUSED], id="refused: once the reason is fixed, only those"
+        ),
+        pytest.param(
+            summary(state="stopped", sent=1, refused=1, not_attempted=4),
+            ["batch-resend resume RUN --region eu"],
+            id="stopped, some refused: the end of the run says what to do about them",
+        ),
         pytest.param(
             summary(rejected=1),
             ["batch-resend send reports/RUN/rejected.csv --region eu"],

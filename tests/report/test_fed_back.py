@@ -1,4 +1,6 @@
-"""unsent.csv, read with the same options, asks for just what was not sent: nothing else, no less.
+"""A list of orders, read with the same options, asks for just what it is of: nothing else, no less.
+
+unsent.csv for what was not sent, refused.csv for what the CA refused.
 
 Not by the look of the file but by the digests of the requests that are made of it.
 """
@@ -25,7 +27,7 @@ from tests.report.carried import carried, plan_lists, write_list
 
 pytestmark = pytest.mark.asyncio
 
-UNSENT = {"failed", "in_doubt", "not_attempted"}
+LISTS = {"unsent.csv": {"failed", "in_doubt", "not_attempted"}, "refused.csv": {"refused"}}
 SCRIPT = {
     "100200301": "204", "100200302": "400", "100200303": "503 failed",
     "100200304": "lost in_doubt", "100200305": "", "100200306": "cut",
@@ -40,10 +42,13 @@ async def requests_of(journal: Journal, *sources: Source) -> dict[bytes, str]:
     }
 
 
-async def unsent_of(journal: Journal, run: Run) -> set[str]:
-    """Return the numbers of the orders of a run that a next one should take."""
+async def orders_of(journal: Journal, run: Run) -> dict[str, set[str]]:
+    """Return the numbers of the orders of a run that each list is of."""
     found = await results(journal.reader, run)
-    return {number for number, result in found.items() if result.status.value in UNSENT}
+    return {
+        name: {number for number, result in found.items() if result.status.value in statuses}
+        for name, statuses in LISTS.items()
+    }
 
 
 async def assert_fed_back(
@@ -53,19 +58,20 @@ async def assert_fed_back(
     locale: str | None = None,
     reading: Reading | None = None,
 ) -> set[str]:
-    """Check that unsent.csv asks for what was not sent; return the numbers of those orders."""
+    """Check that each list asks for what it is of; return the numbers of the orders not sent."""
     reading = reading or Reading(mapping or {}, locale)
     folder.mkdir(exist_ok=True)
     async with carried(folder, sources, SCRIPT, clock=Clock()) as (journal, run):
         await write_report(journal.reader, run, folder / "report")
-        unsent = await unsent_of(journal, run)
+        listed = await orders_of(journal, run)
         again = [ListSource(source.name, reading) for source in sources]
         asked = await requests_of(journal, *again)
-        expected = {digest for digest, number in asked.items() if number in unsent}
-        if unsent:
-            fed_back = ListSource(str(folder / "report" / "unsent.csv"), reading)
-            assert set(await requests_of(journal, fed_back)) == expected
-    return unsent
+        for name, numbers in listed.items():
+            expected = {digest for digest, number in asked.items() if number in numbers}
+            if numbers:
+                fed_back = ListSource(str(folder / "report" / name), reading)
+                assert set(await requests_of(journal, fed_back)) == expected
+    return listed["unsent.csv"]
 
 
 @contextmanager
@@ -224,8 +230,9 @@ async def test_a_first_heading_that_looks_like_json(tmp_path: Path, heading: str
     assert await assert_fed_back(tmp_path, sources, mapping) == {"100200303"}
 
 
+@pytest.mark.parametrize(("fate", "name"), [(None, "unsent.csv"), ("400", "refused.csv")])
 async def test_only_the_languages_of_an_order_that_were_not_sent_are_fed_back(
-    tmp_path: Path,
+    tmp_path: Path, fate: str | None, name: str
 ) -> None:
     path = write_list(
         tmp_path, "a.csv", "order_id,locale", "100200301,de", "100200301,en", "100200301,de"
@@ -234,8 +241,10 @@ async def test_only_the_languages_of_an_order_that_were_not_sent_are_fed_back(
         recorder = await journal.start(run, Terms(()))
         german, english = await pending(journal.reader, run)
         await carry(recorder, Clock(), german, "204")
+        if fate is not None:
+            await carry(recorder, Clock(), english, fate)
         await write_report(journal.reader, run, tmp_path / "report")
-        fed_back = ListSource(str(tmp_path / "report" / "unsent.csv"))
+        fed_back = ListSource(str(tmp_path / "report" / name))
         assert set(await requests_of(journal, fed_back)) == {english.digest}
 
 

@@ -1,7 +1,7 @@
 """What a list of any form leaves goes back with the same options.
 
-unsent.csv asks for what was not sent; rejected.csv for what its rows were to ask for, once it is
-corrected, and for nothing before.
+unsent.csv asks for what was not sent, refused.csv for what was refused; rejected.csv for what its
+rows were to ask for, once it is corrected, and for nothing before.
 """
 
 import csv

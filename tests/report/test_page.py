@@ -24,10 +24,11 @@ from batch_resend.model import (
     Verdict,
 )
 from batch_resend.report import NextFlags, Presentation, make_summary, write_report
+from batch_resend.report.files import Lists
 from batch_resend.report.page import MOST_ENTRIES, MOST_OPEN, MOST_ORDERS, make_page
 from batch_resend.visible import visible
 from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
-from tests.report.carried import SCRIPT, Report, carried, two_lists, write_list
+from tests.report.carried import SCRIPT, Report, carried, reported, two_lists, write_list
 
 pytestmark = pytest.mark.asyncio
 MOST_BYTES = 5_000_000
@@ -41,8 +42,8 @@ def text_of(page: str) -> str:
 
 async def page_of(journal: Journal, run: Run, presentation: Presentation | None = None) -> str:
     summary = await make_summary(journal.reader, run)
-    folder = Path("reports/RUN")
-    return await make_page(journal.reader, run, summary, folder, presentation or Presentation())
+    lists = Lists(Path("reports/RUN"), run.id)
+    return await make_page(journal.reader, run, summary, lists, presentation or Presentation())
 
 
 async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path) -> None:
@@ -136,8 +137,25 @@ async def test_where_all_is_well_a_page_has_no_lists_and_its_charts_are_folded_u
     assert "100 % of 2 sent" in text_of(page)
     assert "By language" not in page, "there is nothing to see"
     assert "<details open>" not in page
-    assert not re.search(r'href="(unsent|rejected)\.csv"', page), "they are empty"
     assert 'href="results.csv"' in page
+
+
+async def test_a_page_links_to_the_lists_that_have_rows(tmp_path: Path) -> None:
+    """What a key was denied before its run stopped is in unsent.csv, so not in refused.csv."""
+    name = write_list(tmp_path, "list.csv", "order_id", "100200301", "100200302")
+    for state, answers, lists in (
+        (RunState.COMPLETED, ("204", "204"), set[str]()),
+        (RunState.COMPLETED, ("204", "403"), {"refused.csv"}),
+        (RunState.COMPLETED, ("503 failed", "204"), {"unsent.csv"}),
+        (RunState.STOPPED, ("403", "403"), {"unsent.csv"}),
+        (RunState.STOPPED, ("400", "403"), {"unsent.csv", "refused.csv"}),
+    ):
+        folder = tmp_path / f"{state} {answers}"
+        folder.mkdir()
+        script = dict(zip(("100200301", "100200302"), answers, strict=True))
+        report, _ = await reported(folder, [ListSource(name)], script, state)
+        page = (report.folder / "report.html").read_text()
+        assert set(re.findall(r'href="(\w+\.csv)"', page)) - {"results.csv"} == lists
 
 
 async def test_a_rehearsal_that_sent_nothing_does_not_say_that_all_was_sent(

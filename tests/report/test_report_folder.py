@@ -18,7 +18,7 @@ from batch_resend.intake import ListSource, RecordSource, Source
 from batch_resend.journal import Journal, Terms, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.report import next_steps, whole_file, write_report
-from batch_resend.report.files import forget_earlier
+from batch_resend.report.files import LISTS, OF_ORDERS, forget_earlier
 from tests.journal.conftest import Clock, carry, pending, send
 from tests.report.carried import (
     FILES,
@@ -255,13 +255,13 @@ async def test_a_list_that_somebody_has_edited_stays_when_its_report_is_written_
         report = Report(tmp_path / "report")
         await write_report(journal.reader, run, report.folder)
         before = report.texts()
-        edited = {name: edit(report.folder / name) for name in ("unsent.csv", "rejected.csv")}
+        edited = {name: edit(report.folder / name) for name in LISTS}
         for _ in range(2):
             caplog.clear()
             summary = await write_report(journal.reader, run, report.folder)
             assert_only_edited(report, before, edited)
             assert [name for name in edited if f"{name}: it was edited" in caplog.text] == [*edited]
-            assert len(caplog.records) == 2
+            assert len(caplog.records) == len(LISTS)
     assert packed_in(report)["rejected.csv"] == before["rejected.csv"]
     commands = [step.command or "" for step in next_steps(summary, report.folder)]
     assert any(f"{report.folder}/rejected.csv" in command for command in commands)
@@ -345,21 +345,21 @@ async def test_in_one_folder_for_all_runs_only_the_newest_lists_are_beside_an_ed
             assert report.texts()["unsent.csv"] == edited
 
 
+@pytest.mark.parametrize("name", OF_ORDERS)
 @pytest.mark.parametrize("work", ["none", "it is being sent", "it was edited"])
 async def test_once_its_run_is_resumed_what_is_no_longer_true_goes_but_no_list_at_work(
-    tmp_path: Path, work: str
+    tmp_path: Path, work: str, name: str
 ) -> None:
     found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
-    unsent, rejected = (found.folder / name for name in ("unsent.csv", "rejected.csv"))
-    edit(rejected)
+    edit(found.folder / "rejected.csv")
     if work == "it was edited":
-        edit(unsent)
-    being_sent = found.folder / ".." / found.folder.name / "unsent.csv"
+        edit(found.folder / name)
+    being_sent = found.folder / ".." / found.folder.name / name
     work_on = [Path("-"), *([being_sent] if work == "it is being sent" else [])]
     forget_earlier(found.folder, "RUN", work_on)
-    gone = {"results.csv", "results.jsonl", "report.zip"}
+    gone = {"results.csv", "results.jsonl", "report.zip", *OF_ORDERS}
     left = {path.name for path in found.folder.iterdir() if not path.name.startswith(".")}
-    assert left == set(FILES) - gone - ({"unsent.csv"} if work == "none" else set())
+    assert left == set(FILES) - gone | (set() if work == "none" else {name})
 
 
 async def test_lists_are_known_as_written_or_edited_when_their_run_was_resumed_and_killed(
@@ -369,12 +369,12 @@ async def test_lists_are_known_as_written_or_edited_when_their_run_was_resumed_a
         report = Report(tmp_path / "report")
         await write_report(journal.reader, run, report.folder)
         before = report.texts()
-        edited = {name: edit(report.folder / name) for name in ("unsent.csv", "rejected.csv")}
+        edited = {name: edit(report.folder / name) for name in LISTS}
         for _ in range(2):  # the first of them is killed before it has written a report
             forget_earlier(report.folder, run.id, [])
         summary = await write_report(journal.reader, run, report.folder)
         assert_only_edited(report, before, edited)
-        assert caplog.text.count("report.zip has it as it was") == 2
+        assert caplog.text.count("report.zip has it as it was") == len(LISTS)
         commands = [step.command or "" for step in next_steps(summary, report.folder)]
         assert any(f"{report.folder}/rejected.csv" in command for command in commands)
 

@@ -8,6 +8,7 @@ from batch_resend.clock import timestamp
 from batch_resend.intake import Field, ListSource, Reading, RecordSource, Source
 from batch_resend.model import Entry, Row, RunState
 from batch_resend.report import write_report
+from batch_resend.report.files import OF_ORDERS
 from tests.journal.conftest import NOON, Clock
 from tests.report.carried import SCRIPT, Report, carried, reported, two_lists, write_list
 
@@ -268,18 +269,36 @@ async def test_unsent_csv_has_its_cells_as_they_were_formulas_or_not(tmp_path: P
     assert found.table("unsent.csv") == [["-note", "number", "domain", "email"], *rows]
 
 
-async def test_unsent_csv_has_just_the_accepted_rows_of_what_a_next_run_should_take(
+async def test_a_list_of_orders_has_just_the_accepted_rows_of_what_became_of_them(
     tmp_path: Path,
 ) -> None:
-    """Failed, in doubt and not attempted; not sent, refused, duplicate or rejected."""
+    """Failed, in doubt and not attempted, or refused; not sent, duplicate or rejected."""
     found, _ = await reported(tmp_path, two_lists(tmp_path), SCRIPT)
+    heading = ["Order ID", "Note", "Domain", "Email", "Locale"]
+    assert found.table("refused.csv") == [
+        heading,
+        ["12", "refused", "a.example", "admin@a.example", ""],
+    ]
     assert found.table("unsent.csv") == [
-        ["Order ID", "Note", "Domain", "Email", "Locale"],
+        heading,
         ["13", 'fails, "ü"\nfor good', "a.example", "admin@a.example", ""],
         ["14", "in doubt", "", "", ""],
         ["15", "left over", "a.example", "admin@a.example", ""],
         ["13", "more", "b.example", "admin@b.example", ""],
     ]
+
+
+async def test_an_order_is_in_one_list_at_most(tmp_path: Path) -> None:
+    """So that both can be sent, each as it needs; the key is to blame for a 403 if it stopped."""
+    numbers = ("100200301", "100200302", "100200303", "100200304")
+    path = write_list(tmp_path, "a.csv", "order_id", *numbers)
+    script = dict(zip(numbers, ("204", "400", "403", "503"), strict=True))
+    for state, *lists in ((RunState.COMPLETED, "4", "23"), (RunState.STOPPED, "34", "2")):
+        (folder := tmp_path / state).mkdir()
+        found, _ = await reported(folder, [ListSource(path)], script, state)
+        assert lists == [
+            "".join(row["order_id"][-1] for row in found.records(name)) for name in OF_ORDERS
+        ]
 
 
 async def test_unsent_csv_of_lists_without_one_heading_is_a_line_an_entry(tmp_path: Path) -> None:
@@ -317,6 +336,6 @@ async def test_a_run_of_which_all_was_sent_leaves_headings_only(tmp_path: Path) 
     found, _ = await reported(
         tmp_path, [ListSource(path)], {"100200301": "204"}, RunState.COMPLETED
     )
-    assert found.table("unsent.csv") == [["order_id", "note"]]
+    assert found.table("unsent.csv") == found.table("refused.csv") == [["order_id", "note"]]
     assert found.table("rejected.csv") == [["order_id", "note", "file", "line", "reason", "row"]]
     assert len(found.table("results.csv")) == 2
