@@ -140,9 +140,24 @@ def has_report(folder: Path, run: Run) -> bool:
 
 
 def is_unfinished(pattern: Path, run: Run) -> bool:
-    """Whether a folder of a run's name is there without a summary: its report was only begun."""
+    """Whether a run's folder is there without a summary: its report was only begun.
+
+    One that has not the run's name is the run's if nothing else is in it.
+    """
     folder = folder_of(pattern, run)
-    return "{run}" in pattern.name and folder.is_dir() and found_in(folder) is None
+    if not folder.is_dir() or found_in(folder) is not None:
+        return False
+    return "{run}" in str(pattern) or _has_only_beginnings(folder)
+
+
+def _has_only_beginnings(folder: Path) -> bool:
+    """Whether a folder is empty, or has only what a report begins with: its summary comes last."""
+    *begins_with, _ = REPORT_FILES
+    drafts = tuple(f".{name}." for name in REPORT_FILES)
+    with suppress(OSError):
+        names = [path.name for path in folder.iterdir()]
+        return all(name in begins_with or name.startswith(drafts) for name in names)
+    return False
 
 
 def is_up_to_date(folder: Path, run: Run) -> bool:
@@ -208,16 +223,26 @@ def old_reports(
 
     That of a run is where the pattern says, or in its own place (`place_of`). The journal of a
     rehearsal is mostly gone, and its days may be to come. Only what is known to be such a report is
-    one, or was only begun, in a folder of the run's name.
+    one, or was only begun, in a folder of the run's name; or an empty folder of the run's day.
     """
     found: dict[Path, OldReport] = {}
     for run in runs:
         for one in filter(None, (pattern, place_of(run))):
-            if has_report(folder := folder_of(one, run), run) or is_unfinished(one, run):
+            if has_report(folder := folder_of(one, run), run) or _was_left(one, run):
                 found.setdefault(folder.absolute(), OldReport(folder, one, run))
     for folder in _rehearsals(pattern, before):
         found.setdefault(folder.absolute(), OldReport(folder, pattern, None))
     return list(found.values())
+
+
+def _was_left(pattern: Path, run: Run) -> bool:
+    """Whether a run has left a folder in which only its own report was begun, or none.
+
+    What is in one of its day may be another run's. One of any other name, a person may have made.
+    """
+    text, folder = str(pattern), folder_of(pattern, run)
+    is_empty_day = "{date}" in text and not any(folder.glob("*"))
+    return ("{run}" in text or is_empty_day) and is_unfinished(pattern, run)
 
 
 def remove_reports(pattern: Path, reports: Sequence[OldReport], before: float) -> int:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -286,6 +287,43 @@ async def test_a_report_that_was_only_begun_is_written_by_a_later_run(
         assert (await desk.run(*AGAIN, *where)).code == 0
         assert read_summary(place / begun)["run_id"] == begun
         assert begun in (place / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("there", "is_written"),
+    [
+        pytest.param([], True, id="nothing"),
+        pytest.param(["results.csv", ".unsent.csv.7.ab12"], True, id="what a report begins with"),
+        pytest.param(["results.csv", "notes.txt"], False, id="a file of somebody's"),
+        pytest.param(["summary.json"], False, id="a summary that cannot be read"),
+        pytest.param(None, False, id="the report of another run of that day"),
+    ],
+)
+async def test_a_killed_night_is_reported_in_the_folder_of_its_day_if_nothing_else_is_there(
+    tmp_path: Path, there: list[str] | None, is_written: bool
+) -> None:
+    """Of two killed on one day, the newer one is."""
+    async with desk_with_ca(tmp_path) as (desk, _):
+        where = ("--report-dir", "nights/{date}")
+        _, newer = await two_nights(desk, *where)
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+            journal.execute("UPDATE runs SET created_at = created_at - 86400")
+        (today,) = (tmp_path / "nights").iterdir()
+        day = today.rename(today.with_name(f"{date.fromisoformat(today.name) - timedelta(1)}"))
+        if there is not None:
+            remove(day)
+            day.mkdir()
+            for name in there:
+                (day / name).write_text("begun")
+        sent = await desk.run(*AGAIN, *where, "--log-file", "run.log")
+        assert sent.code == 0, sent.err
+        told = (tmp_path / "run.log").read_text()
+        assert (f"wrote the missing report of run {newer}: {day}" in told) is is_written
+        assert ("missing report" in told) is is_written
+        if is_written or there is None:
+            assert read_summary(day)["run_id"] == newer
+        else:
+            assert {path.name for path in day.iterdir()} == {*(there or ())}
 
 
 async def test_a_report_is_written_though_the_disk_of_all_reports_was_another_one(

@@ -145,6 +145,29 @@ def test_a_report_that_was_only_begun_is_removed_from_a_folder_of_its_runs_name(
     assert (other / "results.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "is_removed"),
+    [("{run}", True), ("{date}", True), ("{run}/last", True), ("last", False)],
+)
+def test_an_empty_folder_that_a_run_left_is_removed_but_none_that_a_person_may_have_made(
+    tmp_path: Path, pattern: str, is_removed: bool
+) -> None:
+    folder = folder_of(tmp_path / pattern, run())
+    folder.mkdir(parents=True)
+    found = old(tmp_path / pattern, [run()], 0.0)
+    assert remove_reports(tmp_path / pattern, found, 0.0) == int(is_removed)
+    assert folder.exists() is not is_removed
+
+
+def test_what_was_begun_in_the_folder_of_a_day_may_be_another_runs_and_stays(
+    tmp_path: Path,
+) -> None:
+    folder = folder_of(tmp_path / "{date}", run())
+    folder.mkdir()
+    (folder / "results.csv").write_text("whose?")
+    assert old(tmp_path / "{date}", [run()], 0.0) == []
+
+
 @pytest.mark.asyncio
 async def test_report_zip_has_all_files_of_the_report_and_its_page_links_to_no_other(
     tmp_path: Path,
