@@ -138,8 +138,12 @@ def write_index(folder: Path, depth: int = 1) -> None:
     days = list(_days(nights))
     values: dict[str, object] = {
         "nights": nights,
-        # Their days may be to come.
-        "rehearsals": nlargest(MOST_RUNS, rehearsals, key=lambda one: (one.written_at, one.at)),
+        # The last that were made: the days of others may be further in the future.
+        "rehearsals": sorted(
+            nlargest(MOST_RUNS, rehearsals, key=lambda one: one.written_at),
+            key=lambda one: one.at,
+            reverse=True,
+        ),
         "days": days,
         "not_started": list(_not_started(folder))[: -MOST_RUNS - 1 : -1],
         "top": _top(days),

@@ -119,21 +119,22 @@ async def test_the_index_draws_each_day_with_all_its_runs_and_the_days_without_o
 
 
 @pytest.mark.asyncio
-async def test_rehearsed_nights_to_come_stand_below_real_ones_the_last_made_first(
+async def test_real_runs_and_then_rehearsals_are_listed_by_when_they_began_whenever_written(
     tmp_path: Path,
 ) -> None:
     await nights(tmp_path)
     like = json.loads((tmp_path / "reports" / "a" / "summary.json").read_text())
     places = tmp_path / "nights"
-    put(places / "real", **(like | {"started_at": "2026-11-28T02:00:00.000Z"}))
-    for made, (name, day) in enumerate((("older", 9), ("day1", 2), ("day2", 3))):
-        at = f"2036-12-0{day}T02:00:00.000Z"
-        folder = put(places / name, **(like | {"started_at": at, "verdict": "rehearsal"}))
-        os.utime(folder / "summary.json", (NIGHT + made, NIGHT + made))
+    for kind, verdict in (("real", "complete"), ("rehearsed", "rehearsal")):
+        for made, day in enumerate((3, 4, 2, 1)):
+            at = f"2036-12-0{day}T02:00:00.000Z"
+            summary = like | {"started_at": at, "verdict": verdict}
+            folder = put(places / f"{kind}{day}", **summary)
+            os.utime(folder / "summary.json", (NIGHT + made, NIGHT + made))
     write_index(places)
     page = (places / "index.html").read_text()
     links = re.findall(r'<a href="(\w+)/report.html">', page)
-    assert links == ["real", "day2", "day1", "older"]
+    assert links == [f"{kind}{day}" for kind in ("real", "rehearsed") for day in (4, 3, 2, 1)]
 
 
 @pytest.mark.asyncio
