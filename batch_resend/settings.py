@@ -275,7 +275,8 @@ class Settings(Account):
     journal: Annotated[
         Place, BeforeValidator(parse_place), PlainSerializer(str, when_used="json"), Option(
             "--journal", Part.JOURNAL, "The journal: a file, or a PostgreSQL database "
-            "(postgresql://HOST/NAME).", default="in your state folder", carried=True,
+            "(postgresql://HOST/NAME). What was sent with another one is not known.",
+            default="in your state folder", carried=True,
         ),
     ] = Field(default_factory=default_journal)
     # fmt: on

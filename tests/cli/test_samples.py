@@ -1,6 +1,7 @@
 """What README, manual and samples show: each command line is understood, and does what it says."""
 
 import asyncio
+import json
 import re
 import shlex
 import shutil
@@ -43,6 +44,7 @@ EACH = SAMPLES / "batch-resend@.service"  # of several accounts
 CRONTAB, CRONJOB = SAMPLES / "crontab", SAMPLES / "cronjob.yaml"
 CONTAINERFILE = SAMPLES / "Containerfile"
 WORKERS, COMPOSE = SAMPLES / "workers.yaml", SAMPLES / "compose.yaml"
+PROGRAM = "/opt/batch-resend/bin/batch-resend"
 DAY_S = 86_400.0
 
 
@@ -90,7 +92,8 @@ async def test_what_the_service_starts_sweeps_with_the_credential_and_keeps_to_i
     assert (tmp_path / "state" / "journal.db").is_file()
 
 
-async def test_the_units_of_two_accounts_sweep_each_by_its_key_and_disturb_no_other(
+@pytest.mark.skipif(not Path("/usr/bin/flock").exists(), reason="there is no flock here")
+async def test_the_units_of_two_accounts_sweep_one_after_the_other_and_share_what_was_mailed(
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path) as at:
@@ -99,37 +102,42 @@ async def test_the_units_of_two_accounts_sweep_each_by_its_key_and_disturb_no_ot
             for name, ca in (("shop", at.shop), ("bank", at.bank))
         )
         at.desk.write("config.toml", text)
-        sweeping = []
+        state, sweeping = tmp_path / "state", []
+        state.mkdir()
         for name, ca, key in (("shop", at.shop, SHOP_KEY), ("bank", at.bank, BANK_KEY)):
             wait(ca, 2, first=100_200_301)
-            unit = service(EACH, name)
-            given = dict(line.split("=", 1) for line in unit["Environment"])
-            assert given["BATCH_RESEND_CONFIG"] == "/etc/batch-resend/config.toml"
+            unit = {
+                key: [value.replace("%S/batch-resend", str(state)) for value in values]
+                for key, values in service(EACH, name).items()
+            }
+            assert unit["StateDirectory"] == ["batch-resend"]
+            assert unit["WorkingDirectory"] == [str(state)]
             assert unit["LoadCredential"] == [f"digicert-api-key:/etc/batch-resend/{name}.key"]
             assert unit["EnvironmentFile"] == [f"-/etc/batch-resend/{name}.env"]
-            state = f"%S/{unit['StateDirectory'][0]}"
-            assert unit["WorkingDirectory"] == [state]
+            given = dict(line.split("=", 1) for line in unit["Environment"])
+            assert given.pop("BATCH_RESEND_CONFIG") == "/etc/batch-resend/config.toml"
             (tmp_path / name).mkdir()
             at.desk.write(f"{name}/digicert-api-key", key).chmod(0o400)
-            environment = {
-                "BATCH_RESEND_JOURNAL": given["BATCH_RESEND_JOURNAL"].replace(state, name),
-                "CREDENTIALS_DIRECTORY": str(tmp_path / name),
-            }
-            words = shlex.split(unit["ExecStart"][0])[1:]
-            sweeping.append(await at.desk.start(*words, "--report-dir", name, **environment))
+            given["CREDENTIALS_DIRECTORY"] = str(tmp_path / name)
+            waiting, words = unit["ExecStart"][0].split(f" {PROGRAM} ")
+            assert unit["ExecStartPre"] == [f"-{waiting} {PROGRAM} prune"], "that waits, too"
+            program = [*shlex.split(waiting), *at.desk.command(*shlex.split(words))]
+            sweeping.append(await at.desk.start(program=program, **given))
         for swept in await asyncio.gather(*map(ended, sweeping)):
             assert swept.code == 0, swept.err
         assert at.shop.books.mails == at.bank.books.mails == 1
         for name in ("shop", "bank"):
-            assert read_summary(tmp_path / name)["profile"] == name
+            (report,) = (state / f"reports-{name}").glob("*/")
+            assert read_summary(report)["profile"] == name
+        runs = await at.desk.run("runs", "--json", "--journal", str(state / "journal.db"))
+        assert {run["profile"] for run in json.loads(runs.out)} == {"shop", "bank"}
 
 
 def test_the_units_of_one_account_and_of_several_may_do_the_same() -> None:
     one, each = service(), service(EACH, "shop")
     own = {key for key in one.keys() | each.keys() if one.get(key) != each.get(key)}
     assert own == {
-        "ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "StateDirectory",
-        "WorkingDirectory",
+        "ExecStart", "ExecStartPre", "Environment", "EnvironmentFile", "LoadCredential", "User",
     }  # fmt: skip
 
 
@@ -137,7 +145,7 @@ def test_the_units_of_one_account_and_of_several_may_do_the_same() -> None:
 @pytest.mark.parametrize(("unit", "name"), [(SERVICE, "batch-resend"), (EACH, "batch-resend@shop")])
 def test_systemd_understands_the_units(tmp_path: Path, unit: Path, name: str) -> None:
     for one, kind in ((unit, "service"), (TIMER, "timer")):
-        text = one.read_text().replace("/opt/batch-resend/bin/batch-resend", "/bin/true")
+        text = one.read_text().replace(PROGRAM, "/bin/true")
         (tmp_path / f"{name}.{kind}").write_text(text)
     command = ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))]
     told = subprocess.run(command, capture_output=True, text=True, check=False)

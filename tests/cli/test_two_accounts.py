@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import run_ids
+from tests.cli.conftest import read_summary, run_ids
 from tests.cli.test_sweep import wait
 from tests.cli.town import Town, town
 from tests.notify.listener import listening
@@ -82,6 +82,29 @@ async def test_what_is_left_of_one_account_needs_no_key_of_another(tmp_path: Pat
         resumed = await at.desk.run("resume")
         assert resumed.code == 0, resumed.err
         assert at.bank.books.mails == 1
+
+
+# --- what was mailed ----------------------------------------------------------------------------
+
+
+async def test_accounts_that_share_a_journal_are_mailed_once_by_sweeps_and_a_list_of_both(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        rows = ""
+        for name, ca, first in (("shop", at.shop, 100_200_301), ("bank", at.bank, 100_200_401)):
+            wait(ca, 2, 3, first=first)
+            rows += "".join(f"{first + n},{name}\n" for n in range(2))
+        at.desk.write("both.csv", f"order_id,account\n{rows}")
+        for name in ("shop", "bank"):
+            assert (await at.desk.run("sweep", "--profile", name)).code == 0
+        assert (at.shop.books.mails, at.bank.books.mails) == (2, 2)
+        sent = await at.desk.run("send", "both.csv", "--report-dir", "both")
+        assert sent.code == 0, sent.err
+        assert read_summary(tmp_path / "both")["skipped"]["cooldown"] == 4
+        again = await at.desk.run("sweep", "--profile", "bank")
+        assert again.out.startswith("Nothing to send (profile bank): 2 orders wait")
+        assert (at.shop.books.mails, at.bank.books.mails) == (2, 2)
 
 
 # --- which account it was -----------------------------------------------------------------------

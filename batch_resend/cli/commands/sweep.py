@@ -63,7 +63,7 @@ sweep_options = together(
         "--max-mails-per-order",
         type=WholeNumber(min=1),
         default=5,
-        help="At most this many mails for one order, in all runs together.",
+        help="At most this many mails for one order, in all runs with this journal.",
     ),
     option(
         "--max-orders",
