@@ -35,7 +35,7 @@ from batch_resend.intake import Reading
 from batch_resend.journal import Endpoint
 from batch_resend.model import Call, Run
 from batch_resend.notify import Notifier
-from batch_resend.report import Presentation
+from batch_resend.report import Presentation, is_alike
 from batch_resend.settings import (
     OPTIONS,
     Account,
@@ -104,6 +104,13 @@ def run_options_of(context: click.Context, options: dict[str, Any]) -> RunOption
             f"--distribute: {options['journal']} is a file; workers need a journal in PostgreSQL, "
             "--journal postgresql://HOST/NAME"
         )
+    url, pattern = options["report_url"], options["report_dir"]
+    if url is not None and not is_alike(url, pattern):
+        log.warning(
+            "--report-url %s: links to the report will lead to no page; it must have the same of "
+            "{run} and {date} as --report-dir %s",
+            url, pattern,
+        )  # fmt: skip
     return RunOptions(
         **named_in(RunOptions, options),
         # Decided at the start: a terminal that goes meanwhile has not said yes.

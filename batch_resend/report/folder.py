@@ -100,6 +100,11 @@ def note_not_started(pattern: Path, at: float, exit_code: int, why: str, of: str
     update_index(pattern)
 
 
+def is_alike(url: str, pattern: Path) -> bool:
+    """Whether a pattern of URLs tells runs apart by the same as a pattern of folders."""
+    return {*_PLACEHOLDER.findall(url)} == {*_PLACEHOLDER.findall(str(pattern))}
+
+
 def url_of(pattern: str, run: Run) -> str:
     """Return the URL of a run's page, of where its folder is served."""
     return f"{filled_in(pattern, run).rstrip('/')}/report.html"

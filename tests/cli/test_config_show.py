@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from batch_resend.cli.config import read_config
 from batch_resend.cli.main import cli
 from batch_resend.cli.values import DURATION
+from batch_resend.report import is_alike
 from tests.cli.conftest import KEY, Desk, desk_with_ca
 from tests.notify.listener import listening
 from tests.pages import MANUAL, read_page
@@ -113,6 +115,15 @@ async def test_config_init_writes_a_file_of_which_each_line_can_be_used(desk: De
     assert tried == everything
     shown_after = await shown(desk, "config", "show")
     assert {source for _, source in shown_after.values() if str(path) in source} == set()
+
+
+async def test_the_folder_and_the_url_of_reports_in_that_file_belong_together(desk: Desk) -> None:
+    await desk.run("config", "init")
+    text = (desk.folder / ".config/batch-resend/config.toml").read_text()
+    lines = re.findall(r"^# (report-(?:dir|url) = .*)$", text, re.MULTILINE)
+    found = tomllib.loads("\n".join(lines))
+    assert found.keys() == {"report-dir", "report-url"}
+    assert is_alike(found["report-url"], Path(found["report-dir"]))
 
 
 async def test_an_option_that_several_tables_of_that_file_have_is_its_tables_alone(

@@ -354,6 +354,29 @@ async def test_pings_and_notifications_link_to_the_page_where_it_is_served(tmp_p
             assert ending["text"].endswith(f" {url}")
 
 
+@pytest.mark.parametrize(
+    ("folder", "url", "is_alike"),
+    [
+        ("reports/{run}", "https://host/reports/{run}", True),
+        ("reports/{run}", "https://host/reports", False),
+        ("last", "https://host/{run}", False),
+        ("last", "https://host/last", True),
+        ("{date}/{run}", "https://host/{run}", False),
+        ("{date}-{run}", "https://host/{date}-{run}", True),
+    ],
+)
+async def test_a_url_that_tells_runs_apart_otherwise_than_their_folders_is_warned_about(
+    tmp_path: Path, folder: str, url: str, is_alike: bool
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        sent = await desk.run(*AGAIN, "--report-dir", folder, "--report-url", url)
+        assert sent.code == 0, sent.err
+        assert (f"--report-url {url}: links to the report will lead to no page" in sent.err) is (
+            not is_alike
+        )
+
+
 async def test_an_index_page_of_somebody_else_stays_and_costs_nothing(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         (tmp_path / "reports").mkdir()

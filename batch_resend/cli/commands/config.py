@@ -186,7 +186,7 @@ _EXAMPLES = {  # where what an option takes is none
     "dns-server": '"192.0.2.1"',
     "sweep": '["0 2 * * *"]',
     "older-than": '"1d"',
-    "report-url": '"https://host/reports"',
+    "report-url": '"https://host/reports/{run}"',
     "order-url": '"https://host/orders/{order}"',
 }
 _WIDTH = 98
