@@ -147,12 +147,12 @@ def has_report(folder: Path, run: Run) -> bool:
 def is_unfinished(pattern: Path, run: Run) -> bool:
     """Whether a run's folder is there without a summary: its report was only begun.
 
-    One that has not the run's name is the run's if nothing else is in it.
+    One of its day is the run's if nothing else is in it; one of any other name may be a person's.
     """
-    folder = folder_of(pattern, run)
+    text, folder = str(pattern), folder_of(pattern, run)
     if not folder.is_dir() or found_in(folder) is not None:
         return False
-    return "{run}" in str(pattern) or _has_only_beginnings(folder)
+    return "{run}" in text or ("{date}" in text and _has_only_beginnings(folder))
 
 
 def _has_only_beginnings(folder: Path) -> bool:
@@ -243,11 +243,10 @@ def old_reports(
 def _was_left(pattern: Path, run: Run) -> bool:
     """Whether a run has left a folder in which only its own report was begun, or none.
 
-    What is in one of its day may be another run's. One of any other name, a person may have made.
+    What is in one of its day may be another run's.
     """
-    text, folder = str(pattern), folder_of(pattern, run)
-    is_empty_day = "{date}" in text and not any(folder.glob("*"))
-    return ("{run}" in text or is_empty_day) and is_unfinished(pattern, run)
+    is_its_own = "{run}" in str(pattern) or not any(folder_of(pattern, run).glob("*"))
+    return is_its_own and is_unfinished(pattern, run)
 
 
 def remove_reports(pattern: Path, reports: Sequence[OldReport], before: float) -> int:
