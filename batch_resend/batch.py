@@ -36,7 +36,6 @@ from batch_resend.journal import (
     Endpoint,
     Journal,
     JournalReader,
-    Mailed,
     Purpose,
     Staging,
     open_journal,
@@ -52,6 +51,7 @@ from batch_resend.report import (
     prepare_report,
     write_report,
 )
+from batch_resend.results import Mailed
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
 from batch_resend.windows import Schedule, parse_windows

@@ -128,12 +128,44 @@ class SweepCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Mailed:
+    """How often an order was mailed, or may have been, as far as the journal knows."""
+
+    mails: int = 0  # that were acknowledged, or are in doubt
+    in_doubt: int = 0  # of these
+    acknowledged_at: float | None = None  # the last of those; None: there is none
+    doubted_at: float | None = None  # when the last in doubt was tried, likewise
+
+    @property
+    def last_at(self) -> float | None:
+        """When the last of all was."""
+        return _later(self.acknowledged_at, self.doubted_at)
+
+    @property
+    def is_last_in_doubt(self) -> bool:
+        """Whether the last of all is in doubt."""
+        return self.doubted_at is not None and self.doubted_at == self.last_at
+
+    def __add__(self, other: "Mailed") -> "Mailed":
+        """Return both together: they are of one order."""
+        return Mailed(
+            self.mails + other.mails,
+            self.in_doubt + other.in_doubt,
+            _later(self.acknowledged_at, other.acknowledged_at),
+            _later(self.doubted_at, other.doubted_at),
+        )
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((at for at in (one, other) if at is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class StuckOrder:
     """An order that was mailed as often as allowed, and waits still."""
 
     order_id: str
-    mails: int  # that went out, or may have, over all runs
-    last_mail_at: float | None  # that was acknowledged; None: none is known to be
+    mailed: Mailed  # by all runs
     created_at: float | None  # None: the CA does not say
     product: str
     container: str

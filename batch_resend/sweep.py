@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from batch_resend.intake import Field, RecordSource
-from batch_resend.journal import Mailed
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Row
 from batch_resend.order_reader import OrderReader, nothing_to_mail
-from batch_resend.results import Decision, StuckOrder, SweepCounts
+from batch_resend.results import Decision, Mailed, StuckOrder, SweepCounts
 
 SOURCE_NAME = "orders that wait at the CA"
-_NEVER = Mailed(0, None)
+_NEVER = Mailed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Rules:
     """What makes an order due."""
 
     older_than_s: float
-    cooldown_s: float  # since its last mail that was acknowledged
+    cooldown_s: float  # since its last mail
     max_mails: int  # in all
     max_orders: int  # in one sweep
     filters: Sequence[tuple[str, str]] = ()  # of the CA's call "List orders"
@@ -42,9 +41,13 @@ class Rules:
             return Decision.EXCLUDED
         if order.created_at is not None and now - order.created_at < self.older_than_s:
             return Decision.TOO_YOUNG
-        if known.last_at is not None and now - known.last_at < self.cooldown_s:
+        is_at_limit = known.mails >= self.max_mails
+        # What is in doubt is sent again at once, but where that would be one too many: then it may
+        # have arrived, as any other mail, and may yet have its effect.
+        last_at = known.last_at if is_at_limit else known.acknowledged_at
+        if last_at is not None and now - last_at < self.cooldown_s:
             return Decision.MAILED_LATELY
-        if known.mails >= self.max_mails:
+        if is_at_limit:
             return Decision.STUCK
         return self.decide_by_method(order)
 
@@ -133,8 +136,7 @@ async def sweep(
 def _stuck(order: ListedOrder, known: Mailed) -> StuckOrder:
     return StuckOrder(
         order.order_id,
-        known.mails,
-        known.last_at,
+        known,
         order.created_at,
         order.product or "",
         order.container or "",

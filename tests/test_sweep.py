@@ -7,10 +7,9 @@ from typing import cast
 
 import pytest
 
-from batch_resend.journal import Mailed
 from batch_resend.listed import WAITING, ListedOrder, NameValidation
 from batch_resend.order_reader import OrderReader
-from batch_resend.results import Decision
+from batch_resend.results import Decision, Mailed
 from batch_resend.sending import Progress, Reader
 from batch_resend.sweep import Rules, SweepResult, sweep
 
@@ -72,13 +71,24 @@ async def swept(
         pytest.param(replace(WAITS, created_at=NOW - DAY_S), None, "due", id="just long enough"),
         pytest.param(replace(WAITS, created_at=NOW - DAY_S + 1), None, "too_young", id="not yet"),
         pytest.param(replace(WAITS, created_at=None), None, "due", id="nobody knows how long"),
-        pytest.param(WAITS, Mailed(1, NOW - 20 * HOUR_S), "due", id="mailed a cooldown ago"),
-        pytest.param(WAITS, Mailed(1, NOW - 19 * HOUR_S), "mailed_lately", id="mailed lately"),
-        pytest.param(WAITS, Mailed(4, NOW - 9 * DAY_S), "due", id="mailed four times"),
-        pytest.param(WAITS, Mailed(5, NOW - 9 * DAY_S), "stuck", id="mailed five times"),
-        pytest.param(WAITS, Mailed(5, None), "stuck", id="perhaps mailed five times"),
+        pytest.param(WAITS, Mailed(1, 0, NOW - 20 * HOUR_S), "due", id="mailed a cooldown ago"),
+        pytest.param(WAITS, Mailed(1, 0, NOW - 19 * HOUR_S), "mailed_lately", id="mailed lately"),
+        pytest.param(WAITS, Mailed(4, 0, NOW - 9 * DAY_S), "due", id="mailed four times"),
+        pytest.param(WAITS, Mailed(5, 0, NOW - 9 * DAY_S), "stuck", id="mailed five times"),
         pytest.param(
-            replace(WAITS, order_id="666"), Mailed(5, NOW - 9 * DAY_S), "excluded", id="hopeless"
+            WAITS, Mailed(5, 5, None, NOW - 20 * HOUR_S), "stuck", id="perhaps mailed five times"
+        ),
+        pytest.param(
+            WAITS, Mailed(4, 1, NOW - 9 * DAY_S, NOW - HOUR_S), "due", id="in doubt, sent again"
+        ),
+        pytest.param(
+            WAITS,
+            Mailed(5, 1, NOW - 9 * DAY_S, NOW - HOUR_S),
+            "mailed_lately",
+            id="perhaps mailed lately, and as often as allowed",
+        ),
+        pytest.param(
+            replace(WAITS, order_id="666"), Mailed(5, 0, NOW - 9 * DAY_S), "excluded", id="hopeless"
         ),
         pytest.param(replace(WAITS, dcv_method="E-Mail"), None, "due", id="e-mail, otherwise said"),
         pytest.param(
@@ -115,7 +125,7 @@ async def test_those_that_have_waited_longest_come_first_and_the_others_are_left
 
 async def test_what_is_not_due_takes_no_place_of_what_is() -> None:
     orders = [replace(WAITS, order_id=str(n), created_at=NOW - n * DAY_S) for n in range(2, 8)]
-    mailed = {str(n): Mailed(5, NOW - 9 * DAY_S) for n in (7, 6, 5)}
+    mailed = {str(n): Mailed(5, 0, NOW - 9 * DAY_S) for n in (7, 6, 5)}
     found = await swept(*orders, mailed=mailed, rules=replace(RULES, max_orders=2))
     assert [order.order_id for order in found.due] == ["4", "3"]
 
@@ -131,7 +141,7 @@ async def test_how_an_order_is_validated_is_asked_only_of_those_that_are_due_oth
     ]
     order_reader = Listed([*lacking, young], told)
     rules = replace(RULES, max_orders=2)
-    found = await sweep(order_reader, {"5": Mailed(5, None)}, rules, NOW)
+    found = await sweep(order_reader, {"5": Mailed(5, 5)}, rules, NOW)
     assert [order.order_id for order in found.due] == ["1", "4"]
     assert order_reader.asked == ["1", "2", "3", "4"]
     counts = found.counts

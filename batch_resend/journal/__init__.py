@@ -12,7 +12,6 @@ from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
     LATEST,
     JournalReader,
-    Mailed,
     NotedRequest,
     Unapproved,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "JournalReader",
     "LiveStatus",
     "MadeInStep",
-    "Mailed",
     "NotedRequest",
     "OrderCheck",
     "Pause",

@@ -25,6 +25,7 @@ from batch_resend.model import (
 )
 from batch_resend.results import (
     Checked,
+    Mailed,
     RowResult,
     StuckOrder,
     SweepCounts,
@@ -62,14 +63,6 @@ class Recipients:
     first: Sequence[tuple[str, int]] = ()  # with how many mails, the most first
     domains: int = 0  # all of them
     mails: int = 0  # at all of them
-
-
-@dataclass(frozen=True, slots=True)
-class Mailed:
-    """How often an order was mailed, as far as the journal knows, and when last for sure."""
-
-    mails: int
-    last_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,9 +329,8 @@ class JournalReader(ResultReader, StatisticsReader):
         found: dict[str, Mailed] = {}
         whose = {"base_url": base_url, "budget": budget}
         for record in await self.fetch("mails", **whose, **clock_values(clock)):
-            before = found.get(record.order_id, Mailed(0, None))
-            known = [at for at in (before.last_at, record.last_at) if at is not None]
-            found[record.order_id] = Mailed(before.mails + record.mails, max(known, default=None))
+            order_id, *mailed = record
+            found[order_id] = found.get(order_id, Mailed()) + Mailed(*mailed)
         return found
 
     async def newest_run(self, base_url: str, budget: str) -> str | None:

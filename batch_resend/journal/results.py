@@ -22,6 +22,7 @@ from batch_resend.journal.statements import (
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
 from batch_resend.results import (
     InputNote,
+    Mailed,
     RequestResult,
     Result,
     RowResult,
@@ -60,8 +61,7 @@ class Event:
     message: str | None
     # Of the order in that run; as long as it has none, what is known of it. Or of the row.
     outcome: RequestStatus | RowStatus | None  # None: forgotten
-    mails: int  # for the domains of an order, that went out, or may have
-    last_mail_at: float | None  # that was acknowledged
+    mailed: Mailed  # for the domains of an order
     input: str | None  # where the row is: its list,
     line: int | None
 
@@ -246,6 +246,7 @@ def _event(record: Record) -> Event:
     values = record._asdict()
     del values["activity"], values["run_at"], values["raw"]
     settings = json.loads(values.pop("settings"))
+    mailed = (values.pop(of) for of in ("mails", "in_doubt", "acknowledged_at", "doubted_at"))
     account = record.account
     if account is None and record.outcome != RowStatus.REJECTED:  # it is of the command's own
         account = settings.get("profile")
@@ -256,6 +257,7 @@ def _event(record: Record) -> Event:
             "account": account,
             "entries": decode_entries(record.entries),
             "call": decode_call(record.call),
+            "mailed": Mailed(*mailed),
             "ruling": Ruling(record.ruling) if record.ruling else None,
             "outcome": _ROW_STATUSES.get(record.outcome) or _REQUEST_STATUSES.get(record.outcome),
         }

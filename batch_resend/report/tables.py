@@ -103,7 +103,8 @@ async def write_results_jsonl(
 
 
 STUCK_COLUMNS = (
-    "order_id", "mails", "last_mail_at", "created_at", "product", "container", "domains",
+    "order_id", "mails", "mails_in_doubt", "last_mail_at", "last_acknowledged_at", "created_at",
+    "product", "container", "domains",
 )  # fmt: skip
 
 
@@ -112,9 +113,11 @@ async def write_stuck(orders: AsyncIterator[StuckOrder], file: TextIO) -> None:
     table = csv.writer(file)
     table.writerow(STUCK_COLUMNS)
     async for one in orders:
+        mailed = one.mailed
         cells = (
-            one.order_id, one.mails, _time(one.last_mail_at), _time(one.created_at), one.product,
-            one.container, "; ".join(one.domains),
+            one.order_id, mailed.mails, mailed.in_doubt, _time(mailed.last_at),
+            _time(mailed.acknowledged_at), _time(one.created_at), one.product, one.container,
+            "; ".join(one.domains),
         )  # fmt: skip
         table.writerow(defused_row(cells))
 

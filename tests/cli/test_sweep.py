@@ -3,7 +3,9 @@
 import csv
 import json
 import re
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -178,6 +180,48 @@ async def test_an_order_at_the_limit_of_mails_is_stuck_once_its_cooldown_has_pas
         behind = await desk.run(*limit, "--cooldown", "0s")
         assert (behind.code, ca.books.mails) == (3, 1)
         assert behind.out.startswith("Nothing to send: 1 order waits: 1 stuck")
+
+
+async def test_a_mail_in_doubt_counts_toward_the_limit_and_everybody_is_told_so(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8)
+        for faults, *orders in (({}, 1), ({FaultName.DROP: 1.0}, 1, 2), ({FaultName.DROP: 1.0}, 2)):
+            ca.fail(faults)
+            desk.write("list.csv", "\n".join(("order_id", *map(str, orders), "")))
+            once = ("--all-domains", "--cooldown", "0s", "--max-attempts", "1")
+            sent = await desk.run("send", "list.csv", *once)
+            assert sent.code == (3 if faults else 0), sent.err
+        ca.fail({})
+        limit = ("sweep", "--max-mails-per-order", "2", "--fail-on", "stuck")
+        within = await desk.run(*limit)
+        assert (within.code, "2 mailed within the cooldown" in within.out) == (0, True), within.out
+        swept = await desk.run(*limit, "--cooldown", "0s", "--report-dir", "night")
+        assert (swept.code, ca.books.mails) == (3, 4)
+        day = rf"{time.strftime('%Y')}-\d\d-\d\d"
+        for order, words in (
+            ("1", f"2 mails, 1 of them in doubt, the last \\(in doubt\\) on {day}"),
+            ("2", f"2 mails, in doubt, the last on {day}"),
+        ):
+            assert re.search(rf"\n  {order}, {words}, ordered on ", swept.out)
+        with (tmp_path / "night" / "stuck.csv").open() as file:
+            rows = {row["order_id"]: row for row in csv.DictReader(file)}
+        assert [rows[n]["mails_in_doubt"] for n in "12"] == ["1", "2"]
+        assert rows["1"]["last_acknowledged_at"] < rows["1"]["last_mail_at"]
+        assert rows["2"]["last_acknowledged_at"] == ""
+        page = (tmp_path / "night" / "report.html").read_text()
+        assert re.search(r'data-is="Mails">2 \(1 in doubt\)<', page)
+        assert re.search(r'data-is="Last mail">.+ \(in doubt\)</td><td data-is="Ordered"', page)
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+            journal.execute("UPDATE runs SET finished_at = finished_at - 100 * 86400.0")
+            journal.commit()
+        assert (await desk.run("prune")).code == 0
+        assert re.fullmatch(
+            rf"2 mails in rehearsals, 1 of them in doubt, the last \(in doubt\) on {day} \(UTC\); "
+            r"all of the mails by runs that `prune` forgot\n",
+            (await desk.run("history", "1")).out,
+        )
 
 
 async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
         past = await desk.run("history", number)
         assert re.fullmatch(
             r"1 mail in rehearsals, the last on [\d-]{10} \(UTC\); "
-            r"all of them by runs that `prune` forgot\n",
+            r"all of the mails by runs that `prune` forgot\n",
             past.out,
         )
         by_name = await desk.run("history", f"o{number}.example.com")
@@ -258,7 +258,7 @@ async def test_prune_forgets_an_old_run_and_not_whom_it_mailed(tmp_path: Path) -
         assert (await desk.run(*again)).code == 0
         past = await desk.run("history", number)
         assert "\n2 mails in rehearsals, the last on " in past.out
-        assert past.out.endswith("; 1 of them by runs that `prune` forgot\n")
+        assert past.out.endswith("; 1 of the mails by runs that `prune` forgot\n")
         kept, sent = await as_json(desk, "history", number)
         assert (kept["run"], kept["outcome"], kept["mails"]) == (None, None, 1)
         assert kept["last_mail_at"] < sent["last_mail_at"]

@@ -8,13 +8,13 @@ from batch_resend.cluster.leases import ChunkLeases
 from batch_resend.folders import Database, Place
 from batch_resend.journal import (
     Endpoint,
-    Mailed,
     Terms,
     open_journal,
     prune_journal,
     read_journal,
 )
 from batch_resend.model import RequestStatus, RunState
+from batch_resend.results import Mailed
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -87,9 +87,11 @@ async def test_how_often_orders_were_mailed_is_the_same_before_and_after(
         async with read_journal(place) as reader:
             assert await reader.mails(BASE_URL, clock) == before
             assert await reader.mails("https://other.example", clock) == {}
-    assert before["3"] == Mailed(4, None), "what may have been mailed counts, never for sure"
-    assert before["1"].last_at is not None
-    assert before["1"].last_at > NOON + 3 * DAY, "the last of all"
+    doubted_at = before["3"].doubted_at
+    assert before["3"] == Mailed(4, 4, None, doubted_at), "it may have been mailed, never for sure"
+    for last_at in (before["1"].acknowledged_at, doubted_at):
+        assert last_at is not None
+        assert last_at > NOON + 3 * DAY, "the last of all"
 
 
 async def test_reads_and_starts_that_nothing_needs_any_more_go_too(

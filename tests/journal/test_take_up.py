@@ -9,7 +9,7 @@ from batch_resend.journal import Endpoint, Journal, Purpose
 from batch_resend.journal.journal import ANSWERS_KEPT_S
 from batch_resend.journal.recording import KeptAnswers
 from batch_resend.model import Problem, RejectedRow, Row, RowStatus, Run, RunState
-from batch_resend.results import StuckOrder, SweepCounts
+from batch_resend.results import Mailed, StuckOrder, SweepCounts
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -217,7 +217,7 @@ async def test_what_a_sweep_finds_that_resumes_a_run_stands_in_place_of_what_was
 ) -> None:
     run = await unfinished(journal, clock)
     assert await journal.reader.swept(run) is None
-    stuck = [StuckOrder(number, 3, None, None, "", "", ()) for number in ("7", "8")]
+    stuck = [StuckOrder(number, Mailed(3, 1), None, "", "", ()) for number in ("7", "8")]
     for found in (stuck, stuck[1:]):
         counts = SweepCounts(9, 1, 2, len(found), 0, 0, 0, 6 - len(found), 0, 3)
         await journal.note_sweep(run, counts, found)

@@ -14,6 +14,7 @@ from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option
 from batch_resend.cli.options import journal_option
+from batch_resend.cli.output.summary import mails_in_words
 from batch_resend.cli.output.terminal import (
     Record,
     records_of,
@@ -27,6 +28,7 @@ from batch_resend.intake import Field, domain_name, email_address, known_field, 
 from batch_resend.journal import CUT_OFF, Event, mention_of, read_journal
 from batch_resend.model import RowStatus, Ruling
 from batch_resend.report import counted, in_words
+from batch_resend.results import Mailed
 from batch_resend.settings import is_at_loopback
 
 _LINES_SHOWN = 5  # of duplicates
@@ -79,8 +81,8 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     else:
         _show(records, sought, is_name=is_name)
         texts = [
-            *_with_forgotten(records, rehearsed=False),
-            *_with_forgotten(records, rehearsed=True),
+            *_with_forgotten(events, rehearsed=False),
+            *_with_forgotten(events, rehearsed=True),
             *([_FORGOTTEN] if has_forgotten else ()),
             *([_not_found_by_name(without)] if without else ()),
         ]
@@ -102,18 +104,21 @@ def _show(records: Sequence[Record], sought: str, *, is_name: bool) -> None:
         show_records(shown, [], "table", table)
 
 
-def _with_forgotten(records: Sequence[Any], *, rehearsed: bool) -> list[str]:
+def _with_forgotten(events: Sequence[Event], *, rehearsed: bool) -> list[str]:
     """Return how many mails there were, where some were by forgotten runs: they are in no table."""
-    alike = [record for record in records if record["is_rehearsal"] is rehearsed]
-    forgotten = sum(record["mails"] for record in alike if record["run"] is None)
-    if not forgotten:
+    alike = [event for event in events if is_at_loopback(event.base_url) is rehearsed]
+    of_forgotten = (event.mailed for event in alike if event.run_id is None)
+    forgotten = sum(of_forgotten, start=Mailed())
+    if not forgotten.mails:
         return []
-    mails = sum(record["mails"] for record in alike)
-    last_at = max(record["last_mail_at"] or "" for record in alike)
-    last = f", the last on {last_at[:10]} (UTC)" if last_at else ""
-    all_mails = f"{counted(mails, 'mail')} {'in rehearsals' if rehearsed else 'in all'}{last}"
-    by = "all" if forgotten == mails else f"{forgotten:,}"
-    return [f"{all_mails}; {by} of them by runs that `prune` forgot"]
+    mailed = sum((event.mailed for event in alike), start=Mailed())
+    all_mails = mails_in_words(mailed, " in rehearsals" if rehearsed else " in all")
+    in_utc = " (UTC)" if mailed.last_at else ""
+    by = "all" if forgotten.mails == mailed.mails else f"{forgotten.mails:,}"
+    doubt = ""
+    if forgotten.in_doubt and forgotten != mailed:
+        doubt = f", {forgotten.in_doubt:,} of these in doubt"
+    return [f"{all_mails}{in_utc}; {by} of the mails by runs that `prune` forgot{doubt}"]
 
 
 def _not_found_by_name(count: int) -> str:
@@ -174,11 +179,15 @@ def _took_s(event: Event) -> float | None:
     return round(event.ended_at - event.begun_at, 3)
 
 
+def _time(at: float | None) -> str | None:
+    return None if at is None else timestamp(at)
+
+
 _EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
     "run": attrgetter("run_id"),
     "locale": attrgetter("locale"),
     "attempt": attrgetter("attempt"),
-    "begun_at": lambda event: None if event.begun_at is None else timestamp(event.begun_at),
+    "begun_at": lambda event: _time(event.begun_at),
     "took_s": _took_s,
     "answer": lambda event: None if event.attempt is None else event.ruling or "none yet",
     "http_status": attrgetter("http_status"),
@@ -193,8 +202,10 @@ _EVENT_FIELDS: dict[str, Callable[[Event], object]] = {
     "input": attrgetter("input"),
     "line": attrgetter("line"),
     "is_rehearsal": lambda event: is_at_loopback(event.base_url),
-    "mails": attrgetter("mails"),
-    "last_mail_at": lambda event: event.last_mail_at and timestamp(event.last_mail_at),
+    "mails": attrgetter("mailed.mails"),
+    "mails_in_doubt": attrgetter("mailed.in_doubt"),
+    "last_mail_at": lambda event: _time(event.mailed.last_at),
+    "last_acknowledged_at": lambda event: _time(event.mailed.acknowledged_at),
 }
 
 

@@ -31,7 +31,7 @@ from batch_resend.report import (
     sweep_in_words,
     verdict_in_words,
 )
-from batch_resend.results import StuckOrder
+from batch_resend.results import Mailed, StuckOrder
 from batch_resend.visible import visible
 
 if TYPE_CHECKING:
@@ -174,12 +174,23 @@ def stuck_in_words(first: Sequence[StuckOrder], count: int) -> Iterator[tuple[in
     if first:
         yield 0, "Stuck: at the limit of mails, and still waiting"
     for order in first:
-        last = f", the last on {_day(order.last_mail_at)}" if order.last_mail_at else ""
         ordered = f", ordered on {_day(order.created_at)}" if order.created_at else ""
         names = f": {', '.join(order.domains)}" if order.domains else ""
-        yield 2, f"{order.order_id}, {counted(order.mails, 'mail')}{last}{ordered}{names}"
+        yield 2, f"{order.order_id}, {mails_in_words(order.mailed)}{ordered}{names}"
     if count > len(first):
         yield 2, f"and {count - len(first):,} more: stuck.csv of the report has them all"
+
+
+def mails_in_words(mailed: Mailed, where: str = "") -> str:
+    """Return how often an order was mailed, how often perhaps, and when last. `where`: all that."""
+    doubt = last = ""
+    if mailed.in_doubt:
+        share = f"{mailed.in_doubt:,} of them " if mailed.in_doubt < mailed.mails else ""
+        doubt = f", {share}in doubt"
+    if mailed.last_at:
+        how = " (in doubt)" if mailed.is_last_in_doubt and mailed.in_doubt < mailed.mails else ""
+        last = f", the last{how} on {_day(mailed.last_at)}"
+    return f"{counted(mailed.mails, 'mail')}{where}{doubt}{last}"
 
 
 def _day(at: float) -> str:

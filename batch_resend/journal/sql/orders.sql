@@ -138,8 +138,12 @@ SELECT found FROM stuck WHERE run = :run ORDER BY number LIMIT :most
 -- part: may_be_mailed
 requests.call IS NULL AND (attempts.ruling IN ('accepted', 'in_doubt') OR attempts.ruling IS NULL)
 
--- part: last_acknowledged
-max(CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at END)
+-- part: acknowledged_at
+CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at END
+
+-- When it was tried: that it was cut off may be found days later.
+-- part: doubted_at
+CASE WHEN attempts.ruling = 'accepted' THEN NULL ELSE attempts.begun_at END
 
 -- part: attempts_with_run
 FROM attempts
@@ -148,8 +152,9 @@ JOIN runs ON runs.number = attempts.run
 
 -- Rows that name an account may be of another CA than their run: its key tells.
 -- name: mails
-SELECT requests.order_id, count(*) AS mails,
-    max(CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at + {shift_s} END) AS last_at
+SELECT requests.order_id, count(*) AS mails, count({doubted_at}) AS in_doubt,
+    max({acknowledged_at} + {shift_s}) AS acknowledged_at,
+    max({doubted_at} + {shift_s}) AS doubted_at
 {attempts_with_run}
 LEFT JOIN starts ON starts.number = attempts.start
 WHERE {may_be_mailed} AND (
@@ -158,13 +163,15 @@ WHERE {may_be_mailed} AND (
         AND budgets.account = requests.account AND budgets.budget = :budget))
 GROUP BY requests.order_id
 UNION ALL
-SELECT order_id, mails, last_at FROM pruned_mails
+SELECT order_id, mails, in_doubt, acknowledged_at, doubted_at FROM pruned_mails
 WHERE CASE WHEN budget IS NULL THEN base_url = :base_url ELSE budget = :budget END
 
 -- Before runs are forgotten: a line an order and run, as the statement above counts them.
 -- name: keep_mails
-INSERT INTO pruned_mails (order_id, mails, last_at, base_url, budget)
-SELECT requests.order_id, count(*), {last_acknowledged}, runs.base_url,
+INSERT INTO pruned_mails
+    (order_id, mails, in_doubt, acknowledged_at, doubted_at, base_url, budget)
+SELECT requests.order_id, count(*), count({doubted_at}), max({acknowledged_at}),
+    max({doubted_at}), runs.base_url,
     (SELECT budgets.budget FROM budgets WHERE budgets.start = attempts.start
         AND budgets.account = requests.account) AS budget
 {attempts_with_run}
@@ -229,7 +236,7 @@ SELECT order_id, mailed, since_at FROM (
                 OR budgets.budget IN {own_budgets})
         GROUP BY requests.order_id, requests.entries
         UNION ALL
-        SELECT order_id, '' AS entries, 1 AS mailed, last_at FROM pruned_mails
+        SELECT order_id, '' AS entries, 1 AS mailed, acknowledged_at FROM pruned_mails
         WHERE order_id IN {waiting_orders} AND (
             budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
     ) AS by_addresses GROUP BY order_id

@@ -309,8 +309,9 @@ SELECT runs.activity, coalesce(runs.started_at, runs.created_at) AS run_at, runs
         WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt}
     ) THEN 'in_doubt' ELSE 'not_attempted' END) AS outcome,
     CASE WHEN attempts.attempt IS NOT NULL AND {may_be_mailed} THEN 1 ELSE 0 END AS mails,
-    CASE WHEN {may_be_mailed} AND attempts.ruling = 'accepted' THEN attempts.ended_at END
-        AS last_mail_at,
+    CASE WHEN {may_be_mailed} AND {doubted_at} IS NOT NULL THEN 1 ELSE 0 END AS in_doubt,
+    CASE WHEN {may_be_mailed} THEN {acknowledged_at} END AS acknowledged_at,
+    CASE WHEN {may_be_mailed} THEN {doubted_at} END AS doubted_at,
     NULL AS input, NULL AS line, {row_that_names_nobody} AS raw
 FROM requests JOIN runs ON runs.number = requests.run
 LEFT JOIN attempts ON attempts.run = requests.run AND attempts.request = requests.number
@@ -333,7 +334,8 @@ ORDER BY requests.run, requests.number, attempts.attempt
 SELECT runs.activity, coalesce(runs.started_at, runs.created_at) AS run_at, runs.id AS run_id, runs.base_url, runs.settings, rows.order_id, rows.locale,
     rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
-    rows.status AS outcome, 0 AS mails, NULL AS last_mail_at, inputs.name AS input, rows.line, rows.raw
+    rows.status AS outcome, 0 AS mails, 0 AS in_doubt, NULL AS acknowledged_at, NULL AS doubted_at,
+    inputs.name AS input, rows.line, rows.raw
 FROM rows JOIN runs ON runs.number = rows.run
 JOIN inputs ON inputs.run = rows.run AND inputs.ordinal = rows.input
 WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate', 'skipped')
@@ -346,7 +348,8 @@ ORDER BY rows.run, rows.seq
 SELECT 0 AS activity, 0.0 AS run_at, NULL AS run_id, base_url, '{{}}' AS settings, order_id, NULL AS locale,
     '' AS entries, NULL AS call, NULL AS account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, NULL AS message, NULL AS outcome,
-    CAST(sum(mails) AS BIGINT) AS mails, max(last_at) AS last_mail_at, NULL AS input, NULL AS line,
+    CAST(sum(mails) AS BIGINT) AS mails, CAST(sum(in_doubt) AS BIGINT) AS in_doubt,
+    max(acknowledged_at) AS acknowledged_at, max(doubted_at) AS doubted_at, NULL AS input, NULL AS line,
     '' AS raw
 FROM pruned_mails WHERE order_id = :order_id GROUP BY order_id, base_url ORDER BY base_url
 

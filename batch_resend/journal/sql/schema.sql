@@ -164,7 +164,9 @@ CREATE TABLE pruned_mails (
     base_url {text} NOT NULL,
     order_id {text} NOT NULL,
     mails INTEGER NOT NULL,
-    last_at FLOAT,
+    in_doubt INTEGER NOT NULL,  -- of these
+    acknowledged_at FLOAT,  -- the last
+    doubted_at FLOAT,  -- likewise
     budget {text},  -- of the account that rows named; NULL: the command's own, of base_url
     PRIMARY KEY (number)
 );
