@@ -341,6 +341,14 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("newest_run", base_url=base_url, budget=budget)
         return found[0].id if found else None
 
+    async def newest_begun(self, base_url: str, budget: str) -> Run | None:
+        """Return the run at a CA that was the last to begin to mail by this key, likewise.
+
+        It may have ended before its first answer. One that had nothing to send is none.
+        """
+        found = await self.fetch("newest_begun", base_url=base_url, budget=budget)
+        return run_of(found[0]) if found else None
+
     async def sent_by(self, run: Run) -> set[str]:
         """Return the numbers of the orders that a run has had mailed, by the command's own key."""
         return {record.order_id for record in await self.fetch("sent_by_run", run=run.number)}

@@ -6,6 +6,8 @@ import os
 import pty
 import shlex
 import signal
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from tests.cli.conftest import (
     until_told,
 )
 from tests.cli.test_sweep import wait
+from tests.journal.conftest import on_disk
 from tests.notify.listener import listening
 
 SLOW = {"latency_s": (0.02, 0.2)}
@@ -48,6 +51,33 @@ async def test_the_night_after_one_that_was_cut_off_says_so_and_sends_what_was_l
         assert f"T{said}" in night.err
         assert f"; t{said}" in json.loads(hook.posts[-1][1])["text"]
         assert "did not finish" not in (await desk.run(*sweep)).err
+
+
+async def test_a_night_killed_before_its_first_answer_is_mentioned_by_the_next(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path, latency_s=(1.0, 1.0)) as (desk, ca):
+        wait(ca, *[5.0] * 3)
+        sweep = ("sweep", "--yes", "-q", "--max-mails-per-order", "1", "--notify-url", hook.url)
+        process = await desk.start(*sweep)
+        await until(lambda: attempts_in(tmp_path / "journal.db"))
+        process.kill()
+        await ended(process)
+        (cut_off,) = await run_ids(desk)
+        night = await desk.run(*sweep, "--max-orders", "1")
+        assert night.code == 0, night.err
+        said = f"he last run, {cut_off}, did not finish (the program ended before it could write "
+        assert f"T{said}" in night.err
+        assert f"; t{said}" in json.loads(hook.posts[-1][1])["text"]
+        assert "1 of 1 orders sent" in night.out
+        assert "did not finish" not in (await desk.run(*sweep)).err
+
+
+def attempts_in(journal: Path) -> bool:
+    """Return whether a journal, if it is there, has an attempt."""
+    with suppress(sqlite3.OperationalError):
+        return bool(on_disk(journal, "SELECT 1 FROM attempts"))
+    return False
 
 
 async def test_a_sweep_that_is_resumed_fails_on_stuck_orders_as_it_would_have_at_night(

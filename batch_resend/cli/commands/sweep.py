@@ -230,12 +230,9 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
 
 
 async def _unfinished_before(batch: Batch) -> str | None:
-    """Return that the last run to mail by this key did not finish; None: it did, or none has."""
-    reader, settings = batch.reader, batch.settings
-    if (name := await reader.newest_run(settings.base_url, settings.budget)) is None:
-        return None
-    run = await reader.run(name)
-    if run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
+    """Return that the last run to begin to mail by this key did not finish; None: it did."""
+    run = await batch.reader.newest_begun(batch.settings.base_url, batch.settings.budget)
+    if run is None or run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
         return None
     why = f" ({run.stop_reason})" if run.stop_reason else ""
     return (

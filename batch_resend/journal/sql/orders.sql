@@ -178,16 +178,24 @@ SELECT requests.order_id, count(*), count({doubted_at}), max({acknowledged_at}),
 WHERE {may_be_mailed} AND runs.number = :run
 GROUP BY requests.order_id, runs.base_url, budget
 
+-- part: by_this_key
+runs.base_url = :base_url AND (NOT EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number)
+    OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number
+        AND budgets.account = '' AND budgets.budget = :budget))
+
 -- By its last start that had a mail acknowledged: a run may have been resumed since, and have had
 -- nothing left to send. Counted, not timed: clocks are set.
 -- name: newest_run
 SELECT runs.id FROM starts JOIN runs ON runs.number = starts.run
-WHERE runs.base_url = :base_url
-    AND EXISTS (SELECT 1 FROM attempts
-        WHERE attempts.start = starts.number AND attempts.ruling = 'accepted')
-    AND (NOT EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number)
-        OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number
-            AND budgets.account = '' AND budgets.budget = :budget))
+WHERE {by_this_key} AND EXISTS (SELECT 1 FROM attempts
+    WHERE attempts.start = starts.number AND attempts.ruling = 'accepted')
+ORDER BY starts.number DESC LIMIT 1
+
+-- Also one that was cut off before its first answer; not one that had nothing to send.
+-- name: newest_begun
+SELECT runs.* FROM starts JOIN runs ON runs.number = starts.run
+WHERE {by_this_key} AND (runs.state IN {unfinished}
+    OR EXISTS (SELECT 1 FROM attempts WHERE attempts.start = starts.number))
 ORDER BY starts.number DESC LIMIT 1
 
 -- name: sent_by_run
