@@ -54,6 +54,11 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
+def whole_days(seconds: float) -> int:
+    """Return how many days have passed wholly in so many seconds, as `--older-than 2d` has it."""
+    return max(0, int(seconds // _SECONDS["d"]))
+
+
 def in_local_time(at: float, now: float) -> str:
     """Return seconds since the epoch in this machine's time zone, and how long ago that was.
 

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_resend.clock import exact_duration, format_duration, parse_duration, timestamp
+from batch_resend.clock import (
+    exact_duration,
+    format_duration,
+    parse_duration,
+    timestamp,
+    whole_days,
+)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +128,8 @@ def test_moments_sort_as_text_as_they_do_in_time_and_can_be_read_back(
     back = datetime.fromisoformat(timestamp(one))
     assert back.tzinfo == UTC
     assert abs(back.timestamp() - one) <= 0.00101
+
+
+@pytest.mark.parametrize(("days", "whole"), [(0.9, 0), (1.0, 1), (7.6, 7), (-0.1, 0), (400.2, 400)])
+def test_a_day_counts_once_it_has_passed_wholly(days: float, whole: int) -> None:
+    assert whole_days(days * 86_400) == whole

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from batch_resend.certcentral import Failure, Probe, Step
-from batch_resend.clock import format_duration
+from batch_resend.clock import format_duration, whole_days
 from batch_resend.doctor.comparison import orders_of
 from batch_resend.doctor.findings import Answer, Check, Failed, Finding, Result, Trouble
 from batch_resend.doctor.shapes import DV
@@ -16,7 +16,6 @@ from batch_resend.folders import Place
 from batch_resend.model import Reply
 
 LITTLE_ROOM = 200_000_000  # bytes: a run takes some 1.5 kB a row, with its report
-_DAY_S = 86_400.0
 # Beyond this the clock is not kept by NTP, which holds it within a fraction of a second; below,
 # the header cannot tell, for it counts whole seconds. What is read off both clocks: how long a
 # Retry-After that names a time is waited for, and the age of orders (`sweep`, `--older-than`).
@@ -175,7 +174,7 @@ def _certificate(probe: Probe, now: float) -> str:
     if shown is None:
         return "trusted"
     until = datetime.fromtimestamp(shown.expires_at, UTC)
-    days = int((shown.expires_at - now) // _DAY_S)
+    days = whole_days(shown.expires_at - now)
     return (
         f"{shown.tls_version}; the certificate is trusted, from {shown.issuer}, valid until "
         f"{until:%Y-%m-%d} ({days:,} days)"

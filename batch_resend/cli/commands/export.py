@@ -35,7 +35,7 @@ from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.values import DURATION
-from batch_resend.clock import timestamp
+from batch_resend.clock import timestamp, whole_days
 from batch_resend.journal import Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.order_reader import OrderReader, is_dv_order
@@ -47,7 +47,6 @@ COLUMNS = (
     "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
     "domain_id",
 )  # fmt: skip
-_DAY_S = 86_400.0
 # Through no link: its name can be foreseen, and somebody else's file may wait behind one.
 _NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 filter_options = together(
@@ -221,7 +220,6 @@ def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
 
 
 def _record(order: ListedOrder, now: float) -> dict[str, object]:
-    age_s = None if order.created_at is None else now - order.created_at
     is_one_domain = len(order.names) == 1 and not is_dv_order(order)
     return {
         "order_id": order.order_id,
@@ -229,7 +227,7 @@ def _record(order: ListedOrder, now: float) -> dict[str, object]:
         "product": order.product,
         "dcv_method": order.dcv_method,
         "created_at": None if order.created_at is None else timestamp(order.created_at),
-        "age_days": None if age_s is None else int(age_s // _DAY_S),
+        "age_days": None if order.created_at is None else whole_days(now - order.created_at),
         "container": order.container,
         "domains": list(order.domains),
         "domain_id": order.names[0].domain_id if is_one_domain else None,

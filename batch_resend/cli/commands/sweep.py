@@ -32,7 +32,7 @@ from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
 from batch_resend.cli.values import DURATION
-from batch_resend.clock import timestamp
+from batch_resend.clock import timestamp, whole_days
 from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none, listed
 from batch_resend.journal import Purpose
@@ -47,7 +47,6 @@ from batch_resend.sweep import sweep as find_due
 _NO_BOUND = 10**9
 _STRANGE_SHOWN = 5  # of the numbers of --exclude
 _DUE_SHOWN = 50  # with --dry-run
-_DAY_S = 86_400.0
 # From the first sentence or clause on that names an option of `send`.
 _ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]* --).*", re.DOTALL)
 
@@ -258,7 +257,7 @@ def _show_found(swept: SweepResult, now: float) -> None:
         rows = [
             (
                 order.order_id,
-                "" if order.created_at is None else f"{(now - order.created_at) / _DAY_S:.0f}",
+                "" if order.created_at is None else f"{whole_days(now - order.created_at):,}",
                 order.product or "",
                 ", ".join(order.domains),
             )
