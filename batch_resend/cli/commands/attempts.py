@@ -114,10 +114,10 @@ def _with_forgotten(events: Sequence[Event], *, rehearsed: bool) -> list[str]:
     mailed = sum((event.mailed for event in alike), start=Mailed())
     all_mails = mails_in_words(mailed, " in rehearsals" if rehearsed else " in all")
     in_utc = " (UTC)" if mailed.last_at else ""
-    by = "all" if forgotten.mails == mailed.mails else f"{forgotten.mails:,}"
-    doubt = ""
-    if forgotten.in_doubt and forgotten != mailed:
-        doubt = f", {forgotten.in_doubt:,} of these in doubt"
+    by, doubt = "all", ""
+    if forgotten.mails < mailed.mails:
+        by = f"{forgotten.mails:,}"
+        doubt = f", {forgotten.in_doubt:,} of these in doubt" if forgotten.in_doubt else ""
     return [f"{all_mails}{in_utc}; {by} of the mails by runs that `prune` forgot{doubt}"]
 
 
