@@ -189,6 +189,17 @@ async def test_what_was_forgotten_of_older_runs_counts_all_the_same(
     assert await found(place, run) == before
 
 
+async def test_what_was_only_in_doubt_is_no_mail_before_and_after_it_is_forgotten(
+    place: Place, clock: Clock
+) -> None:
+    await night(place, clock, orders(1, 2), {"1": "lost in_doubt"})
+    run = await night(place, clock, orders(1, 2))
+    before = await found(place, run)
+    assert before == {("2", None): 2}
+    assert len((await prune_journal(place, 0.5 * DAY, clock)).runs) == 1
+    assert await found(place, run) == before
+
+
 async def test_an_order_of_the_same_number_at_another_ca_is_another_one(
     place: Place, clock: Clock
 ) -> None:

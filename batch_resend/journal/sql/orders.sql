@@ -245,7 +245,7 @@ SELECT order_id, mailed, since_at FROM (
         GROUP BY requests.order_id, requests.entries
         UNION ALL
         SELECT order_id, '' AS entries, 1 AS mailed, acknowledged_at FROM pruned_mails
-        WHERE order_id IN {waiting_orders} AND (
+        WHERE acknowledged_at IS NOT NULL AND order_id IN {waiting_orders} AND (
             budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
     ) AS by_addresses GROUP BY order_id
 ) AS all_mails WHERE mailed >= :several AND coalesce(since_at, 0) <= :first_until
