@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
-from batch_resend.calls import CALLS
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.journal.results import ResultReader, row_result
@@ -224,8 +223,7 @@ class JournalReader(ResultReader, StatisticsReader):
 
     async def count_order_numbers(self, run: Run) -> int:
         """Return how many orders a run is about; one in two languages is two requests."""
-        about_domains = [call for call in Call if CALLS[call].is_about_domain]
-        return await self.count("count_order_numbers", run=run.number, about_domains=about_domains)
+        return await self.count("count_order_numbers", run=run.number)
 
     async def count_problems(self, run: Run) -> dict[Problem, int]:
         """Return how many rows were rejected for what, the most frequent first."""
@@ -285,9 +283,13 @@ class JournalReader(ResultReader, StatisticsReader):
                 yield record.number, request_of(record)
             after = page[-1].number
 
-    async def has_mailed(self, run: Run) -> bool:
-        """Return whether a run has itself sent something, or left it in doubt."""
-        return bool(await self.fetch("any_mailed", run=run.number))
+    async def has_mailed_orders(self, run: Run) -> bool:
+        """Return whether a run has itself sent an order, or left one in doubt."""
+        return bool(await self.fetch("any_order_mailed", run=run.number))
+
+    async def count_domains_mailed(self, run: Run) -> int:
+        """Return how many requests for a domain a run has sent, or left in doubt."""
+        return await self.count("count_domains_mailed", run=run.number)
 
     async def checked(self, run: Run) -> Checked | None:
         """Return what has come of the orders that a run has mailed; None: nobody has asked."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from batch_resend.calls import CALLS
 from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import Call, Entry, Request, Run, RunState
 from batch_resend.results import Source
@@ -26,6 +27,7 @@ Change = tuple[str, Values]  # a statement's name, and what it is carried out wi
 # Texts are sorted by code points in both, whatever the database's language: requests are numbered
 # by it. A session lives as long as its process works with the journal; a file is open to one at a
 # time, so there is no other.
+_ABOUT_DOMAINS = ", ".join(f"'{call}'" for call in Call if CALLS[call].is_about_domain)
 _WORDS: Mapping[Dialect, Mapping[str, str]] = {
     "sqlite": {
         "text": "TEXT",
@@ -34,6 +36,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "without_rowid": "WITHOUT ROWID",
         "tables": "SELECT name FROM sqlite_master WHERE type = 'table'",
         "living": "()",
+        "about_domains": f"({_ABOUT_DOMAINS})",
         "trunc": "",
         "temporary": "temp.",
         "index_by_place": "",
@@ -56,6 +59,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "without_rowid": "",
         "tables": "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema",
         "living": "(SELECT number FROM living)",
+        "about_domains": f"({_ABOUT_DOMAINS})",
         "trunc": "trunc",
         "temporary": "",
         "index_by_place": "CREATE INDEX requests_in_list_order ON requests (run, position)",

@@ -242,3 +242,37 @@ async def test_the_plan_names_each_request_whose_addresses_the_ca_may_not_know(d
     assert [place["text"] for place in other["first"]] == [
         "domain mixed.example: boss@mixed.example, hostmaster@mixed.example"
     ]
+
+
+async def test_requests_for_domains_are_counted_and_a_run_of_them_alone_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+
+        async def sent(calls: str) -> str:
+            desk.write("list.csv", f"order_id,domain,email,call\n{calls}")
+            done = await desk.run("send", "list.csv", "--again", "--json")
+            assert done.code == 0, done.err
+            return str(json.loads(done.out)["run_id"])
+
+        of_order = "1,a.example,admin@a.example,\n"
+        of_domains = "".join(f",{n}.example,admin@{n}.example,domain-dcv\n" for n in "abc")
+        only_domains = await sent(of_domains)
+        nothing = await desk.run("verify")
+        assert nothing.out.startswith(
+            f"Run {only_domains} sent nothing for orders, only for domains.\n"
+            "3 requests for domains cannot be asked about.\n"
+        )
+        both = await sent(of_order + of_domains)
+        asked = await desk.run("verify")
+        assert asked.out.startswith(f"Of 1 order sent by run {both}\n")
+        assert "\n3 requests for domains cannot be asked about.\n" in asked.out
+        newer = await sent(of_domains)
+        asked = await desk.run("verify")
+        assert asked.out.startswith(f"Of 1 order sent by run {both}\n")
+        words = f"Run {newer} is newer, but its 3 requests for domains cannot be asked about.\n"
+        assert words in asked.out
+        assert "batch-resend export --details" in asked.out
+        told = json.loads((await desk.run("verify", "--json")).out)
+        assert (told["run"], told["orders"], told["domain_requests"]) == (both, 1, 3)
+        assert f"Run {newer} sent nothing" in (await desk.run("verify", newer)).out

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import anyio
-import click
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
@@ -36,6 +35,10 @@ from batch_resend.topics import mail_advice
 _OF_DOUBTS = (
     "That an order in doubt waits does not say whether its mail arrived. What no longer waits "
     "needs no other mail."
+)
+_OF_DOMAINS = (
+    "The CA only reports on orders. `batch-resend export --details` lists the orders that still "
+    "wait, and which of their domains do."
 )
 MOST_LISTED = 1_000  # orders that are named to programs; to people the first few
 _SHOWN = 10
@@ -69,16 +72,19 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
 
     For up to seven days after the run, one request answers for all orders: the CA's list of status
     changes. Later, or if the CA does not have that list, it takes one request per order, many at a
-    time. All of them count toward the rate limits. Requests for a domain are left out, because the
-    CA only reports on orders. The answers are kept: `report` writes them into the run's page. For
-    orders that were mailed several times and still wait, it says what to look at.
+    time. All of them count toward the rate limits. The answers are kept: `report` writes them into
+    the run's page. For orders that were mailed several times and still wait, it says what to look
+    at.
+
+    The CA only reports on orders. Requests for a domain (domain-dcv) are only counted.
     """
     options |= {"journal": journal}
     set_up_logs(options)
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal, clock_of_command()) as reader:
-            run, is_chosen = await _run_to_verify(reader, run_id)
+            chosen = await _run_to_verify(reader, run_id)
+            run = chosen.run
             names = await reader.accounts(run) or [None]
             refuse_ended_rehearsal(run, names)
         settings = settings_of(options, run, names)
@@ -92,46 +98,54 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
                     _say_what_is_kept(await batch.reader.checked(run), run)
                 raise
             return Found(
-                run.id,
+                chosen,
                 checked,
                 await batch.reader.waiting_names(run, MOST_LISTED),
                 *await batch.reader.unapproved(run, MOST_LISTED),
-                is_chosen=is_chosen,
+                domains=await batch.reader.count_domains_mailed(run),
             )
 
     found = run_interruptibly(work)
     if is_json:
         show_json(_as_json(found))
-    elif found.checked is None:
-        click.echo(f"Run {found.run_id} sent no orders, and left none in doubt.")
     else:
-        _show(found.run_id, found.checked, found)
+        _show(found)
     return ExitCode.ALL_WELL
 
 
-async def _run_to_verify(reader: JournalReader, run_id: str | None) -> tuple[Run, bool]:
-    """Return a run by its name, or else the newest of those that mailed orders, or may have.
+class Chosen(NamedTuple):
+    """The run that the CA is asked about."""
 
-    And whether there are several of these.
-    """
-    mailed: list[Run] = []
+    run: Run
+    among_several: bool = False  # that mailed orders: it is the newest of these
+    newer: Run | None = None  # the newest that mailed only for domains, if that is newer
+    newer_domains: int = 0  # for which that one did
+
+
+async def _run_to_verify(reader: JournalReader, run_id: str | None) -> Chosen:
+    """Return a run by its name, or else the newest of those that mailed orders, or may have."""
+    mailed, newer, domains = list[Run](), None, 0
     for run in await reader.runs() if run_id is None else ():
-        if await reader.has_mailed(run):
+        if await reader.has_mailed_orders(run):
             mailed.append(run)
+        elif not mailed and not domains and (domains := await reader.count_domains_mailed(run)):
+            newer = run
         if len(mailed) > 1:
             break
-    return mailed[0] if mailed else await reader.run(run_id or LATEST), len(mailed) > 1
+    if mailed:
+        return Chosen(mailed[0], len(mailed) > 1, newer, domains)
+    return Chosen(newer or await reader.run(run_id or LATEST))
 
 
 class Found(NamedTuple):
     """What the CA says of a run's orders."""
 
-    run_id: str
+    chosen: Chosen
     checked: Checked | None  # None: the run has mailed none
     names: Sequence[WaitingNames]  # of orders of which names wait, as far as that was asked
     mailed_often: int  # orders that were mailed several times and still wait
     first_mailed_often: Sequence[Unapproved]  # of these
-    is_chosen: bool = False  # among several, as the newest that mailed any
+    domains: int = 0  # for which the run has mailed: the CA is not asked about these
 
 
 def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
@@ -143,8 +157,9 @@ def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
         )
 
 
-def _show(run_id: str, checked: Checked, found: Found) -> None:
-    _show_statuses(run_id, checked)
+def _show(found: Found) -> None:
+    if found.checked is not None:
+        _show_statuses(found.chosen.run.id, found.checked)
     if found.names:
         names = [
             (one.order_id, names_in_words(one.approved, one.names)) for one in found.names[:_SHOWN]
@@ -153,10 +168,28 @@ def _show(run_id: str, checked: Checked, found: Found) -> None:
             names.append(("", f"and {len(found.names) - _SHOWN:,} more: --json lists them"))
         show_pairs("Names that still wait", names, sys.stdout)
     show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
-    if found.is_chosen:
-        only = "That is only the newest run that sent orders, or left some in doubt. Of another one"
-        also = "`batch-resend verify RUN`; `batch-resend runs` lists them."
-        show_lines([(0, f"{only}: {also}")], sys.stdout)
+    show_lines([(0, text) for text in _not_asked_about(found)], sys.stdout)
+
+
+def _not_asked_about(found: Found) -> Iterator[str]:
+    """Yield what the CA was not asked about, and how to learn of that."""
+    run, newer = found.chosen.run, found.chosen.newer
+    if found.checked is None and found.domains:
+        yield f"Run {run.id} sent nothing for orders, only for domains."
+    elif found.checked is None:
+        yield f"Run {run.id} sent no orders, and left none in doubt."
+    if found.domains:
+        yield f"{counted(found.domains, 'request')} for domains cannot be asked about."
+    if newer is not None:
+        its = counted(found.chosen.newer_domains, "request")
+        yield f"Run {newer.id} is newer, but its {its} for domains cannot be asked about."
+    if found.domains or newer is not None:
+        yield _OF_DOMAINS
+    if found.chosen.among_several:
+        yield (
+            "That is only the newest run that sent orders, or left some in doubt. Of another one: "
+            "`batch-resend verify RUN`; `batch-resend runs` lists them."
+        )
 
 
 def _show_statuses(run_id: str, checked: Checked) -> None:
@@ -193,7 +226,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
 def _as_json(found: Found) -> dict[str, object]:
     checked = found.checked
     return {
-        "run": found.run_id,
+        "run": found.chosen.run.id,
         "orders": 0 if checked is None else checked.orders,
         "asked_at": None if checked is None else timestamp(checked.asked_at),
         "statuses": {} if checked is None else checked.statuses,
@@ -202,6 +235,7 @@ def _as_json(found: Found) -> dict[str, object]:
             "statuses": {} if checked is None else checked.in_doubt,
         },
         "waiting_names": [asdict(one) for one in found.names],
+        "domain_requests": found.domains,
         "mailed_several_times": {
             "count": found.mailed_often,
             "first": [

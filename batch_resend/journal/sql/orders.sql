@@ -2,7 +2,7 @@
 
 -- A domain's number may be an order's as well.
 -- name: count_order_numbers
-SELECT count(DISTINCT order_id || CASE WHEN call IN :about_domains THEN ' of a domain' ELSE '' END)
+SELECT count(DISTINCT order_id || CASE WHEN call IN {about_domains} THEN ' of a domain' ELSE '' END)
 FROM requests WHERE run = :run
 
 -- name: count_problems
@@ -84,15 +84,21 @@ WHERE requests.run = :run AND requests.call IS NULL AND NOT {has_outcome} AND re
 (SELECT outcomes.status FROM outcomes
     WHERE outcomes.run = requests.run AND outcomes.request = requests.number)
 
+-- part: is_mailed
+(coalesce({outcome}, '') IN ('sent', 'in_doubt') OR {outcome} IS NULL AND {may_have_arrived})
+
 -- name: mailed_requests
-SELECT * FROM requests
-WHERE run = :run AND number > :after AND (coalesce({outcome}, '') IN ('sent', 'in_doubt')
-    OR {outcome} IS NULL AND {may_have_arrived})
+SELECT * FROM requests WHERE run = :run AND number > :after AND {is_mailed}
 ORDER BY number LIMIT 1000
 
+-- name: count_domains_mailed
+SELECT count(*) FROM requests WHERE run = :run AND call IN {about_domains} AND {is_mailed}
+
 -- Some of it by the run's own attempts: what is in doubt may be so by an earlier run alone.
--- name: any_mailed
+-- name: any_order_mailed
 SELECT 1 FROM attempts
+JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+    AND coalesce(requests.call, '') NOT IN {about_domains}
 LEFT JOIN outcomes ON outcomes.run = attempts.run AND outcomes.request = attempts.request
 WHERE attempts.run = :run AND coalesce(attempts.ruling, 'in_doubt') IN ('accepted', 'in_doubt')
     AND coalesce(outcomes.status, 'in_doubt') IN ('sent', 'in_doubt')
