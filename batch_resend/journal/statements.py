@@ -46,6 +46,9 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "run_there": "rows.run",
         "request_there": "rows.request",
         "each_entry": "json_each(nullif(requests.entries, '')) AS entry",
+        "domain": "ltrim(json_extract(entry.value, '$[0]'), '*.')",
+        "domain_of_subject": "ltrim(substr(requests.order_id, instr(requests.order_id, ' ') + 1), "
+        "'*.')",
         "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
         "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
         "product": "json_extract(rows.kept, '$.product')",
@@ -68,6 +71,9 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "run_there": "requests.run",
         "request_there": "requests.number",
         "each_entry": "json_array_elements(CAST(nullif(requests.entries, '') AS json)) AS entry",
+        "domain": "ltrim(entry.value ->> 0, '*.') COLLATE \"C\"",
+        "domain_of_subject": "ltrim(substr(requests.order_id, strpos(requests.order_id, ' ') + 1), "
+        "'*.')",
         "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
         'COLLATE "C"',
         "product": "(CAST(rows.kept AS json) ->> 'product') COLLATE \"C\"",

@@ -217,7 +217,7 @@ class StatisticsReader(Reader):
         return dict(found)
 
     async def count_mailed_otherwise(self, run: Run, cooldown_s: float) -> int:
-        """Return how many orders to send another run had mailed lately by another request."""
+        """Return how many requests to send are for what other requests of late have mailed."""
         if (since := settled_since(run, cooldown_s, self.clock())) is None:
             return 0
         of = {"run": run.number, "since": since, **clock_values(self.clock)}

@@ -125,7 +125,7 @@ class Preview(BaseModel):
     requests: int
     to_send: int
     cooling_down: int  # acknowledged within the cooldown
-    mailed_otherwise: int  # orders to send, likewise, but with other addresses or another language
+    mailed_otherwise: int  # to send, though another request mailed that order or domain likewise
     held: int  # in doubt, and left for a person
     second_mails: int  # of those to send, that may have been mailed before
     skipped_by_ca: list[Count]  # by why the CA itself says there is nothing to resend

@@ -276,3 +276,27 @@ async def test_requests_for_domains_are_counted_and_a_run_of_them_alone_is_passe
         told = json.loads((await desk.run("verify", "--json")).out)
         assert (told["run"], told["orders"], told["domain_requests"]) == (both, 1, 3)
         assert f"Run {newer} sent nothing" in (await desk.run("verify", newer)).out
+
+
+@pytest.mark.parametrize("first", ["dv-resend", "domain-dcv"])
+async def test_the_plan_counts_what_another_call_has_mailed_within_the_cooldown(
+    tmp_path: Path, first: str
+) -> None:
+    """In either direction, by the name of the domain; an order's own approval is no such mail."""
+    heading, other = "order_id,domain_id,domain,email", {"dv-resend", "domain-dcv"} - {first}
+    sent = "1,,a.example,admin@a.example\n2,,*.b.example,admin@b.example\n"
+    more = "2,17,b.example,other@b.example\n3,,c.example,admin@c.example\n"
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("sent.csv", f"{heading}\n{sent}")
+        desk.write("list.csv", f"{heading}\n{sent}{more}")
+        assert (await desk.run("send", "sent.csv", "--call", first)).code == 0
+        mails = ca.books.mails
+        dry = ("send", "list.csv", "--dry-run", "--json")
+        counts = json.loads((await desk.run(*dry, "--call", *other)).out)
+        counted = counts["to_send"], counts["cooling_down"], counts["mailed_otherwise"]
+        assert counted == ((3, 0, 2) if other == {"dv-resend"} else (4, 0, 3))
+        approval = json.loads((await desk.run(*dry, "--call", "order-approval")).out)
+        assert (approval["to_send"], approval["mailed_otherwise"]) == (3, 0)
+        again = await desk.run("send", "list.csv", "--call", *other, "--max-orders", "1")
+        assert "of those to send: for orders or domains that another run mailed" in again.err
+        assert ca.books.mails == mails + 1

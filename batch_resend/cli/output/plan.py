@@ -127,9 +127,10 @@ def _to_send(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
         hold = "--in-doubt hold leaves them to you"
         yield "in doubt", f"{second:,} of those to send may have been mailed before; {hold}"
     if others := preview.mailed_otherwise:
-        were = f"{counted(others, 'order')} to send {'was' if others == 1 else 'were'}"
-        how = "with other addresses or in another language"
-        yield "mailed", f"{were} mailed by another run within the cooldown, {how}"
+        them = "an order or domain" if others == 1 else "orders or domains"
+        what = f"{others:,} of those to send: for {them} that another run mailed within the"
+        how = "cooldown, with other addresses, in another language, or by another call or key"
+        yield "mailed", f"{what} {how}. People may get a second mail"
     yield from _under("mails to", _recipients(preview))
     if preview.mail_domains is not None:
         yield from _under("dns", _of_dns(preview.mail_domains))

@@ -67,16 +67,28 @@ SELECT count(*) FROM requests WHERE requests.run = :run AND {at_domains}
 -- name: first_mailed_at
 {first_rows} AND {at_domains} ORDER BY requests.position LIMIT :most
 
--- The same order, but another request: with other addresses, or in another language.
+-- The same order or domain, but another request: with other addresses, in another language, or by
+-- another call, which may name the domain in another way. A domain by its number alone has no name.
+-- CROSS JOIN: start by start, of each only what is recent. SQLite would else read all attempts.
 -- name: count_mailed_otherwise
-SELECT count(DISTINCT requests.order_id) FROM requests
-WHERE requests.run = :run AND requests.call IS NULL AND NOT {has_outcome} AND requests.order_id IN (
-    SELECT theirs.order_id FROM starts
-    JOIN attempts ON attempts.start = starts.number AND attempts.ended_at >= :since - {shift_s}
-    JOIN requests AS theirs ON theirs.run = attempts.run AND theirs.number = attempts.request
-    JOIN runs ON runs.number = attempts.run
-    WHERE attempts.run <> :run AND attempts.ruling = 'accepted' AND theirs.call IS NULL
-        AND runs.base_url = (SELECT base_url FROM runs WHERE number = :run))
+WITH theirs AS (
+    SELECT requests.order_id, coalesce(requests.call, '') AS call, requests.entries
+    FROM starts CROSS JOIN attempts
+    JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+    WHERE attempts.start = starts.number AND attempts.ended_at >= :since - {shift_s}
+        AND attempts.run <> :run AND attempts.ruling = 'accepted' AND attempts.run IN (
+            SELECT there.number FROM runs AS there JOIN runs AS ours
+            ON ours.number = :run AND ours.base_url = there.base_url))
+SELECT count(*) FROM requests
+WHERE requests.run = :run AND NOT {has_outcome} AND (
+    (requests.order_id, coalesce(requests.call, '')) IN (SELECT order_id, call FROM theirs)
+    OR requests.call IN {about_domains} AND {domain_of_subject} IN (
+        SELECT {domain_of_subject} FROM theirs AS requests WHERE call IN {about_domains}
+        UNION ALL SELECT {domain} FROM theirs AS requests JOIN {each_entry} ON TRUE
+            WHERE requests.call = '')
+    OR requests.call IS NULL AND EXISTS (SELECT 1 FROM theirs WHERE call IN {about_domains})
+        AND EXISTS (SELECT 1 FROM {each_entry} WHERE {domain} IN (
+            SELECT {domain_of_subject} FROM theirs AS requests WHERE call IN {about_domains})))
 
 -- --- what the CA says of orders that were mailed -------------------------------------------------
 
