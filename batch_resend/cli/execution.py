@@ -234,8 +234,9 @@ class _Execution:
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
-            await show_sent(reader, run, terminal.shows, redact=self.options.presentation.redact)
-            await show_why_not_sent(reader, run, terminal.shows)
+            start = await reader.last_start(run)  # what this process sent; the run may be older
+            await show_sent(reader, start, terminal.shows, redact=self.options.presentation.redact)
+            await show_why_not_sent(reader, run, terminal.shows, start)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             return await terminal.confirm(question)
         return False

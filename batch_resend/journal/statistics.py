@@ -9,8 +9,8 @@ from batch_resend.clock import Clock
 from batch_resend.journal.connection import Connection, execute
 from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import CUT_OFF, clock_values, settle, settled_since
-from batch_resend.journal.statements import decode_call
-from batch_resend.model import RequestStatus, Run, SkipReason
+from batch_resend.journal.statements import decode_call, request_of
+from batch_resend.model import Request, RequestStatus, Run, SkipReason
 from batch_resend.results import Left, PartCount, ProductCount
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
@@ -164,12 +164,25 @@ class StatisticsReader(Reader):
         found = await self.fetch("skips", run=run.number, codes=list(only), most=limit)
         return [_skip(*record) for record in found]
 
-    async def reasons(self, run: Run, limit: int) -> list[Reason]:
-        """Return why orders were not sent, the most frequent first."""
+    async def reasons(self, run: Run, limit: int, start: int = 0) -> list[Reason]:
+        """Return why orders were not sent, the most frequent first.
+
+        `start`: without those that only starts of the run before this one attempted.
+        """
         if not await self.fetch("any_not_sent", run=run.number):
             return []
-        found = await self.fetch("reasons", run=run.number, most=limit)
+        found = await self.fetch("reasons", run=run.number, start=start, most=limit)
         return [Reason(RequestStatus(status), *others) for status, *others in found]
+
+    async def last_start(self, run: Run) -> int:
+        """Return the number of the last start of a run; 0: there was none."""
+        found = await self.fetch("last_start", run=run.number)
+        return found[0].number if found else 0
+
+    async def first_sent(self, start: int, limit: int) -> list[Request]:
+        """Return the first requests that a start has sent, in the order of the lists."""
+        found = await self.fetch("first_sent", start=start, most=limit)
+        return [request_of(record) for record in found]
 
     async def parts(self, run: Run) -> list[PartCount]:
         """Count a run by language, call and account; nothing where all its orders share them.

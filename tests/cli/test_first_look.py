@@ -171,6 +171,29 @@ async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_p
         assert desk.summary()["state"] == "completed"
 
 
+async def test_of_a_run_that_is_resumed_only_what_was_sent_now_is_named(tmp_path: Path) -> None:
+    unknown = frozenset({"700001", "700007", "700008"})
+    async with desk_with_ca(tmp_path, unknown_orders=unknown) as (desk, ca):
+        numbers = [str(number) for number in range(700_000, 700_020)]
+        desk.write("orders.csv", "\n".join(["order_id", *numbers, ""]))
+        await desk.run("send", "orders.csv", *FIRST)
+        assert sorted(ca.books.mails_per_order) == sorted({*numbers[:5]} - unknown)
+        async with on_screen(
+            desk, "send", "orders.csv", *FIRST, environment={"TERM": "dumb"}
+        ) as screen:
+            await screen.shows(lambda s: "Send the first 5 of 15 requests" in s.text)
+            screen.type(b"y\n")
+            await screen.shows(lambda s: "Send the other 10 requests now? [y/N]" in s.text)
+            screen.type(b"n\n")
+            assert await screen.ended() == 4
+        before, after = screen.text.split("Send the other 10 requests now?")
+        named = before.partition("Sent first, and to whom\n")[2].splitlines()
+        assert named[:3] == [f"  {n}: the CA's contacts on file" for n in (700005, 700006, 700009)]
+        assert named[3] == "Not sent, and why"
+        assert named[4].startswith("  2 refused: 404"), "but not the one of the first start"
+        assert "3 refused: 404" in after, "of the whole run"
+
+
 @pytest.mark.parametrize(
     ("answer", "code"), [(b"n\n", 4), (b"\x04", 4), (b"\x03", 130)], ids=["no", "end", "Ctrl-C"]
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration
 from batch_resend.journal import JournalReader
-from batch_resend.model import Note, Plan, Request, RequestStatus, Run
+from batch_resend.model import Note, Plan, Request, RequestStatus
 from batch_resend.report import Summary, counted, in_words
 from batch_resend.visible import with_unicode, without_quotes
 
@@ -33,7 +32,6 @@ WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "look at these first")
 MOST_NAMED = 10
 _ADDRESSES_SHOWN = 3  # of an order
-_MOST_LOOKED_AT = 10_000  # of a run: those that were skipped may come before
 _USUAL = (Note.EMAIL_DOMAIN_FILLED_IN,)  # of www.X; an unusual address there has a note of its own
 _FEW_SECONDS = 2.0
 _LISTS_SHOWN = 4
@@ -246,26 +244,15 @@ def first_in_words(options: RunOptions, to_send: int) -> str:
     return f"the first {first:,} (--max-orders); {then}"
 
 
-async def show_sent(reader: JournalReader, run: Run, to: TextIO, *, redact: bool) -> None:
-    """Print the first orders that were sent, and to whom: somebody may look into these mailboxes.
+async def show_sent(reader: JournalReader, start: int, to: TextIO, *, redact: bool) -> None:
+    """Print the first orders that a start sent, and to whom: a person may look into the mailboxes.
 
     `redact`: without the addresses. Raises JournalError.
     """
-    lines = [(2, _whom(order, redact=redact)) async for order in _sent(reader, run)]
+    first = await reader.first_sent(start, MOST_NAMED)
+    lines = [(2, _whom(order, redact=redact)) for order in first]
     if lines:
         show_lines([(0, "Sent first, and to whom"), *lines], to)
-
-
-async def _sent(reader: JournalReader, run: Run) -> AsyncIterator[Request]:
-    looked_at = named = 0
-    async with aclosing(reader.results(run)) as results:
-        async for order, result, _ in results:
-            looked_at += 1
-            if result.status is RequestStatus.SENT:
-                named += 1
-                yield order
-            if named == MOST_NAMED or looked_at == _MOST_LOOKED_AT:
-                return
 
 
 def _whom(order: Request, *, redact: bool) -> str:

@@ -142,10 +142,13 @@ def _without_connection(unconnected: int) -> str:
     return f"tried, {unconnected:,} of them without a connection" if unconnected else "made"
 
 
-async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO) -> None:
-    """Print why orders of a run were not sent. Raises JournalError."""
+async def show_why_not_sent(reader: JournalReader, run: Run, to: TextIO, start: int = 0) -> None:
+    """Print why orders of a run were not sent; `start`: without what only earlier starts attempted.
+
+    Raises JournalError.
+    """
     not_sent, skips = (
-        await reader.reasons(run, _REASONS_READ),
+        await reader.reasons(run, _REASONS_READ, start),
         await reader.skips(run, _REASONS_READ),
     )
     show_lines([*_why("Not sent, and why", not_sent), *_why("Skipped, and why", skips)], to)

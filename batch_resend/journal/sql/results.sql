@@ -185,10 +185,14 @@ SELECT count(*) AS pauses, coalesce(min(pauses.share), 1.0) AS lowest_share, coa
     coalesce(pauses.ended_at, runs.finished_at, {lasts_until}) - pauses.began_at), 0.0) AS paused_s
 FROM pauses JOIN runs ON runs.number = pauses.run WHERE pauses.run = :run
 
+-- :start, where there is one: without what only starts before it attempted.
 -- name: reasons
 SELECT status, http_status, error_code, min(error_message) AS message,
     count(DISTINCT error_message) AS messages, count(*) AS orders
-FROM {results} WHERE {not_sent} GROUP BY status, http_status, error_code
+FROM {results} WHERE {not_sent} AND (:start = 0 OR results.attempts = 0 OR EXISTS (
+    SELECT 1 FROM attempts
+    WHERE attempts.run = :run AND attempts.request = results.number AND attempts.start >= :start))
+GROUP BY status, http_status, error_code
 ORDER BY orders DESC, status, http_status, error_code LIMIT :most
 
 -- name: any_two_parts
@@ -269,6 +273,13 @@ attempts.start IN (SELECT number FROM starts WHERE run = :run AND number >= :sta
 
 -- name: last_start
 SELECT * FROM starts WHERE run = :run ORDER BY number DESC LIMIT 1
+
+-- name: first_sent
+SELECT requests.order_id, requests.locale, requests.entries, requests.call, requests.account
+FROM attempts
+JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+WHERE attempts.start = :start AND attempts.ruling = 'accepted'
+ORDER BY requests.position LIMIT :most
 
 -- name: start
 SELECT * FROM starts WHERE number = :start
