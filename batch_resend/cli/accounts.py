@@ -152,6 +152,7 @@ def _keep_memory_private() -> None:
 _REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
 _AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes place
 _NOTIFIES = "BATCH_RESEND_REHEARSAL_NOTIFIES"  # set: its command notifies as a real one does
+_BY = "BATCH_RESEND_REHEARSAL_BY"  # the process that ends when the command that it runs does
 _PORTS = {"http": 80, "https": 443}
 _ANY_KEY = "rehearsal"  # where the simulator takes any
 _SIMULATORS_KEY = "the rehearsal: the simulator's own key, none of yours"
@@ -170,6 +171,7 @@ RESUME_NO_REHEARSAL = (
 def rehearsal_environment(base_url: str, key: str | None, *, notifies: bool) -> dict[str, str]:
     """Return what makes a command's run a rehearsal, which asks the simulator at a URL only."""
     place = {"BATCH_RESEND_BASE_URL": base_url, KEY_VARIABLE: key or _ANY_KEY, _REHEARSAL: base_url}
+    place[_BY] = str(os.getpid())
     return place | ({_NOTIFIES: "1"} if notifies else {})
 
 
@@ -186,6 +188,14 @@ def clock_of_command() -> Clock:
 def is_rehearsal() -> bool:
     """Whether this is a rehearsal."""
     return _REHEARSAL in os.environ
+
+
+def is_whole_rehearsal() -> bool:
+    """Whether this command is all that is rehearsed: the simulator ends with it.
+
+    In a shell that `simulate` runs, or in a script, others may follow.
+    """
+    return is_rehearsal() and os.environ.get(_BY) == str(os.getppid())
 
 
 def is_rehearsal_in_silence() -> bool:

@@ -51,7 +51,7 @@ SENDING = frozenset({"resume", "send", "sweep", "worker"})
 # Variables of the program that are no option of a command.
 NOT_OPTIONS = (
     "BATCH_RESEND_CONFIG", "BATCH_RESEND_EVENT_LOOP", "BATCH_RESEND_REHEARSAL",
-    "BATCH_RESEND_REHEARSAL_AHEAD", "BATCH_RESEND_REHEARSAL_NOTIFIES",
+    "BATCH_RESEND_REHEARSAL_AHEAD", "BATCH_RESEND_REHEARSAL_BY", "BATCH_RESEND_REHEARSAL_NOTIFIES",
 )  # fmt: skip
 _WORDS = f"{__name__}.words"  # in a context: those of a command line behind the command's name
 _UNTIL_COLLECTING = 20_000  # new objects. Python's 700 cost a run a twentieth of its time

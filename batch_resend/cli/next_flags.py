@@ -14,6 +14,7 @@ from batch_resend.cli.accounts import (
     PARAMETERS,
     ended_simulator,
     is_rehearsal,
+    is_whole_rehearsal,
     profiles_of,
 )
 from batch_resend.cli.config import (
@@ -90,7 +91,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         in_doubt=flags(("in_doubt",)),
         watch=flags(("journal",)),
         first=flags(("first_orders",)),
-        none_will_do=is_rehearsal(),
+        none_will_do=is_whole_rehearsal(),
         for_real=_for_real(context),
     )
     begun: NextFlags | None = context.meta.get(_OF_RUN)

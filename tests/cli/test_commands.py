@@ -260,6 +260,26 @@ async def test_a_rehearsal_ends_with_the_command_that_sends_for_real(
     assert ("if --journal is only for rehearsals, give your own:" in for_real) is bool(key)
 
 
+async def test_only_of_a_rehearsal_that_ends_with_it_a_command_says_that_it_cannot_be_resumed(
+    desk: Desk,
+) -> None:
+    """In a shell that `simulate` runs, the simulator goes on, and so may the run."""
+    desk.write_list(3)
+    send, resume = (
+        shlex.join(desk.command(*words))
+        for words in (("send", "orders.csv", "--max-orders", "1"), ("resume", "--report-dir", "r"))
+    )
+    alone = await desk.run("simulate", "--", *shlex.split(send))
+    no_more = "This rehearsal cannot be resumed, because its simulator has ended"
+    assert no_more in alone.out
+    assert "batch-resend resume" not in alone.out
+    shell = await desk.run("simulate", "--", "sh", "-c", f"{send}; {resume}; exit $?")
+    assert shell.code == 0, shell.err
+    assert "To resume:\n  batch-resend resume 2" in shell.out
+    assert "3 of 3 orders sent" in shell.out
+    assert no_more not in shell.out
+
+
 async def test_doctor_in_a_rehearsal_says_that_the_key_is_the_simulators(desk: Desk) -> None:
     looked = await desk.run("simulate", "--", *desk.command(), "doctor")
     assert "the simulator's own key, none of yours" in looked.out
