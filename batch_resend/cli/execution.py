@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import click
+from anyio.abc import TaskGroup
 
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
@@ -270,11 +271,12 @@ class _Execution:
             await live.begin(Progress())
             async with (
                 self.batch.send(plan, most) as sending,
-                beside(partial(live.keep, lambda: sending.progress), prepare_logs),
+                beside(partial(live.keep, lambda: sending.progress), prepare_logs) as tasks,
             ):
-                with interruption.leads_to(partial(_stop, sending)):
+                stop = partial(self._stop, sending, tasks)
+                with interruption.leads_to(stop):
                     if interruption.caught is not None:
-                        _stop(sending, signal.Signals(interruption.caught).name)
+                        stop(signal.Signals(interruption.caught).name)
                     await follow(sending, earlier, self.options.style)
         except BatchResendError:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
@@ -284,6 +286,11 @@ class _Execution:
             return _Ended(RunState.STOPPED, None)
         run_log.info("run ended: %s", sending.state, extra={"why": sending.stop_reason})
         return _Ended(sending.state, sending.stop_reason, sending.held_back)
+
+    def _stop(self, sending: RunHandle, tasks: TaskGroup, signal_name: str) -> str:
+        sending.stop(reason := f"interrupted by {signal_name}")
+        tasks.start_soon(self.batch.journal.note_stop, self.plan.run, reason)
+        return stopping(sending.progress.in_flight)
 
     async def _distribute(self) -> Run:
         """Have workers send what is planned; return the run as it was left.
@@ -389,8 +396,3 @@ class _Execution:
         with suppress(OSError):
             show_counts(summary)
         return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=why, next_steps=[step])
-
-
-def _stop(sending: RunHandle, signal_name: str) -> str:
-    sending.stop(f"interrupted by {signal_name}")
-    return stopping(sending.progress.in_flight)

@@ -246,6 +246,11 @@ class Journal:
             self.reader.unwritten_ends[run.number] = end
             raise
 
+    async def note_stop(self, run: Run, reason: str) -> None:
+        """Write down, for others, why a run is being stopped that still waits for answers."""
+        with suppress(JournalError):  # who sends finds it out
+            await self._writer.write(("note_stop", {"run": run.number, "reason": reason}))
+
     async def note_sweep(self, run: Run, counts: SweepCounts, stuck: Sequence[StuckOrder]) -> None:
         """Write down what a sweep has found before a run, in place of an earlier one's."""
         of_run = {"run": run.number}

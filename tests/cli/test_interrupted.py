@@ -198,6 +198,11 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         await until_told(process, b"Stopping")
         await until_told(process, b'"held_up_by": "stopping: nothing more is sent')
+        watching = await desk.start("watch", "--progress", "json")
+        await until_told(watching, b'"held_up_by": "stopping: nothing more is sent')
+        watching.send_signal(signal.SIGINT)
+        await ended(watching)
+        assert "\n  stopping  interrupted by SIGINT\n" in (await desk.run("show")).out
         quitting = asyncio.create_task(ended(process))
         while not quitting.done():  # just after the first, it would pass for the same one
             process.send_signal(signal.SIGINT)

@@ -325,6 +325,9 @@ class _Watcher:
         held_up_s = None
         if pausing is not None and pausing.left_s is not None:
             held_up_s = max(0.0, pausing.left_s - since_look_s)
+        held_up_by = f"paused: {pausing.reason}" if pausing else None
+        if is_stopping := bool(self._run.stop_reason and standing.in_flight):
+            held_up_by, held_up_s = _STOPPING, None
         period_s = max((window.period_s for window in self._windows), default=1.0)
         share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
         to_make = total - sum(outcomes.values())
@@ -336,13 +339,13 @@ class _Watcher:
             rate_per_s=rate_per_s(standing.ended_lately, RATE_OVER_S, self._windows),
             limits=self._run.limits,
             share=share,
-            held_up_by=f"paused: {pausing.reason}" if pausing else None,
+            held_up_by=held_up_by,
             held_up_s=held_up_s,
             retries=standing.retries,
             unsettled=standing.unsettled,
             is_resumed=began_ago_s - standing.since_start_s > _RESUMED_LATER_S,
             left_s=None
-            if 0 < to_make <= standing.in_flight
+            if is_stopping or 0 < to_make <= standing.in_flight
             else time_left_s(
                 self._schedule,
                 Course(

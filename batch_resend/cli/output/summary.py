@@ -120,7 +120,7 @@ def show_counts(
         if name != "total" and (count or name != "in_flight")
     ]
     if summary.stop_reason and summary.started_at is not None:
-        pairs.append(("why", summary.stop_reason))
+        pairs.append(("stopping" if summary.state == "running" else "why", summary.stop_reason))
     pairs += [
         ("orders", " · ".join(orders)),
         ("rows", rows_in_words(summary)),

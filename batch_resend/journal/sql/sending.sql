@@ -49,6 +49,10 @@ UPDATE runs SET state = :state, stop_reason = :stop_reason, finished_at = :finis
     activity = {next_activity}
 WHERE number = :run
 
+-- Nothing more leaves, and some answers are not there yet: how it ended is written once they are.
+-- name: note_stop
+UPDATE runs SET stop_reason = :reason WHERE number = :run AND state = 'running'
+
 -- --- the hot path ------------------------------------------------------------------------------
 
 -- name: begin_attempt
