@@ -45,9 +45,9 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     summary = await make_summary(reader, run)
     folder = folder_of(report_dir_for(context, run), run)
     reported = None
-    if summary.state == "interrupted" and summary.stop_reason in (None, _CUT_OFF):
-        reported = reported_end(folder, run)
-        summary = summary.model_copy(update={"stop_reason": reported or _CUT_OFF})
+    if summary.state == "interrupted":
+        reported, why = _why_interrupted(run, folder)
+        summary = summary.model_copy(update={"stop_reason": why})
     flags = next_flags_of_run(context, run, await reader.accounts(run))
     is_under_way = summary.state == "running"
     is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
@@ -60,6 +60,17 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
         steps.insert(0, _to_end_first(holder))
     steps += await _lately_cut_off(context, reader, run)
     return Standing(summary, folder if is_there else None, steps)
+
+
+def _why_interrupted(run: Run, folder: Path) -> tuple[str | None, str]:
+    """Return why a run was interrupted, by its report if the journal does not say, and at all.
+
+    That it was being stopped is not yet its end.
+    """
+    if run.stop_reason and run.finished_at is not None and run.stop_reason != _CUT_OFF:
+        return None, run.stop_reason
+    reported = reported_end(folder, run)
+    return reported, reported or run.stop_reason or _CUT_OFF
 
 
 def _is_place_known(run: Run, folder: Path) -> bool:

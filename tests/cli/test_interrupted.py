@@ -198,11 +198,6 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         await until_told(process, b"Stopping")
         await until_told(process, b'"held_up_by": "stopping: nothing more is sent')
-        watching = await desk.start("watch", "--progress", "json")
-        await until_told(watching, b'"held_up_by": "stopping: nothing more is sent')
-        watching.send_signal(signal.SIGINT)
-        await ended(watching)
-        assert "\n  stopping  interrupted by SIGINT\n" in (await desk.run("show")).out
         quitting = asyncio.create_task(ended(process))
         while not quitting.done():  # just after the first, it would pass for the same one
             process.send_signal(signal.SIGINT)
@@ -219,6 +214,25 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(tmp_path: Path) ->
         await desk.run("report", run_id)
         assert desk.summary()["orders"]["in_doubt"] == 1
         assert desk.summary()["orders"]["not_attempted"] == 9
+
+
+async def test_others_see_that_a_run_is_being_stopped_while_it_waits_for_answers(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(300.0, 300.0)) as (desk, ca):
+        desk.write_list(10)
+        process = await desk.start("send", "orders.csv", "--timeout", "10m")
+        await until(lambda: ca.books.requests == 1)
+        process.send_signal(signal.SIGINT)
+        await until_told(process, b"Stopping")
+        watching = await desk.start("watch", "--progress", "json")
+        await until_told(watching, b'"held_up_by": "stopping: nothing more is sent')
+        watching.send_signal(signal.SIGINT)
+        await ended(watching)
+        assert "\n  stopping  interrupted by SIGINT\n" in (await desk.run("show")).out
+        process.kill()
+        await ended(process)
+        assert "\n  why       interrupted by SIGINT\n" in (await desk.run("show")).out
 
 
 async def test_the_printed_resume_mails_nothing_that_was_held(tmp_path: Path) -> None:
