@@ -35,6 +35,7 @@ from batch_resend.intake.suggestions import ignore_flag, needs_no_mail, pair_fla
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 
 _LONGEST_MARK = 12  # characters of what may mark rows
+_MOST_SHOWN = 5  # of the cells of a column that say so
 
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
 AS_ONE_TEXT = ("row",)  # behind them: the row as it stood
@@ -54,6 +55,28 @@ def unnamed(at: int) -> str:
     return f"column {at + 1}"
 
 
+@dataclass(slots=True)
+class _Marks:
+    """Cells of one column that may say that their rows need no mail."""
+
+    count: int = 0
+    first: list[tuple[str, int]] = field(default_factory=list)  # what they say, with the line
+
+    def note(self, text: str, line: int) -> None:
+        self.count += 1
+        if len(self.first) < _MOST_SHOWN:
+            self.first.append((shown(text), line))
+
+    def why(self, called: str) -> str:
+        """Return what to ask about them; `called`: how --ignore names the column."""
+        which = ", ".join(f"{text} in line {line}" for text, line in self.first)
+        if more := self.count - len(self.first):
+            which += f" and {more:,} more"
+        cells = "1 cell" if self.count == 1 else f"{self.count:,} cells"
+        what = f"{cells} of {called!r} ({which})"
+        return needs_no_mail(what, called, several=self.count > 1)
+
+
 @dataclass(frozen=True)
 class PassedOver:
     """Looks at the cells of rows that are not read."""
@@ -66,9 +89,10 @@ class PassedOver:
     of_other_words: set[int] = field(default_factory=set)  # columns of more than yes and no
     blank: set[int] = field(default_factory=set)  # columns in which some row has nothing
     words: dict[int, set[str]] = field(default_factory=dict)  # and the first two texts of others
+    marks: dict[int, _Marks] = field(default_factory=dict)  # see `refuse_marks`
 
     def refuse(self, row: TableRow, name: str) -> None:
-        """Raise InputError where a cell may say not to send its row, or to mail fewer by it.
+        """Raise InputError where a cell may say to mail fewer by its row; note one not to send it.
 
         To mail fewer only where the rows name nobody: others are no wider than what they name.
         """
@@ -76,52 +100,56 @@ class PassedOver:
         others = self._others(cells)
         if not (others or self.names_nobody):
             return
-        where = f"{name}, line {row.line}"
         said = [(at, said_by(cells[at])) for at in others]
         for at, says in said:
-            if self._may_say_not_to_send(at, says):
-                called = self._called(at)
-                why = needs_no_mail(f"{shown(cells[at])} in {called!r}", called)
-                raise InputError(f"{where}: {why}")
-        if not self.names_nobody:
+            self._note_if_a_mark(at, says, row)
+        if self.marks or not self.names_nobody:
             return
-        self._note_marks(cells, said)
+        where = f"{name}, line {row.line}"
+        self._note_words(cells, said)
         if may_name_addresses(row.text):
             self._refuse_held(cells, where)
         for at, says in said:
             if says is not Says.NOTHING and (why := self._why_narrower(at, cells[at])):
                 raise InputError(f"{where}: {why}")
 
-    def _note_marks(self, cells: Sequence[str], said: Iterable[tuple[int, Says]]) -> None:
+    def _note_words(self, cells: Sequence[str], said: Iterable[tuple[int, Says]]) -> None:
         for at, says in said:
             if says is Says.NOTHING:
                 self.blank.add(at)
             elif len(words := self.words.setdefault(at, set())) < 2:
                 words.add(trimmed(cells[at]).lower())
 
-    def refuse_marked_columns(self, where: str) -> None:
-        """Raise InputError where one and the same text marks some rows of a column, and not others.
+    def refuse_marks(self, name: str) -> None:
+        """Raise InputError where cells may say not to send their rows; all have been read.
 
-        Whether those are the ones to mail, or the ones not to, it does not say.
+        Also where one and the same text marks some rows of a column, and not others: whether those
+        are the ones to mail, or the ones not to, it does not say.
         """
+        if self.marks:
+            why = ". ".join(of.why(self._called(at)) for at, of in self.marks.items())
+            raise InputError(f"{name}: {why}")
         for at, words in self.words.items():
             is_mark = len(words) == 1 and max(map(len, words)) <= _LONGEST_MARK
             if is_mark and at in self.blank and not (self.names and is_remark(self.names[at])):
                 raise InputError(
-                    f"{where}: some rows have {shown(*words)} in {self._called(at)!r}, others "
+                    f"{name}: some rows have {shown(*words)} in {self._called(at)!r}, others "
                     "nothing: that may say which are to be sent, and is not read. Remove the "
                     f"rows that are not, then add {ignore_flag(self._called(at))}"
                 )
 
-    def _may_say_not_to_send(self, at: int, says: Says) -> bool:
-        """Whether what a cell says, or its heading of it, may be that its row needs no mail."""
+    def _note_if_a_mark(self, at: int, says: Says, row: TableRow) -> None:
+        """Note a cell if what it says, or its heading of it, may be that its row needs no mail."""
         if says is Says.NOTHING:
-            return False
+            return
         if says is Says.NO:
-            return at not in self.of_other_words
-        if says is not Says.YES:
-            self.of_other_words.add(at)
-        return says is Says.MARK or at in self._not_to_send
+            is_mark = at not in self.of_other_words
+        else:
+            if says is not Says.YES:
+                self.of_other_words.add(at)
+            is_mark = says is Says.MARK or at in self._not_to_send
+        if is_mark:
+            self.marks.setdefault(at, _Marks()).note(row.cells[at], row.line)
 
     @cached_property
     def _not_to_send(self) -> Collection[int]:

@@ -12,11 +12,11 @@ from functools import lru_cache
 from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.fields import plain, words_of
 from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.states import is_live_state, is_state, letters_of
 from batch_resend.model import USUAL_LOCAL_PARTS
 
 # --- whether to mail at all ---------------------------------------------------------------
 
-_NO_LETTER = re.compile(r"[\W\d_]+")
 # Headings of whether a row is to be sent at all.
 _WHETHER = re.compile(
     r"(?:(?:do|dont|donot|not|no|to|please|pls|zu|bitte|nicht|ne pas)*"
@@ -27,29 +27,13 @@ _WHETHER = re.compile(
     r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|opt(?:ed)?out|unsubscribed?|wanted|gewunscht|dryrun|istest|testonly"
 )
 _SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
-_LIVE = frozenset(("active", "enabled", "confirmed", "verified", "checked"))
 _REMARKS = re.compile(
     r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
     r"|commentaires?|nota|osservazion[ei]|comentarios?)"
 )
-# Headings of what has become of a row: one that is marked there may need no mail any more.
-_LONGEST_MARK = 40  # characters
-_STATE = re.compile(
-    r"(?:is|was|has|been|already|to|be|do|date|when|schon|bereits|datum|deja)*"
-    r"(?:done|cancel(?:l?ed|lation)?|approved?|sent|resent|mailed|emailed|notified|contacted|resolved"
-    r"|solved|completed?|finished|closed|blocked|hold|onhold|paused?|stopped|archived?|deleted?"
-    r"|removed?|inactive|disabled?|expired?|revoked?|rejected|failed|skipped|omitted|dropped|excluded?|ignored?|obsolete"
-    r"|drop(?:ped)?|void(?:ed)?|withdrawn|unneeded|denied|suspended|terminated|nolongerneeded|notneeded"
-    r"|retired|issued|confirmed|verified|validated|processed|handled|checked|active|enabled"
-    r"|erledigt|gesendet|versandt|verschickt|storniert|abgeschlossen|fertig|gesperrt|geloscht"
-    r"|genehmigt|freigegeben|archiviert|gemailt|ok|fait|termin[e\u00e9]|envoyee?s?|annulee?s?|approuvee?s?"
-    r"|bloquee?s?|supprimee?s?|hecho|enviad[oa]|cancelad[oa]|aprobad[oa]|terminad[oa]|bloquead[oa]"
-    r"|fatto|inviat[oa]|annullat[oa]|approvat[oa]|completat[oa]|gedaan|verzonden|geannuleerd"
-    r"|afgerond|goedgekeurd|feito|concluid[oa])"
-    r"(?:at|on|by|date|time|yn|yesno|janein|flag|am|von|le|mark)*"
-)
 _NO = frozenset(("no", "n", "false", "nein", "non"))
+_LONGEST_MARK = 80  # characters
 _STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
 # Anywhere in a text.
 _NOT_TO_SEND = re.compile(
@@ -93,41 +77,36 @@ _once = lru_cache(maxsize=256)
 @_once
 def says_whether(name: str) -> bool:
     """Whether a heading is one of whether a row is to be sent."""
-    return _WHETHER.fullmatch(_letters(name)) is not None
+    return _WHETHER.fullmatch(letters_of(name)) is not None
 
 
 @_once
 def says_state(name: str) -> bool:
     """Whether a heading is one of what has become of a row: `done`, `cancelled at`."""
-    return _STATE.fullmatch(_letters(name)) is not None
+    letters = letters_of(name)
+    return letters == "ok" or is_state(letters)  # a cell that says so says nothing
 
 
 @_once
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    return _is_of_not_to_send(name, _letters(name))
+    return not is_live(name) and (says_state(name) or _is_not_to_send(letters_of(name)))
 
 
-def _is_of_not_to_send(name: str, letters: str) -> bool:
-    by_whether = _WHETHER.fullmatch(letters) and not _SEND.fullmatch(letters)
-    return bool(by_whether or _STATE.fullmatch(letters)) and not is_live(name)
+def _is_not_to_send(letters: str) -> bool:
+    return _WHETHER.fullmatch(letters) is not None and not _SEND.fullmatch(letters)
 
 
 @_once
 def is_live(name: str) -> bool:
     """Whether a name is one of a state in which a mail may be wanted all the same."""
-    return plain(name) in _LIVE
+    return is_live_state(letters_of(name))
 
 
 @_once
 def is_remark(name: str) -> bool:
     """Whether a heading is one of what a person remarks."""
-    return _REMARKS.fullmatch(_letters(name)) is not None
-
-
-def _letters(name: str) -> str:
-    """Return the letters of a name, in lower case and without accents."""
-    return _NO_LETTER.sub("", name.lower() if name.isascii() else plain(name))
+    return _REMARKS.fullmatch(letters_of(name)) is not None
 
 
 class Says(Enum):
@@ -171,9 +150,12 @@ def _is_mark(text: str) -> bool:
     if tells_not_to_send(text):
         return True
     word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
-    return word in _STOP or (
-        len(word) <= _LONGEST_MARK and word != "ok" and _is_of_not_to_send(word, _letters(word))
-    )
+    if word in _STOP:
+        return True
+    if len(word) > _LONGEST_MARK:
+        return False
+    letters = letters_of(word)
+    return _is_not_to_send(letters) or (is_state(letters) and not is_live_state(letters))
 
 
 def is_title(text: str) -> bool:

@@ -52,10 +52,11 @@ def ignore_flag(column: str) -> str:
     return f"--ignore {quoted(column)}"
 
 
-def needs_no_mail(called: str, name: str) -> str:
+def needs_no_mail(called: str, name: str, *, several: bool = False) -> str:
     """Return what to ask about what may say that its record needs no mail."""
+    are = "are" if several else "is"
     return (
-        f"{called} may say which orders need no mail, and is not read. Remove those that need "
+        f"{called} may say which orders need no mail, and {are} not read. Remove those that need "
         f"none, then add {ignore_flag(name)}"
     )
 

@@ -206,7 +206,7 @@ class TableRows:
             if fed_back and (reason := fed_back.uncorrected(cells)):
                 record = record._replace(uncorrected=reason)
             yield record
-        passed_over.refuse_marked_columns(self._name)
+        passed_over.refuse_marks(self._name)
 
     def _rows(self, rows: Iterable[Numbered], columns: Columns) -> Iterator[TableRow]:
         """Yield the rows that hold data; those struck out, and headings once more, are counted."""
