@@ -53,6 +53,9 @@ class ListForm:
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
     # Columns, or keys, that are not read, none of the CA's -> the field each may be, misspelled
     unread: Mapping[str, str] = field(default_factory=dict)
+    of_others: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of these: other records' key for it
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     @property

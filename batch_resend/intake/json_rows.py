@@ -58,6 +58,7 @@ from batch_resend.intake.json_unread import (
     refuse_unread_address,
     refuse_unread_of_entries,
 )
+from batch_resend.intake.json_usual import UsualKeys
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import without_invisible
 from batch_resend.intake.suggestions import Head, Noun
@@ -123,8 +124,9 @@ class _Keys:
 class JsonRecords:
     """Makes raw records of the JSON values of one list."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, sample: str = "") -> None:
         self.reading = reading
+        self.usual = UsualKeys(reading.mapping, sample)  # by the beginning of the list
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
         self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
         # Objects of which something is read.
@@ -150,15 +152,15 @@ class JsonRecords:
         """Return the raw record that a decoded JSON value stands for."""
         if not isinstance(value, dict):
             why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
-            is_alone = isinstance(value, str | int)
-            return RejectedRow(line, Problem.FORM, why if is_alone else "not a JSON object", raw)
+            why = why if isinstance(value, str | int) else "not a JSON object"
+            return RejectedRow(line, Problem.FORM, why, raw)
         record = _Object(value, self)
         try:
             return record.read(line, raw)
         except ValidationError as error:
             reason = _first_error(error, record.keys.names)
         except (InputError, ValueError) as error:
-            reason = str(error).removeprefix(f"{_WHERE}: ")
+            reason = self.usual.corrected(str(error).removeprefix(f"{_WHERE}: "), value)
         return record.broken(line, raw, reason.replace(NESTED, record.entries_at))
 
     def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
@@ -169,6 +171,7 @@ class JsonRecords:
         # The nested form is one that only orders have.
         of = Headed.ORDER_OF_THE_CA if is_order or NESTED in keys else Headed.RECORD
         found = _named(find_columns(flat, reading, _WHERE, of=of), flat)
+        self.usual.note(found.places)
         passed = {NESTED, *found.read}
         if is_order:
             passed.update(filter(is_own_key, keys))
@@ -273,7 +276,7 @@ class _Object:
 
     def _keys_in(self, value: dict[str, object]) -> _Keys:
         keys = self._of.keys_of(tuple(value), is_order=self._is_order)
-        if self.entries_at == NESTED:
+        if self.entries_at != self._of.entries_at or NESTED not in value:
             return keys
         return replace(keys, names=with_names_of_entries(keys.names, self._of.reading.mapping))
 

@@ -1,11 +1,11 @@
 """What in a JSON record is not read, and may say whom to mail, or not to send at all."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 
 from batch_resend.intake.asked_about import one_more_of, why_narrower
 from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
-from batch_resend.intake.json_entries import flags_below
+from batch_resend.intake.json_entries import flags_below, flags_of_entries
 from batch_resend.intake.json_shapes import NESTED, in_one_text, paths_in
 from batch_resend.intake.looks import has_address, looked_for
 from batch_resend.intake.signs import (
@@ -34,6 +34,7 @@ _OF_PAGES = frozenset(
 )  # fmt: skip
 _STATES = ("status", "orderstatus")
 _GOOD = ("ok", "success", "true", "200")  # of an answer's status
+_OF_PAIR = (Field.DOMAIN, Field.EMAIL)
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 
 
@@ -82,8 +83,8 @@ def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
     """Return why what stands under a key may say that not all domains are meant."""
     if why := _why_of_domain(key, texts):
         return why
-    within = [(key, held), *(() if is_own_key(key) else _within(held))]
-    full = [name for name, one in within if says_anything(one)]
+    below = () if is_own_key(key) else within(held)
+    full = [name for name, one in ((key, held), *below) if says_anything(one)]
     if why := why_narrower(f"the key {key!r}", key, full, texts):
         return why
     if "" in full or any(map(is_no, texts)):
@@ -94,7 +95,7 @@ def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
 def refuse_marks(unread: Mapping[str, object]) -> None:
     """Raise ValueError where a key that is not read may say that the order needs no mail."""
     for key, held in unread.items():
-        marks = any(_is_mark(name, one) for name, one in ((key, held), *_within(held)))
+        marks = any(_is_mark(name, one) for name, one in ((key, held), *within(held)))
         if marks or any(map(is_mark, all_texts(held))):
             raise ValueError(needs_no_mail(f"the key {key!r}", key))
 
@@ -121,10 +122,11 @@ def refuse_unread_address(
     if found is None:
         return
     flags = _flags_of_pair(value, keys, found)
+    aside = dict.fromkeys((found, *_keys_with_addresses(value)))
     raise ValueError(
         f"there is an e-mail address under the key {found!r}, which is not known to hold those to "
         f"mail. If it does: {flags}; if the CA is to mail every pending domain of the order: "
-        f"--all-domains {ignore_flag(found)}"
+        f"--all-domains {' '.join(map(ignore_flag, aside))}"
     )
 
 
@@ -157,10 +159,18 @@ def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
     for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
         for key, held in entry.items() if isinstance(entry, dict) else ():
             if key not in known and _may_say_whom(key, held):
-                raise ValueError(
-                    f"entry {number} of {NESTED} has the key {key!r}, which is not read: give each "
-                    f"domain and address an entry of their own; or say {ignore_flag(key)}"
-                )
+                called = f"entry {number} of {NESTED} has the key {key!r}, which is not read"
+                raise ValueError(f"{called}{_of_entry(key, entry, entries)}")
+
+
+def _of_entry(key: str, entry: Container[str], entries: object) -> str:
+    """Return what to do about such a key of an entry: it may be that of what the entry lacks."""
+    lacking = [which for which in _OF_PAIR if which not in entry]
+    if not lacking:
+        return f": give each domain and address an entry of their own; or say {ignore_flag(key)}"
+    what = f", and no {' and no '.join(lacking)}"
+    flags = flags_of_entries(NESTED, entries)
+    return f"{what}. Name the keys that hold domain and address: {flags}" if flags else what
 
 
 def is_of_pages(key: str) -> bool:
@@ -200,7 +210,16 @@ def key_with_address(value: Mapping[str, object]) -> str | None:
     return None
 
 
-def _within(value: object) -> Iterator[tuple[str, object]]:
+def _keys_with_addresses(value: Mapping[str, object]) -> Iterator[str]:
+    """Yield the keys, none of the CA's own, under which a domain or an address stands."""
+    for key, held in value.items():
+        if not is_own_key(key) and any(
+            holds_address(t) or holds_domain(t) for t in all_texts(held)
+        ):
+            yield key
+
+
+def within(value: object) -> Iterator[tuple[str, object]]:
     """Yield the keys of objects in a value, however deep, each with what stands under it."""
     rest = [value]
     while rest:

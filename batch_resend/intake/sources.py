@@ -107,7 +107,7 @@ class ListSource:
             from batch_resend.intake.json_stream import JsonStream, is_document  # noqa: PLC0415
 
             self.form = form
-            of, stream = JsonRecords(self._reading), None
+            of, stream = JsonRecords(self._reading, text.sample), None
             if is_document(begin, self._reading):
                 stream = JsonStream(self.name, text, of)
                 records = iter(stream)
@@ -117,7 +117,8 @@ class ListSource:
             checked = with_usual_numbers(records, self.name, names_nobody=by_word)
             yield from self._with_all_mapped(checked)
             under = "" if stream is None else stream.under
-            self.form = replace(self.form, under=under, unread=of.unread)
+            others = of.usual.of_others(of.unread)
+            self.form = replace(self.form, under=under, unread=of.unread, of_others=others)
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed

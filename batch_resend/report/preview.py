@@ -309,7 +309,12 @@ def _form_in_words(form: ListForm) -> str:
 def _unread_in_words(form: ListForm) -> str:
     noun = f"{'column' if form.is_table else 'key'}{'s' if len(form.unread) > 1 else ''}"
     near = {name: which for name, which in form.unread.items() if which}
-    meant = [f"if {name!r} is {f}: {map_flag(Field(f), name)}" for name, f in near.items()]
+    meant = [
+        f"if {name!r} is {form.of_others[name]!r} misspelled, correct it in the list"
+        if name in form.of_others
+        else f"if {name!r} is {which}: {map_flag(Field(which), name)}"
+        for name, which in near.items()
+    ]
     hint = f" ({'; '.join(meant[:SHOWN])})" if meant else ""
     names = [*near, *(name for name in form.unread if name not in near)]
     return f"{noun} {listed(names, SHOWN)} not read{hint}"

@@ -35,6 +35,20 @@ async def test_check_names_the_keys_of_json_that_are_not_read(tmp_path: Path) ->
     assert "orders.json: 1 row; JSON" in checked.out
 
 
+async def test_a_key_that_only_some_records_have_misspelled_is_to_be_corrected_in_them(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    records = [{"order_id": 100200301 + n, "locale": "de"} for n in range(3)]
+    records[1]["locael"] = records[1].pop("locale")
+    desk.write("orders.jsonl", "".join(f"{json.dumps(one)}\n" for one in records))
+    checked = await desk.run("check", "orders.jsonl")
+    assert (
+        "JSON; key 'locael' not read (if 'locael' is 'locale' misspelled, correct it in the list)\n"
+        in checked.out
+    )
+
+
 def in_german(number: int) -> dict[str, Any]:
     return {
         "vorgang": {"nr": number, "angelegt": "2026-11-01"},

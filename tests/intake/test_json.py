@@ -125,8 +125,8 @@ def test_the_locale_of_the_list_is_for_records_that_name_none() -> None:
         pytest.param('{"order_id": true}', "digits are expected", id="a true order"),
         pytest.param(
             '{"order_id": {"id": 100200301, "ref": "a"}}',
-            "the key 'order_id' holds an object, with the keys 'id', 'ref'. Name the one that "
-            'holds the order_id: --map order_id="order_id.id"',
+            "the key 'order_id' holds an object, with the keys 'id', 'ref'. Other records have "
+            "the order_id under 'order_id': write it so",
             id="an object as order",
         ),
         pytest.param('{"order_id": [1]}', "the key 'order_id' holds a list", id="a list as order"),
