@@ -234,7 +234,7 @@ def refuse_other_trade(head: Head, read: Collection[int]) -> None:
         flags = " ".join(map_flag(field, names[at], noun) for field, at in near.items())
         raise InputError(
             f"{head.where}: {what}, and no {noun.word} is known to hold an address. If {are}: "
-            f"{flags}; if not: {' '.join(ignore_flag(names[at]) for at in near.values())}"
+            f"{flags}; {_if_not(head, near.values())}"
         )
     if of_shop := next((n for n in others.values() if _OF_SHOPS.search(plain(n))), None):
         raise InputError(
@@ -242,6 +242,15 @@ def refuse_other_trade(head: Head, read: Collection[int]) -> None:
             "has no address: are these orders of the CA? If they are, --all-domains has it mail "
             f"every pending domain of each{_or_ignored([*others.values()])}"
         )
+
+
+def _if_not(head: Head, near: Collection[int]) -> str:
+    """Return what to do where columns are not read for addresses, which they may hold."""
+    cells = [cell for at in near for cell in filled(head.sample, at)]
+    flags = " ".join(ignore_flag(head.names[at]) for at in near)
+    if any(has_address(cell) or holds_domain(cell) for cell in cells):
+        return f"if the CA is to mail every pending domain of each order: --all-domains {flags}"
+    return f"if not: {flags}"
 
 
 def _near_addresses(head: Head, others: Mapping[int, str]) -> dict[Field, int]:

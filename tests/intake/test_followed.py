@@ -161,3 +161,25 @@ def test_a_key_within_each_record_is_not_what_others_have() -> None:
     record = {"order_id": 100200301, "domain": "a.example.com", "To": "admin@a.example.com"}
     records = [{**record, "user": {"email": "kim@customer.example"}}] * 3
     assert all('--map email="To"' in said for said in said_of(lines(records)))
+
+
+@pytest.mark.parametrize("names", OTHERWISE.values(), ids=OTHERWISE)
+@pytest.mark.parametrize("without", [(), ("locale",)], ids=["whole", "without a language"])
+def test_whatever_is_suggested_for_a_table_with_other_headings_helps(
+    names: dict[str, str], without: tuple[str, ...]
+) -> None:
+    rows = [[str(held) for key, held in flat(n).items() if key not in without] for n in range(9)]
+    heading = [names.get(key, key) for key in flat(0) if key not in without]
+    content = "".join(",".join(cells) + "\n" for cells in (heading, *rows))
+    for said in set(said_of(content)):
+        for reading in suggested(said):
+            assert is_better(content, reading), (said, reading)
+
+
+def test_nor_is_it_a_way_back_where_two_headings_are_misspelled() -> None:
+    rows = "".join(f"10020030{n},a{n}.example.com,admin@a{n}.example.com\n" for n in range(1, 9))
+    content = f"order_id,domian,emial\n{rows}"
+    (said,) = said_of(content)
+    both = list(suggested(said))
+    assert [reading.all_domains for reading in both] == [False, True]
+    assert all(is_better(content, reading) for reading in both)
