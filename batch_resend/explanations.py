@@ -10,7 +10,9 @@ from fnmatch import fnmatchcase
 
 from batch_resend.model import SkipReason
 
-WOULD_WIDEN = "would_widen"  # the code of what is not sent: the CA would mail others for it
+# The codes of what this program does not send: the CA would mail others for it, or may.
+WOULD_WIDEN = "would_widen"
+MAY_WIDEN = "may_widen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +160,25 @@ EXPLANATIONS = (
         "addresses it has for the domain instead.",
         "Use an address that the CA has for the domain (constructed, or in its DNS), or leave the "
         "address out to have all of them mailed."),
+    Explanation(None, MAY_WIDEN,
+        "Not sent: the CA did not say which addresses it has for this domain. If it has none of "
+        "those given, it would mail all the others instead.",
+        "Send it again with --preflight, once the reason is fixed; or leave the address out to "
+        "have all of them mailed."),
     Explanation(None, SkipReason.COOLDOWN,
         "Another run had these mailed: within the cooldown (--cooldown), or after this run was "
         "planned.",
         "To mail them once more: --again."),
     Explanation(None, SkipReason.LIST,
         "The list says that these wait for no mail.",
-        "If they do: --all-statuses sends them, and --any-product what is not DV."),
+        "If they do: --all-statuses sends them."),
     Explanation(None, SkipReason.PREFLIGHT,
         "Asked before sending, the CA said that these wait for no mail.",
         "There is nothing to do."),
+    Explanation(None, SkipReason.OTHER_CALL,
+        "They may wait for mails, but this call does not send those: their product is not DV.",
+        "Send their domains with --call domain-dcv, from a list of their own. Where the list names "
+        "the product, --auto-call does that."),
     Explanation(None, SkipReason.UNDER_WAY,
         "Another run, which is under way, sends these.", "`batch-resend watch` follows it."),
     Explanation(None, "no_such_host",

@@ -2,8 +2,8 @@
 
 Beforehand, what is better not sent:
 
-planned request -> nothing waits? -> skipped
--> the CA would mail others than it asks for? -> refused
+planned request -> nothing waits, or only for mails of another call? -> skipped
+-> the CA would mail others than it asks for, or may? -> refused
 
 Afterwards, what has become of the orders, in as few requests as serve. A list of what has changed
 since the run began shows all at once, as far back as the CA keeps it. An order that is not in it
@@ -20,9 +20,10 @@ from batch_resend.calls import CALLS, domain_and_scope
 from batch_resend.certcentral.judge import is_of_subject
 from batch_resend.channels import Channels
 from batch_resend.errors import CallError, CallRefused, KeyRefused
+from batch_resend.explanations import MAY_WIDEN, WOULD_WIDEN
 from batch_resend.journal import Checked, Journal, JournalReader, OrderCheck, Purpose
 from batch_resend.listed import WAITING, WAITS, ListedOrder
-from batch_resend.model import PlannedRequest, Request, Run
+from batch_resend.model import PlannedRequest, Request, RequestStatus, Run, SkipReason
 from batch_resend.order_reader import MANY, OrderReader, nothing_to_mail
 from batch_resend.report import counted
 from batch_resend.sending import ask_each
@@ -37,7 +38,13 @@ class Objection:
 
     number: int  # of the request, in its run
     reason: str
-    would_widen: bool = False  # the CA would mail others than it asks for; else: nothing waits
+    code: str  # `SkipReason`; or that the CA would mail others than it asks for, or may
+
+    @property
+    def status(self) -> RequestStatus:
+        """What becomes of the request."""
+        is_skipped = isinstance(self.code, SkipReason)
+        return RequestStatus.SKIPPED if is_skipped else RequestStatus.REFUSED
 
 
 async def ask_beforehand(
@@ -82,10 +89,11 @@ async def ask_beforehand(
 
 
 async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]) -> None:
-    for would_widen in (False, True):
-        found = [one for one in objections if one.would_widen is would_widen]
-        reasons = [(one.number, one.reason) for one in found]
-        await journal.leave_out(run, reasons, would_widen=would_widen)
+    reasons: dict[tuple[RequestStatus, str], list[tuple[int, str]]] = {}
+    for one in objections:
+        reasons.setdefault((one.status, one.code), []).append((one.number, one.reason))
+    for (status, code), found in reasons.items():
+        await journal.leave_out(run, found, status, code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,28 +163,27 @@ async def _objection(
 ) -> Objection | None:
     order = planned.request
     if CALLS[order.call].is_about_domain:
-        reason = await _would_widen(order_reader, order)
-        return Objection(planned.number, reason, would_widen=True) if reason else None
+        would_widen = await _would_widen(order_reader, order)
+        return Objection(planned.number, would_widen[1], would_widen[0]) if would_widen else None
     found = await order_reader.completed(ListedOrder(order.subject))
     heeds_product = CALLS[order.call].is_for_dv and not any_product
     if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
         found = await products.add(found)
-    reason = nothing_to_mail(found, order.call, any_product=any_product)
-    reason = reason or _all_approved(order, found)
-    return Objection(planned.number, reason) if reason else None
+    nothing = nothing_to_mail(found, order.call, any_product=any_product)
+    if (nothing is None or nothing[0] is SkipReason.OTHER_CALL) and _are_approved(order, found):
+        nothing = SkipReason.PREFLIGHT, "all the names that it asks for are approved"
+    return Objection(planned.number, nothing[1], nothing[0]) if nothing else None
 
 
-def _all_approved(order: Request, found: ListedOrder) -> str | None:
-    """Return that all the names that a request asks for are approved, if they are."""
+def _are_approved(order: Request, found: ListedOrder) -> bool:
+    """Whether a request asks for names, all of which are approved."""
     asked = {entry.domain for entry in order.entries}
     approved = {name.name for name in found.names if name.is_approved}
-    if asked and CALLS[order.call].approves_domains and asked <= approved:
-        return "all the names that it asks for are approved"
-    return None
+    return bool(asked) and CALLS[order.call].approves_domains and asked <= approved
 
 
-async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
-    """Return why the CA would mail others for a domain than those that a request names.
+async def _would_widen(order_reader: OrderReader, order: Request) -> tuple[str, str] | None:
+    """Return why the CA would mail others for a domain than those that a request names, or may.
 
     Of addresses that it does not know it takes no notice; and where it knows none of those given,
     it mails all that it has for the domain (page "Resend domain DCV emails").
@@ -189,13 +196,14 @@ async def _would_widen(order_reader: OrderReader, order: Request) -> str | None:
     except CallRefused as refusal:
         if is_of_subject(refusal.code):
             return None  # there is no such domain: that the CA says with the mail
-        return f"the CA does not say who it can mail for {domain}, so it might mail all ({refusal})"
+        why = f"the CA does not say who it can mail for {domain}, so it might mail all ({refusal})"
+        return MAY_WIDEN, why
     unknown = [entry.email for entry in order.entries if entry.email.lower() not in known]
     if len(unknown) < len(order.entries):
         if unknown:
             log.warning("for %s the CA will not mail %s", domain, ", ".join(unknown))
         return None
-    return (
+    return WOULD_WIDEN, (
         f"the CA does not know {' and '.join(unknown)} as an address for {domain}: it would mail "
         "all the addresses it has for the domain"
     )

@@ -58,6 +58,7 @@ class Note(StrEnum):
     UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
     UNKNOWN_METHOD = "unknown_method"  # a validation that the CA is not known to have: skipped
     UNKNOWN_PRODUCT = "unknown_product"  # one that the CA is not known to have: skipped
+    OTHER_CALL = "other_call"  # its product is not DV, so another call mails for it: skipped
     NOT_CONSTRUCTED = "not_constructed"  # an address that is none of the five usual ones
     UNKNOWN_LOCALE = "unknown_locale"  # a code the CA's documentation does not name
     SEVERAL_ADDRESSES = "several_addresses"  # for one domain; all are mailed
@@ -265,7 +266,7 @@ class RequestStatus(StrEnum):
     FAILED = "failed"  # attempts or time used up, and no attempt can have been acted on
     IN_DOUBT = "in_doubt"  # an attempt may have reached the CA, none was acknowledged
     NOT_ATTEMPTED = "not_attempted"  # the run stopped before it was done
-    SKIPPED = "skipped"  # there is no need; `SkipReason` is its code, and the message says more
+    SKIPPED = "skipped"  # not to be sent; `SkipReason` is its code, and the message says more
 
 
 class SkipReason(StrEnum):
@@ -274,6 +275,7 @@ class SkipReason(StrEnum):
     COOLDOWN = "cooldown"  # another run had it acknowledged recently enough
     LIST = "list"  # its list says that it waits for no mail
     PREFLIGHT = "preflight"  # the CA said so, asked before sending
+    OTHER_CALL = "other_call"  # it may wait for mails, which its call does not send
     UNDER_WAY = "under_way"  # another run, which is under way, sends it
 
 

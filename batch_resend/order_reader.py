@@ -28,9 +28,9 @@ from batch_resend.certcentral.orders import (
     validation_path,
 )
 from batch_resend.errors import CallError, CallRefused
-from batch_resend.intake import is_dv, skip_cause
+from batch_resend.intake import Field, is_dv, skip_cause
 from batch_resend.listed import WAITING, ListedOrder, names_in_words
-from batch_resend.model import Call, Reply
+from batch_resend.model import Call, Reply, SkipReason
 from batch_resend.sending import Reader, ask_each
 
 log = logging.getLogger(__name__)
@@ -51,18 +51,20 @@ def is_dv_order(order: ListedOrder) -> bool:
 
 def nothing_to_mail(
     order: ListedOrder, call: Call = Call.DV_RESEND, *, any_product: bool = False
-) -> str | None:
+) -> tuple[SkipReason, str] | None:
     """Return why an order has nothing to resend by a call, as far as the CA tells.
 
-    `any_product`: whatever its product is. None: it may have.
+    `any_product`: whatever its product is. None: it may have. What waits for nothing at all comes
+    before what waits for mails of another call.
     """
     product = "" if is_dv_order(order) else order.product or ""
     status, method = order.status or "", order.dcv_method or ""
-    if cause := skip_cause(status, method, product, call, any_product=any_product):
-        return cause[1]
+    cause = skip_cause(status, method, product, call, any_product=any_product)
+    if cause and cause[0] is not Field.PRODUCT:
+        return SkipReason.PREFLIGHT, cause[1]
     if CALLS[call].approves_domains and order.names and order.approved == len(order.names):
-        return names_in_words(order.approved, len(order.names))
-    return None
+        return SkipReason.PREFLIGHT, names_in_words(order.approved, len(order.names))
+    return (SkipReason.OTHER_CALL, cause[1]) if cause else None
 
 
 class OrderReader:

@@ -53,8 +53,8 @@ class Rules:
 
     def decide_by_method(self, order: ListedOrder) -> Decision:
         """Decide whether the CA has anything to mail for an order, as far as it tells."""
-        reason = nothing_to_mail(order, any_product=self.any_product)
-        return Decision.DUE if reason is None else Decision.NOTHING_TO_MAIL
+        nothing = nothing_to_mail(order, any_product=self.any_product)
+        return Decision.DUE if nothing is None else Decision.NOTHING_TO_MAIL
 
 
 @dataclass(slots=True)

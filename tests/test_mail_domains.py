@@ -4,7 +4,7 @@ import pytest
 
 from batch_resend.cli.output.plan import _ROUTES_IN_WORDS
 from batch_resend.mail_domains import MailDomains, MailRoute
-from batch_resend.report.preview import _ROUTE_IN_WORDS
+from batch_resend.report.mail_routes import ROUTE_IN_WORDS
 from tests.dns_server import GARBAGE, REFUSED, SERVFAIL, SILENT, TRUNCATED, dns_server
 
 A, AAAA = "A 192.0.2.1", "AAAA 2001:db8::1"
@@ -86,4 +86,4 @@ async def test_nothing_to_ask_is_no_question() -> None:
 def test_every_route_has_its_words_and_only_what_is_known_is_a_warning() -> None:
     assert set(_ROUTES_IN_WORDS) == set(MailRoute)
     known_to_be_fine_or_not_known = {MailRoute.MX, MailRoute.UNKNOWN, MailRoute.NOT_ASKED}
-    assert set(_ROUTE_IN_WORDS) == set(MailRoute) - known_to_be_fine_or_not_known
+    assert set(ROUTE_IN_WORDS) == set(MailRoute) - known_to_be_fine_or_not_known

@@ -118,6 +118,8 @@ def _row(record: RawRecord, asked: _Asked, reading: Reading) -> Row:
         skip = skip_cause(*record.said(), asked.call, any_product=reading.any_product)
     if skip and not is_known_word(skip[0], record.text(skip[0])):
         notes.append(_NOTE_OF_WORD[skip[0]])
+    elif skip and skip[0] is Field.PRODUCT:
+        notes.append(Note.OTHER_CALL)
     why_skipped = skip[1] if skip else None
     return Row(
         record.line, asked.subject, asked.entries, locale, record.raw, why_skipped, tuple(notes),

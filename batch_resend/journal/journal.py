@@ -15,7 +15,6 @@ import anyio.to_thread
 
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError
-from batch_resend.explanations import WOULD_WIDEN
 from batch_resend.folders import Place
 from batch_resend.journal import runs
 from batch_resend.journal.connection import Connection, execute, execute_many
@@ -37,7 +36,7 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
-from batch_resend.model import RequestStatus, Run, RunState, SkipReason
+from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import OrderCheck, StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
 
@@ -148,14 +147,9 @@ class Journal:
         )
 
     async def leave_out(
-        self, run: Run, reasons: Sequence[tuple[int, str]], *, would_widen: bool
+        self, run: Run, reasons: Sequence[tuple[int, str]], status: RequestStatus, code: str
     ) -> None:
-        """Give orders, by their numbers, no mail in this run: the CA itself says there is none.
-
-        `would_widen`: it would mail others for them.
-        """
-        status = RequestStatus.REFUSED if would_widen else RequestStatus.SKIPPED
-        code = WOULD_WIDEN if would_widen else SkipReason.PREFLIGHT
+        """Give orders, by their numbers, no mail in this run, by what the CA says of them."""
         await self._writer.transaction(
             lambda connection: runs.write_settled(connection, run, reasons, status, code)
         )

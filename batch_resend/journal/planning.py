@@ -356,9 +356,7 @@ class Grouping:
     def _reject(self, row: StagedRow, problem: Problem, reason: str) -> None:
         self.assigned.append(_Assignment(row.seq, RowStatus.REJECTED, None, problem, reason))
 
-    def _add_nothing(
-        self, row: StagedRow, as_what: RowStatus, number: int, why: str | None
-    ) -> None:
+    def _add_nothing(self, row: StagedRow, as_what: RowStatus, number: int, why: str) -> None:
         self.assigned.append(_Assignment(row.seq, as_what, number, None, why))
 
     def _place(self, row: StagedRow) -> str:
@@ -394,6 +392,7 @@ def _notes(members: Sequence[StagedRow], entries: Sequence[Entry], *, disagree: 
     if Note.MAY_MAIL_ALL in of_rows and not all(Note.MAY_MAIL_ALL in row.notes for row in members):
         # Beside an address that the CA knows, those that it does not know are only left out.
         of_rows = of_rows - {Note.MAY_MAIL_ALL} | {Note.NOT_CONSTRUCTED}
+    of_rows -= {Note.OTHER_CALL} - {*members[0].notes.split()}  # which says why it is skipped
     named = [entry.domain for entry in entries if entry.domain]
     if len(set(named)) < len(named):
         of_rows.add(Note.SEVERAL_ADDRESSES)

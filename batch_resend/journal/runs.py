@@ -112,6 +112,7 @@ def take_up_same_plan(
         words = (("table", table),)
         execute(connection, "give_to_run", words, run=run.number, earlier=earlier.number)
     both = {"run": earlier.number, "new_run": run.number}
+    execute(connection, "forget_other_calls", run=earlier.number)
     execute(connection, "take_from_lists", **both)
     execute(connection, "take_accounts", **both)
     _forget(connection, run.number, ("requests",))

@@ -36,14 +36,13 @@ if TYPE_CHECKING:
         url_of,
     )
     from batch_resend.report.live import LiveReport, keep_report_of_workers, live_report
+    from batch_resend.report.mail_routes import MOST_DOMAINS_ASKED, with_mail_routes
     from batch_resend.report.preview import (
-        MOST_DOMAINS_ASKED,
         Kind,
         MailDomainsAsked,
         Preview,
         make_preview,
         plan_of,
-        with_mail_routes,
     )
     from batch_resend.report.report import (
         prepare_report,
@@ -61,10 +60,10 @@ if TYPE_CHECKING:
         make_summary,
         of_profile,
         outcome_in_words,
-        sweep_in_words,
         time_taken,
         verdict_in_words,
     )
+    from batch_resend.report.sweeps import sweep_in_words
 
 __all__ = [
     "DEFAULT_PATTERN",
@@ -155,14 +154,13 @@ __getattr__ = imported_on_demand(
             "url_of",
         ),
         "live": ("LiveReport", "keep_report_of_workers", "live_report"),
+        "mail_routes": ("MOST_DOMAINS_ASKED", "with_mail_routes"),
         "preview": (
-            "MOST_DOMAINS_ASKED",
             "Kind",
             "MailDomainsAsked",
             "Preview",
             "make_preview",
             "plan_of",
-            "with_mail_routes",
         ),
         "report": ("prepare_report", "refuse_folder", "whole_file", "write_report"),
         "summary": (
@@ -175,9 +173,9 @@ __getattr__ = imported_on_demand(
             "make_summary",
             "of_profile",
             "outcome_in_words",
-            "sweep_in_words",
             "time_taken",
             "verdict_in_words",
         ),
+        "sweeps": ("sweep_in_words",),
     },
 )

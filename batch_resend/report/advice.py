@@ -314,10 +314,23 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
             "known to be the CA's: if the column is about something else, send the list again with "
             "--ignore COLUMN."
         )
+    if summary.skipped.other_call:
+        yield _to_send_by_another_call(summary.skipped.other_call, folder)
     if orders.skipped:
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )
+
+
+def _to_send_by_another_call(count: int, folder: Path) -> NextStep:
+    """Return what to do; no command does it: which domains they have, only the CA knows."""
+    its, it, these = ("its", "it", "this order") if count == 1 else ("their", "them", "these")
+    return NextStep(
+        f"{counted(count, 'order')} skipped that may wait for mails, which this call does not "
+        f"send: {its} product is not DV. To have {it} mailed, make a list of the domains of "
+        f"{these}, and send it with --call domain-dcv. {folder}/results.csv names {it} "
+        "(error_code other_call); `batch-resend export` writes the domains of all that wait."
+    )
 
 
 def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:

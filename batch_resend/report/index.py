@@ -74,8 +74,8 @@ class Night:
     @property
     def left(self) -> int:
         """Orders that no run has sent, that were not refused, and that nobody is sending now."""
-        orders = self.summary.orders
-        return orders.to_send - orders.sent - self.sent_elsewhere - orders.refused - self.to_go
+        done = self.summary.orders.sent + self.sent_elsewhere + self.summary.orders.refused
+        return self.summary.due - done - self.to_go
 
     @property
     def not_waiting_for_mail(self) -> str:

@@ -36,9 +36,9 @@ from batch_resend.report.summary import (
     headline,
     outcome_in_words,
     percentage_sent,
-    sweep_in_words,
     verdict_in_words,
 )
+from batch_resend.report.sweeps import sweep_in_words
 from batch_resend.results import InputNote
 from batch_resend.topics import mail_advice
 from batch_resend.visible import NOT_SHOWN, with_unicode, without_quotes

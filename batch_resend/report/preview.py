@@ -1,26 +1,31 @@
-"""What a run is about to do: whom it mails, what is worth a look, what DNS says of it."""
+"""What a run is about to do: whom it mails, what is worth a look."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from batch_resend.calls import CALLS
-from batch_resend.intake import Field, Malformed, domain_name, listed, map_flag, named
+from batch_resend.intake import Field, listed, map_flag, named
 from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.list_form import ListForm, ListKind, Remark
-from batch_resend.model import Note, Plan, Problem, Request, RequestStatus, Run, SkipReason
+from batch_resend.model import (
+    UNKNOWN_WORDS,
+    Note,
+    Plan,
+    Problem,
+    Request,
+    RequestStatus,
+    Run,
+    SkipReason,
+)
 from batch_resend.report.summary import RowCounts, counted
 from batch_resend.results import InputNote, RowResult
 from batch_resend.windows import Window, dictated_time, joint
 
-if TYPE_CHECKING:
-    from batch_resend.mail_domains import MailDomains
-
 KINDS_SHOWN = 10  # of reasons to skip, and of domains
 SHOWN = 5  # of columns, and of the addresses of an order
-MOST_DOMAINS_ASKED = 10_000  # of DNS: those with the most mails
 Said = TypeVar("Said", Problem, Note)
 _DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe"}
 
@@ -36,6 +41,8 @@ _NOTE_IN_WORDS = {
     "sends these too",
     Note.UNKNOWN_PRODUCT: "a product that is not known to be the CA's, and therefore skipped: "
     "--any-product sends these too",
+    Note.OTHER_CALL: "a product that is not DV, and therefore skipped: these may wait for mails, "
+    "which only --call domain-dcv sends, domain by domain",
     Note.NOT_CONSTRUCTED: "an address other than admin, administrator, webmaster, hostmaster or "
     "postmaster at the domain or a parent, which the CA may refuse or leave out",
     Note.ADDRESSES_ASIDE: "addresses under an unknown heading, which are not mailed: the CA mails "
@@ -131,6 +138,7 @@ class Preview(BaseModel):
     skipped_by_ca: list[Count]  # by why the CA itself says there is nothing to resend
     skipped: list[Count]  # by why their lists say there is nothing to resend, the most first
     skipped_otherwise: int  # for reasons that are not among these
+    other_call: list[Count]  # skipped, by why only another call sends the mails they may wait for
     rejected: list[Kind]
     warnings: list[Kind]
     recipients: list[Count]  # mails by the domain of the address, the most first
@@ -181,23 +189,25 @@ async def make_preview(
 
     async def rejected(problem: Problem) -> list[Place]:
         rows = await reader.first_rejected(run, problem, shown)
-        return [_place(inputs, row, row.reason or "") for row in rows]
+        return [place_of(inputs, row, row.reason or "") for row in rows]
 
     async def noted(note: Note) -> list[Place]:
         found = await reader.first_noted(run, note, shown)
-        return [
-            _place(inputs, one, f"{_subject_of(one.order)}: {_of_note(note, one)}") for one in found
-        ]
+        said = [f"{subject_of(one.order)}: {_of_note(note, one)}" for one in found]
+        return [place_of(inputs, *of_one) for of_one in zip(found, said, strict=True)]
 
     async def incomplete() -> list[Kind]:
         count, rows = await reader.incomplete(run, max(shown, 1))
-        first = [_place(inputs, row, f"order {row.order_id}: {row.reason}") for row in rows]
+        first = [place_of(inputs, row, f"order {row.order_id}: {row.reason}") for row in rows]
         return [Kind(kind="incomplete", text=_INCOMPLETE, count=count, first=first)] * bool(count)
 
     problems = await reader.count_problems(run)
     by_ca = await reader.skips(run, KINDS_SHOWN, [SkipReason.PREFLIGHT])
     by_lists = await reader.skips(run, KINDS_SHOWN, [SkipReason.LIST])
+    by_call = await reader.skips(run, KINDS_SHOWN, [SkipReason.OTHER_CALL])
     skipped = await reader.count_skipped(run)
+    not_shown = skipped[SkipReason.OTHER_CALL] - sum(one.orders for one in by_call)
+    others = [Count(text="other products that are not DV", count=not_shown)] * bool(not_shown)
     recipients = await reader.recipients(run, KINDS_SHOWN)
     without = await reader.count_without_addresses(run)
     of_domains = sum(count for call, count in without.items() if CALLS[call].is_about_domain)
@@ -217,6 +227,7 @@ async def make_preview(
         skipped_by_ca=_counts((one.message or "", one.orders) for one in by_ca),
         skipped=_counts((one.message or "", one.orders) for one in by_lists),
         skipped_otherwise=skipped[SkipReason.LIST] - sum(one.orders for one in by_lists),
+        other_call=[*_counts((one.message or "", one.orders) for one in by_call), *others],
         rejected=await _kinds(attrgetter("words"), problems, rejected),
         warnings=[
             *(await incomplete() if problems else ()),
@@ -251,11 +262,12 @@ def _counts(found: Iterable[tuple[str, int]]) -> list[Count]:
     return [Count(text=text, count=count) for text, count in found]
 
 
-def _place(inputs: Sequence[InputNote], row: RowResult | NotedRequest, text: str) -> Place:
+def place_of(inputs: Sequence[InputNote], row: RowResult | NotedRequest, text: str) -> Place:
+    """Return a row of a list, by its file, with what is said of it."""
     return Place(file=inputs[row.input_ordinal].name, line=row.line, text=text)
 
 
-def _subject_of(order: Request) -> str:
+def subject_of(order: Request) -> str:
     """Return what a request is about, as a person names it."""
     return f"{'domain' if CALLS[order.call].is_about_domain else 'order'} {order.subject}"
 
@@ -263,14 +275,16 @@ def _subject_of(order: Request) -> str:
 def _of_note(note: Note, noted: NotedRequest) -> str:
     """Return what in an order a note is about."""
     order = noted.order
-    if note in (Note.UNKNOWN_STATUS, Note.UNKNOWN_METHOD, Note.UNKNOWN_PRODUCT):
+    if note in UNKNOWN_WORDS:
         return noted.skip or ""
+    if note is Note.OTHER_CALL:
+        return (noted.skip or "").partition(", and ")[0]  # the plan has all of it
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
     if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
         return "asks for mails to every pending domain"
     is_about_domain = CALLS[order.call].is_about_domain
-    shown = _first(
+    shown = first_of(
         [e.email if is_about_domain else f"{e.email} for {e.domain}" for e in order.entries]
     )
     if note is Note.MAY_MAIL_ALL and not all(entry.domain for entry in order.entries):
@@ -278,7 +292,7 @@ def _of_note(note: Note, noted: NotedRequest) -> str:
     return shown
 
 
-def _first(texts: Sequence[str]) -> str:
+def first_of(texts: Sequence[str]) -> str:
     """Return the first of several, and how many more there are."""
     more = len(texts) - SHOWN
     return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
@@ -318,71 +332,3 @@ def _unread_in_words(form: ListForm) -> str:
     hint = f" ({'; '.join(meant[:SHOWN])})" if meant else ""
     names = [*near, *(name for name in form.unread if name not in near)]
     return f"{noun} {listed(names, SHOWN)} not read{hint}"
-
-
-# --- what DNS says of it ------------------------------------------------------------------------
-
-# By mail_domains.MailRoute: what a person should know, the worst first. Of what is not known there
-# is nothing to say.
-_ROUTE_IN_WORDS = {
-    "no_such_domain": "an address at a domain that does not exist, according to the resolver: "
-    "nobody gets its mail. A company's own resolver may not know it: name "
-    "another with --dns-server",
-    "null_mx": "an address at a domain that accepts no mail, according to its DNS (a null MX)",
-    "no_mail_records": "an address at a domain that has neither an MX record nor an address in "
-    "DNS: nobody gets its mail",
-    "no_mx": "an address at a domain without an MX record: mail may still arrive, at the address "
-    "that the domain has in DNS (RFC 5321), but DigiCert looks for an MX record before "
-    "it mails",
-}
-
-
-async def with_mail_routes(
-    preview: Preview, reader: JournalReader, run: Run, asking: "MailDomains", shown: int
-) -> Preview:
-    """Return a preview with what DNS says of the domains that the run is about to mail.
-
-    `shown` orders of each kind are named. Raises JournalError.
-    """
-    from batch_resend.mail_domains import MailRoute  # noqa: PLC0415 - slow, and rarely wanted
-
-    recipients = await reader.recipients(run, MOST_DOMAINS_ASKED)
-    domains = [domain for domain, _ in recipients.first]
-    names = {domain: name for domain in domains if (name := _as_name(domain))}
-    routes = await asking.routes(dict.fromkeys(names.values()))
-    found: dict[MailRoute, list[str]] = {route: [] for route in MailRoute}
-    for domain in domains:
-        found[routes[names[domain]] if domain in names else MailRoute.UNKNOWN].append(domain)
-    inputs = await reader.inputs(run)
-    kinds: list[Kind] = []
-    for route, text in _ROUTE_IN_WORDS.items():
-        if at := found[MailRoute(route)]:
-            count, first = await reader.mailed_at(run, at, shown)
-            among = frozenset(at)
-            places = [_place(inputs, noted, _mailed_at(noted.order, among)) for noted in first]
-            kinds.append(Kind(kind=route, text=text, count=count, first=places))
-    counts = {route.value: len(at) for route, at in found.items()}
-    counts[MailRoute.NOT_ASKED] += preview.recipient_domains - len(domains)
-    asked = MailDomainsAsked(
-        domains=preview.recipient_domains,
-        asked=preview.recipient_domains - counts[MailRoute.NOT_ASKED],
-        routes=counts,
-        unknown=found[MailRoute.UNKNOWN][:KINDS_SHOWN],
-    )
-    changes = {"mail_domains": asked, "warnings": [*kinds, *preview.warnings]}
-    return preview.model_copy(update=changes)
-
-
-def _as_name(domain: str) -> str | None:
-    """Return a domain as DNS has it; None where it is none."""
-    try:
-        return domain_name(domain)
-    except Malformed:
-        return None
-
-
-def _mailed_at(order: Request, domains: frozenset[str]) -> str:
-    """Return an order, and its addresses at some domains."""
-    emails = dict.fromkeys(entry.email for entry in order.entries)
-    at = [email for email in emails if email.partition("@")[2].lower() in domains]
-    return f"{_subject_of(order)}: {_first(at)}"

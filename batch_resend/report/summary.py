@@ -67,7 +67,7 @@ class OrderCounts(BaseModel):
 
     @property
     def to_send(self) -> int:
-        """Those that were not skipped: what "so many of so many sent" and percentages are of."""
+        """Those that were not skipped."""
         return self.total - self.skipped
 
 
@@ -77,7 +77,17 @@ class SkipCounts(BaseModel):
     cooldown: int = 0
     list: int = 0
     preflight: int = 0
+    other_call: int = 0
     under_way: int = 0
+
+    def in_words(self) -> str:
+        """Return what is not rightly skipped: what waits for mails that its call does not send."""
+        if not self.other_call:
+            return ""
+        skipped = sum(count for _, count in self)
+        which = "all" if skipped == self.other_call else f"{self.other_call:,}"
+        of_them = "" if skipped == 1 else f"{which} of them "
+        return f" ({of_them}perhaps waiting for mails of another call)"
 
 
 class RequestCounts(BaseModel):
@@ -162,8 +172,16 @@ class Summary(BaseModel):
     def _to_account_for(self) -> int:
         """Rejected rows, and orders that no run has had accepted, nor rightly skipped."""
         orders = self.orders
-        done = orders.sent + orders.skipped - self.skipped_unsure + self.sent_elsewhere
-        return self.rows.rejected + orders.total - done
+        skipped = orders.skipped - self.skipped_unsure - self.skipped.other_call
+        return self.rows.rejected + orders.total - orders.sent - skipped - self.sent_elsewhere
+
+    @property
+    def due(self) -> int:
+        """Orders that may wait for a mail: what "so many of so many sent" and percentages are of.
+
+        Also those that are skipped because another call sends it.
+        """
+        return self.orders.to_send + self.skipped.other_call
 
     @property
     def active_s(self) -> float | None:
@@ -263,17 +281,16 @@ STATUS_MEANINGS = {
     RequestStatus.FAILED: "attempts or time used up; certainly not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
     RequestStatus.NOT_ATTEMPTED: "the run stopped before it was sent",
-    RequestStatus.SKIPPED: "nothing to do: mailed within the cooldown, or it waits for no mail",
+    RequestStatus.SKIPPED: "mailed within the cooldown, or it waits for no mail of this call",
 }
 
 
 def percentage_sent(summary: Summary) -> int | None:
-    """Return how many in a hundred of the orders to send were sent: 100 only where all were.
+    """Return how many in a hundred of the orders that were due were sent: 100 only where all were.
 
-    None: there was nothing to send.
+    None: none was.
     """
-    orders = summary.orders
-    return orders.sent * 100 // orders.to_send if orders.to_send else None
+    return summary.orders.sent * 100 // summary.due if summary.due else None
 
 
 _STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
@@ -328,8 +345,9 @@ def headline(summary: Summary) -> str:
 def _outcome(summary: Summary) -> str:
     if summary.started_at is None:
         return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
+    beside = {RequestStatus.SKIPPED.value: summary.skipped.in_words()}
     others = [
-        f"{count:,} {outcome_in_words(name, summary)}"
+        f"{count:,} {outcome_in_words(name, summary)}{beside.get(name, '')}"
         for name, count in summary.orders
         if count and name not in ("total", "sent")
     ]
@@ -350,7 +368,7 @@ _HOW: dict[EndState, str] = {
 
 def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
-    if not orders.to_send:
+    if not summary.due:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
@@ -359,42 +377,10 @@ def _how_many_were_sent(summary: Summary) -> str:
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
-    return f"{how}{orders.sent:,} of {orders.to_send:,} orders sent{took}"
+    return f"{how}{orders.sent:,} of {summary.due:,} orders sent{took}"
 
 
 def time_taken(active_s: float, between_starts_s: float) -> str:
     """Return how long a run was at work, and how long it was not until it was resumed."""
     gap = f", interrupted for {format_duration(between_starts_s)}"
     return f"{format_duration(active_s)}{gap if round(between_starts_s) else ''}"
-
-
-def sweep_in_words(counts: SweepCounts) -> str:
-    """Return what a sweep has found, in one sentence without its full stop."""
-    most = counted(counts.max_mails, "mail")
-    kinds = (
-        (counts.due, "due"),
-        (counts.too_young, "too young"),
-        (counts.mailed_lately, "mailed within the cooldown"),
-        (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
-        (counts.excluded, "excluded (--exclude)"),
-        (
-            counts.nothing_to_mail,
-            "with nothing to mail (not by e-mail, approved, or not DV without --any-product)",
-        ),
-        (counts.left_for_later, "left for the next sweep (--max-orders)"),
-        (counts.unusable, "more in the CA's list without an order number (the log names them)"),
-    )
-    parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
-    waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
-    return f"{waits}{f': {parts}' if parts else ''}{_of_those_before(counts)}"
-
-
-def _of_those_before(counts: SweepCounts) -> str:
-    """Return what has come of the orders that the last run to mail any has mailed."""
-    gone = counts.no_longer_waiting
-    if counts.mailed_before is None or gone is None:
-        return ""
-    return (
-        f"; of {counts.mailed_before:,} mailed by {counts.mailed_by}, the last run to mail any, "
-        f"{gone:,} no longer {'waits' if gone == 1 else 'wait'}"
-    )

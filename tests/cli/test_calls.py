@@ -165,18 +165,59 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(desk, ca)
         usual = await desk.run(*command, "--report-dir", "usual")
-        assert usual.code == 0, usual.err
+        assert usual.code == (3 if command[0] == "send" else 0), usual.err
         assert ca.books.bodies == {"100200301": [{}]}
         if command[0] == "send":
+            assert "1 of 2 orders sent" in usual.out
+            assert "3 skipped (1 of them perhaps waiting for mails of another call)" in usual.out
+            assert "1 order skipped that may wait for mails" in usual.out, "what to do next"
+            summary = read_summary(tmp_path / "usual")
+            assert (summary["skipped"]["other_call"], summary["verdict"]) == (1, "rehearsal")
+            assert ", perhaps waiting for mails of another call: its product" in usual.err
             assert RULE in usual.err
             (of_ev,) = (r for r in results(tmp_path / "usual") if r["order_id"] == "100200302")
-            assert of_ev["status"] == "skipped"
+            assert (of_ev["status"], of_ev["error_code"]) == ("skipped", "other_call")
             for word in (RULE, "--call domain-dcv", "--any-product"):
                 assert word in of_ev["error_message"]
         await desk.run(*command, "--any-product", "--again", "--report-dir", "again")
         assert set(ca.books.bodies) == {"100200301", "100200302"}, (
             "issued, and validated by DNS: neither is sent"
         )
+
+
+async def test_what_is_approved_or_waits_no_more_is_of_no_other_call(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(desk, ca)
+        of_ev = ca.world.orders[100200302]
+        of_ev.approved.update(of_ev.domains)
+        sent = await desk.run("send", "numbers.csv", "--preflight")
+        assert sent.code == 0, sent.err
+        assert desk.summary()["skipped"]["preflight"] == 3
+
+
+async def test_a_list_takes_back_what_an_earlier_one_said_of_the_call(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("orders.csv", LIST + "100200305,pending,email,ssl_dv_rapidssl\n")
+        first = await desk.run("send", "orders.csv", "--max-orders", "1", "--report-dir", "first")
+        assert first.code == 4, first.err
+        assert read_summary(tmp_path / "first")["skipped"]["other_call"] == 1
+        rest = await desk.run("send", "orders.csv", "--any-product")
+        assert rest.code == 0, rest.err
+        assert "Resuming run" in rest.err
+        assert set(ca.books.mails_per_order) == {"100200301", "100200302", "100200305"}
+
+
+async def test_what_the_ca_said_of_the_call_holds_when_the_run_is_resumed(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(desk, ca)
+        desk.write("numbers.csv", "order_id\n100200302\n100200301\n100200305\n")
+        words = ("send", "numbers.csv", "--preflight", "--max-orders", "1", "--report-dir", "first")
+        assert (await desk.run(*words)).code == 4
+        run = read_summary(tmp_path / "first")["run_id"]
+        rest = await desk.run("resume", run, "--report-dir", "rest")
+        assert rest.code == 3, rest.err
+        assert set(ca.books.mails_per_order) == {"100200301", "100200305"}
+        assert read_summary(tmp_path / "rest")["skipped"]["other_call"] == 1
 
 
 async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:

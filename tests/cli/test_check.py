@@ -132,7 +132,12 @@ async def test_what_the_lists_themselves_say_is_over_is_counted_by_reason(offlin
     assert "standard input: 1 row; CSV, comma" in checked.out
     products = "".join(f"{n},pending,EV {n}\n" for n in range(100_200_301, 100_200_313))
     offline.write("skipped.csv", f"order_id,status,product\n{products}")
-    assert "2: for other reasons" in (await offline.run("check", "skipped.csv")).out
+    checked = await offline.run("check", "skipped.csv")
+    assert "2, perhaps waiting for mails of another call: other products" in folded(checked.out)
+    statuses = "".join(f"{n},pending,{n}-txt\n" for n in range(100_200_301, 100_200_313))
+    offline.write("skipped.csv", f"order_id,status,dcv_method\n{statuses}")
+    dns = (await offline.run("check", "skipped.csv", "--map", "dcv_method=dcv_method")).out
+    assert "2: for other reasons" in dns
 
 
 async def test_a_file_name_reaches_the_terminal_as_text_whatever_is_in_it(desk: Desk) -> None:

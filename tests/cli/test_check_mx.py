@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batch_resend.report import preview
+from batch_resend.report import mail_routes
 from tests.cli.conftest import Desk
 from tests.cli.test_check import folded
 from tests.dns_server import SERVFAIL, DnsServer, dns_server
@@ -99,7 +99,7 @@ async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and
 async def test_more_domains_than_are_asked_about_are_counted_as_such(
     listed: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(vars(preview), "MOST_DOMAINS_ASKED", 3)
+    monkeypatch.setitem(vars(mail_routes), "MOST_DOMAINS_ASKED", 3)
     async with dns_server(NAMES) as server:
         asked = (await plan_with_dns(listed, server))["mail_domains"]
         assert (asked["domains"], asked["asked"], asked["routes"]["not_asked"]) == (7, 3, 4)

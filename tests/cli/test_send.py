@@ -123,7 +123,7 @@ async def test_what_was_skipped_says_which_run_sent_it_when_and_what_its_list_sa
         last = await desk.run("send", "all.csv", "--report-dir", "all")
         assert last.code == 0, last.err
         assert read_summary(tmp_path / "all")["skipped"] == {
-            "cooldown": 3, "list": 1, "preflight": 0, "under_way": 0,
+            "cooldown": 3, "list": 1, "preflight": 0, "other_call": 0, "under_way": 0,
         }  # fmt: skip
         codes = [one["error_code"] for one in results(tmp_path / "all")]
         assert codes == ["cooldown", "cooldown", "cooldown", "list"]

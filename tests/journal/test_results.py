@@ -354,16 +354,16 @@ async def test_an_attempt_says_by_which_account_and_at_which_ca_it_was_made(
 
 
 @pytest.mark.parametrize(
-    ("would_widen", "status", "code"),
-    [(False, RequestStatus.SKIPPED, "preflight"), (True, RequestStatus.REFUSED, "would_widen")],
+    ("status", "code"),
+    [(RequestStatus.SKIPPED, "preflight"), (RequestStatus.REFUSED, "would_widen")],
 )
 async def test_what_the_ca_itself_gives_no_mail_for_is_left_out_with_its_reason(
-    journal: Journal, clock: Clock, would_widen: bool, status: RequestStatus, code: str
+    journal: Journal, status: RequestStatus, code: str
 ) -> None:
     run = await plan(journal, orders(1, 2))
     (left_out, _) = await pending(journal.reader, run)
     reasons = [(left_out.number, "it waits no more")]
-    await journal.leave_out(run, reasons, would_widen=would_widen)
+    await journal.leave_out(run, reasons, status, code)
     found = (await results(journal.reader, run))["1"]
     said = (found.status, found.error_code, found.error_message)
     assert said == (status, code, "it waits no more")

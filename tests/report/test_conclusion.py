@@ -24,7 +24,7 @@ def run_at(url: str, **accounts: str) -> Run:
 
 
 def summary(*, rejected: int = 0, **changes: Any) -> Summary:
-    """Return a summary of a run; orders by status, anything else by its name."""
+    """Return a summary of a run; orders by status, `skips` by why, anything else by its name."""
     statuses = ("sent", "refused", "failed", "in_doubt", "not_attempted", "skipped")
     orders = {name: changes.pop(name, 0) for name in statuses}
     accepted = sum(orders.values())
@@ -54,6 +54,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "possible_duplicates": 0,
         },
         "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
+        "skipped": changes.pop("skips", {}),
     }
     return Summary.model_validate(values | changes)
 
@@ -68,6 +69,19 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
         (
             summary(sent=365, refused=11, skipped=14),
             "365 of 376 orders sent in 31m 02s; 11 refused, 14 skipped",
+        ),
+        (
+            summary(sent=510, skipped=386, skips={"preflight": 221, "other_call": 165}),
+            "510 of 675 orders sent in 31m 02s; 386 skipped (165 of them perhaps waiting for mails "
+            "of another call)",
+        ),
+        (
+            summary(skipped=5, skips={"other_call": 5}, elapsed_s=None),
+            "0 of 5 orders sent; 5 skipped (all of them perhaps waiting for mails of another call)",
+        ),
+        (
+            summary(skipped=1, skips={"other_call": 1}, elapsed_s=None),
+            "0 of 1 orders sent; 1 skipped (perhaps waiting for mails of another call)",
         ),
         (summary(sent=3, elapsed_s=None), "3 of 3 orders sent"),
         (
@@ -160,6 +174,9 @@ SEND_REFUSED = "batch-resend send reports/RUN/refused.csv --region eu"
             id="rejected: the file is sent, once it is corrected",
         ),
         pytest.param(summary(skipped=1), [], id="skipped: nothing needs doing"),
+        pytest.param(
+            summary(sent=1, skipped=2, skips={"other_call": 2}), [], id="of another call: by hand"
+        ),
     ],
 )
 def test_the_next_command_is_the_one_that_is_left_to_do(run: Summary, commands: list[str]) -> None:

@@ -77,7 +77,7 @@ async def night(folder: Path, orders: int, *, settled: int = 0) -> AsyncIterator
             duration_s=0.0,
         )
         waits_no_more = [(number, "it waits no more") for number in range(1, settled + 1)]
-        await journal.leave_out(run, waits_no_more, would_widen=False)
+        await journal.leave_out(run, waits_no_more, RequestStatus.SKIPPED, "preflight")
         recorder = await journal.start(run, Terms(WINDOWS, {"sent_by": "night@host"}))
         live = await live_report(journal.reader, plan, folder / "report", Presentation(), clock)
         yield Night(journal, clock, live, recorder)

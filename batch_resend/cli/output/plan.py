@@ -208,6 +208,8 @@ def _skipped(preview: Preview) -> Iterator[tuple[str, str]]:
         yield "skipped", f"{preview.skipped_otherwise:,}: for other reasons"
     if preview.skipped:
         yield "", "--all-statuses sends those too"
+    for skip in preview.other_call:
+        yield "skipped", f"{skip.count:,}, perhaps waiting for mails of another call: {skip.text}"
     if cooling := preview.cooling_down:
         again = "--again sends them again"
         yield "skipped", f"{cooling:,} acknowledged within the cooldown; {again}"

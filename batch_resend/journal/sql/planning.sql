@@ -120,6 +120,11 @@ ORDER BY activity DESC LIMIT 1
 -- name: claim_run
 UPDATE runs SET session = :session WHERE number = :run AND NOT {in_anothers_hand}
 
+-- What the earlier lists said, not what the CA did: before `take_from_lists`.
+-- name: forget_other_calls
+DELETE FROM outcomes WHERE run = :run AND status = 'skipped' AND error_code = 'other_call'
+    AND request IN (SELECT number FROM requests WHERE requests.run = :run AND skip IS NOT NULL)
+
 -- The same requests have the same numbers in both runs; what lists say of them beside may differ.
 -- name: take_from_lists
 UPDATE requests SET position = new.position, skip = new.skip, notes = new.notes
@@ -169,17 +174,20 @@ INSERT INTO outcomes (run, request, status, http_status, error_code, error_messa
 VALUES (:run, :request, :status, :http_status, :error_code, :error_message)
 
 -- A key that was denied (403) may have been given its permission since. What the CA itself said
--- before sending stays: it was asked about this run, order by order.
+-- before sending stays: it was asked about this run, order by order. Of `other_call` the list may
+-- have said it: only another list takes that back, see `forget_other_calls`.
 -- name: forget_outcomes
 DELETE FROM outcomes WHERE run = :run AND {is_looked_at_again}
 
 -- part: is_looked_at_again
-coalesce(http_status = 403 OR status = 'in_doubt' OR status = 'skipped' AND error_code <> 'preflight',
-    FALSE)
+coalesce(http_status = 403 OR status = 'in_doubt'
+    OR status = 'skipped' AND error_code NOT IN ('preflight', 'other_call'), FALSE)
 
 -- name: skip_what_lists_say
 INSERT INTO outcomes (run, request, status, error_code, error_message)
-SELECT run, number, 'skipped', 'list', skip FROM requests
+SELECT run, number, 'skipped', CASE WHEN notes LIKE '%other_call%' THEN 'other_call' ELSE 'list' END,
+    skip
+FROM requests
 WHERE run = :run AND NOT {has_outcome} AND skip IS NOT NULL
 
 -- name: hold_doubts
