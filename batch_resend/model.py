@@ -262,7 +262,7 @@ class RequestStatus(StrEnum):
     """What became of a request to make."""
 
     SENT = "sent"  # the CA acknowledged it
-    REFUSED = "refused"  # the CA said no, for good
+    REFUSED = "refused"  # the CA said no, for good; or we did: it would mail others, or might
     FAILED = "failed"  # attempts or time used up, and no attempt can have been acted on
     IN_DOUBT = "in_doubt"  # an attempt may have reached the CA, none was acknowledged
     NOT_ATTEMPTED = "not_attempted"  # the run stopped before it was done

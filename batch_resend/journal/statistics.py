@@ -157,6 +157,10 @@ class StatisticsReader(Reader):
         found = {SkipReason(c): n for c, n in await self.fetch("count_skipped", run=run.number)}
         return {reason: found.get(reason, 0) for reason in SkipReason}
 
+    async def count_withheld(self, run: Run) -> int:
+        """Return how many orders were refused by this program, and not sent: they were too wide."""
+        return await self.count("count_withheld", run=run.number)
+
     async def skips(
         self, run: Run, limit: int, only: Collection[SkipReason] = tuple(SkipReason)
     ) -> list[Reason]:

@@ -300,7 +300,8 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
         )
     if orders.refused:
         yield NextStep(
-            f"{orders.refused:,} refused by the CA: {folder}/results.csv says why, order by order."
+            f"{_refused(orders.refused, summary.withheld)}: {folder}/results.csv says why, order "
+            "by order."
         )
         # A run that is resumed, and the next sweep, try them again by themselves.
         if summary.state == "completed" and not summary.sweep:
@@ -320,6 +321,17 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )
+
+
+def _refused(count: int, withheld: int) -> str:
+    """Return how many orders were refused, and by whom."""
+    if not withheld:
+        return f"{count:,} refused by the CA"
+    why = "not sent, because the CA might have mailed others for"
+    if withheld == count:
+        return f"{count:,} refused and {why} {'it' if count == 1 else 'them'}"
+    it = "it" if withheld == 1 else "them"
+    return f"{count:,} refused ({count - withheld:,} by the CA; {withheld:,} {why} {it})"
 
 
 def _to_send_by_another_call(count: int, folder: Path) -> NextStep:

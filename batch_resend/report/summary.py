@@ -136,6 +136,8 @@ class Summary(BaseModel):
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
     # Orders skipped for a word of their list that is not known to be the CA's.
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
+    # Of those refused, by this program itself: the CA would have mailed others for them, or might.
+    withheld: Annotated[int, Field(exclude=True)] = 0
     incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
     left: Annotated[Left | None, Field(exclude=True)] = None  # None: it is complete, or under way
     # Orders of a complete run, failed or in doubt, that other runs have sent meanwhile.
@@ -230,6 +232,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
             "left": None if is_under_way or is_complete else await reader.left(run),
             "sent_since": await reader.sent_since(run) if is_complete else {},
             "skipped_unsure": await reader.count_unsure(run),
+            "withheld": await reader.count_withheld(run) if counts.refused else 0,
             "incomplete": (await reader.incomplete(run, 1))[0] if summary.rows.rejected else 0,
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),
@@ -277,7 +280,7 @@ def summarize(
 REHEARSED = "the simulator acknowledged it; nobody was mailed"
 STATUS_MEANINGS = {
     RequestStatus.SENT: "the CA acknowledged it: the mails are on their way",
-    RequestStatus.REFUSED: "the CA refused it for good",
+    RequestStatus.REFUSED: "the CA refused it for good; or the CA might have mailed others for it",
     RequestStatus.FAILED: "attempts or time used up; certainly not mailed",
     RequestStatus.IN_DOUBT: "it may have been mailed: no answer came back",
     RequestStatus.NOT_ATTEMPTED: "the run stopped before it was sent",

@@ -228,6 +228,11 @@ async def test_the_preflight_refuses_a_domain_call_that_might_mail_everybody(
         assert service.paths("PUT") == ([] if said else [path])
         assert said in sent.out
         assert sent.code in ((3, 4) if said else (0,)), sent.err
+        if sent.code == 3:
+            assert "1 refused and not sent" in sent.out
+            is_known = said.startswith("the CA does not know")
+            assert ("the CA knows none of the addresses" in sent.out) is is_known
+            assert ("the CA did not say which addresses" in sent.out) is not is_known
 
 
 async def test_what_might_mail_everybody_is_refused_again_by_the_command_for_what_was_refused(

@@ -203,6 +203,27 @@ def test_the_command_for_rejected_rows_says_what_of_it_was_refused(
     assert said in [step.text for step in next_steps(run, FOLDER)]
 
 
+@pytest.mark.parametrize(
+    ("refused", "withheld", "said"),
+    [
+        (4, 0, "4 refused by the CA: "),
+        (
+            4,
+            1,
+            "4 refused (3 by the CA; 1 not sent, because the CA might have mailed others for it): ",
+        ),
+        (1, 1, "1 refused and not sent, because the CA might have mailed others for it: "),
+        (2, 2, "2 refused and not sent, because the CA might have mailed others for them: "),
+    ],
+)
+def test_only_what_the_ca_refused_is_said_to_be_refused_by_it(
+    refused: int, withheld: int, said: str
+) -> None:
+    run = summary(refused=refused).model_copy(update={"withheld": withheld})
+    (step,) = next_steps(run, FOLDER)
+    assert step.text.startswith(said)
+
+
 def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
     told = "\n".join(
         step.text for step in next_steps(summary(refused=5, skipped=7, rejected=3), FOLDER)

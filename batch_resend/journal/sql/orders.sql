@@ -36,6 +36,11 @@ GROUP BY requests.notes
 SELECT error_code, count(*) FROM outcomes WHERE run = :run AND status = 'skipped'
 GROUP BY error_code
 
+-- Refused, though not by the CA: it would have mailed others for them, or might have.
+-- name: count_withheld
+SELECT count(*) FROM outcomes
+WHERE run = :run AND status = 'refused' AND error_code IN ('would_widen', 'may_widen')
+
 -- What another run sent stands together, by that run: "sent TIME by run RUN", see `runs.sent_by`.
 -- name: skips
 SELECT error_code AS code, CASE WHEN error_code = 'cooldown' THEN substr(error_message, 38)
