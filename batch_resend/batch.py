@@ -157,15 +157,16 @@ class Batch:
         from batch_resend.inquiries import ask_beforehand  # noqa: PLC0415 - slow; most runs send only
 
         try:
-            self.stopped_keys |= await ask_beforehand(
+            asked, stopped = await ask_beforehand(
                 self.channels, plan.run, most, any_product=any_product
             )
+            self.stopped_keys |= stopped
         except BaseException:
             with anyio.CancelScope(shield=True):
                 why = "ended while the CA was asked what to send"
                 await self.decline(plan, why, RunState.INTERRUPTED)
             raise
-        return await self._plan_of(plan.run, taken_up=plan.taken_up)
+        return replace(await self._plan_of(plan.run, taken_up=plan.taken_up), asked=asked)
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""

@@ -13,6 +13,7 @@ waits as it did when the CA took its mail.
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence, Set
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import anyio
 
@@ -23,7 +24,7 @@ from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.explanations import MAY_WIDEN, WOULD_WIDEN
 from batch_resend.journal import Checked, Journal, JournalReader, OrderCheck, Purpose
 from batch_resend.listed import WAITING, WAITS, ListedOrder
-from batch_resend.model import PlannedRequest, Request, RequestStatus, Run, SkipReason
+from batch_resend.model import Asked, PlannedRequest, Request, RequestStatus, Run, SkipReason
 from batch_resend.order_reader import MANY, OrderReader, nothing_to_mail
 from batch_resend.report import counted
 from batch_resend.sending import ask_each
@@ -49,13 +50,13 @@ class Objection:
 
 async def ask_beforehand(
     channels: Channels, run: Run, most: int | None = None, *, any_product: bool
-) -> dict[str, str]:
+) -> tuple[Asked, dict[str, str]]:
     """Ask the CA about each request of a run that is to be sent; settle what is better not sent.
 
     `most`: so many are to be sent now, the first ones; no more are asked about than it takes to
-    find them. `any_product`: those that are not DV go by the order call, too. Return, by budget,
-    why nothing by a key is to be sent. Whatever ends it, what was learned is kept. Raises
-    CallError, where no key is left, JournalError.
+    find them. `any_product`: those that are not DV go by the order call, too. Return how far that
+    went, and by budget why nothing by a key is to be sent. Whatever ends it, what was learned is
+    kept. Raises CallError, where no key is left, JournalError.
     """
     reader = channels.journal.reader
     counts = await reader.count_by_account(run)
@@ -85,7 +86,7 @@ async def ask_beforehand(
     finally:
         with anyio.CancelScope(shield=True):
             await _leave_out(channels.journal, run, asking.objections)
-    return stopped
+    return asking.so_far(0 if most is None else sum(counts.values())), stopped
 
 
 async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]) -> None:
@@ -96,12 +97,28 @@ async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]
         await journal.leave_out(run, found, status, code)
 
 
-@dataclass(frozen=True, slots=True)
+class _Said(NamedTuple):
+    """What the CA said of a request."""
+
+    objection: Objection | None
+    is_answer: bool = True  # else nothing could be read
+
+
+@dataclass(slots=True)
 class _Asking:
     """Asks about requests, and keeps the objections as they come."""
 
     any_product: bool
     objections: list[Objection] = field(default_factory=list)
+    about_count: int = 0  # requests that were asked about
+    unanswered: int = 0  # of these, without an objection: nothing could be read
+
+    def so_far(self, count: int) -> Asked:
+        """Return how far the asking about so many requests has come; warn of what was not told."""
+        if self.unanswered:
+            what = counted(self.unanswered, "order")
+            log.warning("%s could not be asked about: sent as listed; -v says why", what)
+        return Asked(self.about_count if self.about_count < count else None, self.unanswered)
 
     async def about(
         self,
@@ -116,14 +133,14 @@ class _Asking:
         products = _Products(order_reader, progress.total)
 
         async def ask(planned: PlannedRequest) -> bool:
-            objection = await _objection(
-                order_reader, planned, products, any_product=self.any_product
-            )
-            if objection is not None:
-                self.objections.append(objection)
+            said = await _ask(order_reader, planned, products, any_product=self.any_product)
+            if said.objection is not None:
+                self.objections.append(said.objection)
                 progress.total = min(count, progress.total + 1)  # the next one takes its place
+            self.about_count += 1
+            self.unanswered += not said.is_answer
             progress.done += 1
-            return objection is None
+            return said.objection is None
 
         def take(is_good: bool) -> None:
             nonlocal good
@@ -158,21 +175,35 @@ class _Products:
         return replace(order, product=known.product, product_type=known.product_type)
 
 
-async def _objection(
+async def _ask(
     order_reader: OrderReader, planned: PlannedRequest, products: _Products, *, any_product: bool
-) -> Objection | None:
+) -> _Said:
     order = planned.request
     if CALLS[order.call].is_about_domain:
         would_widen = await _would_widen(order_reader, order)
-        return Objection(planned.number, would_widen[1], would_widen[0]) if would_widen else None
-    found = await order_reader.completed(ListedOrder(order.subject))
+        return _said(planned, would_widen)
+    listed = ListedOrder(order.subject)
+    found = await order_reader.completed(listed)
+    is_answer = found is not listed  # where nothing can be read, it comes back as it was; so below
     heeds_product = CALLS[order.call].is_for_dv and not any_product
     if heeds_product and found.product is None and not nothing_to_mail(found, order.call):
-        found = await products.add(found)
+        known = found
+        found = await products.add(known)
+        is_answer = is_answer and found is not known
     nothing = nothing_to_mail(found, order.call, any_product=any_product)
     if (nothing is None or nothing[0] is SkipReason.OTHER_CALL) and _are_approved(order, found):
         nothing = SkipReason.PREFLIGHT, "all the names that it asks for are approved"
-    return Objection(planned.number, nothing[1], nothing[0]) if nothing else None
+    return _said(planned, nothing, is_answer=is_answer)
+
+
+def _said(
+    planned: PlannedRequest, why_not: tuple[str, str] | None, *, is_answer: bool = True
+) -> _Said:
+    """Return what is said of a request; `why_not`: code and reason not to send it."""
+    if why_not is None:
+        return _Said(None, is_answer)
+    code, reason = why_not
+    return _Said(Objection(planned.number, reason, code))
 
 
 def _are_approved(order: Request, found: ListedOrder) -> bool:

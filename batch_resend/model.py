@@ -355,6 +355,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """About how much of a plan the CA was asked before sending."""
+
+    about: int | None = None  # only these, the first ones, so far; None: all
+    unanswered: int = 0  # of those to send: nothing could be read of them
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do."""
 
@@ -367,3 +375,4 @@ class Plan:
     limits: tuple[str, ...]  # of all the accounts together
     duration_s: float  # what the windows dictate for those to send, after what was sent lately
     waits_s: float = 0.0  # of that, for what was sent lately
+    asked: Asked = Asked()

@@ -238,6 +238,9 @@ class _Execution:
             start = await reader.last_start(run)  # what this process sent; the run may be older
             await show_sent(reader, start, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows, start)
+            if self.options.preflight:
+                text = "The CA is asked about the others first: what needs no mail is skipped."
+                show_lines([(0, text)], terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             return await terminal.confirm(question)
         return False

@@ -131,6 +131,8 @@ class Preview(BaseModel):
     orders: int
     requests: int
     to_send: int
+    asked_about: int | None  # by --preflight only these, the first ones, so far; None: all, or none
+    unanswered: int  # of those to send: --preflight could read nothing of them
     cooling_down: int  # acknowledged within the cooldown
     mailed_otherwise: int  # to send, though another request mailed that order or domain likewise
     held: int  # in doubt, and left for a person
@@ -220,6 +222,8 @@ async def make_preview(
         orders=await reader.count_order_numbers(run),
         requests=plan.orders,
         to_send=plan.to_send,
+        asked_about=plan.asked.about,
+        unanswered=plan.asked.unanswered,
         cooling_down=skipped[SkipReason.COOLDOWN] + skipped[SkipReason.UNDER_WAY],
         mailed_otherwise=await reader.count_mailed_otherwise(run, cooldown_s),
         held=plan.settled.get(RequestStatus.IN_DOUBT, 0),

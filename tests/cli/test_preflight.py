@@ -70,6 +70,26 @@ async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_s
         assert skipped <= approved
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "access_denied|missing_permission"), (404, "not_found|order")]
+)
+async def test_what_could_not_be_asked_about_is_counted_in_the_plan_and_in_the_log(
+    tmp_path: Path, status: int, code: str
+) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        if asked.method == "GET" and order_of(asked.path) in ("700001", "700002"):
+            return error(status, code)
+        return waiting_but_every_third(asked)
+
+    async with desk_at(tmp_path, answer_to) as (desk, service):
+        write_in_order(desk, 5)
+        sent = await desk.run("send", "orders.csv", "--preflight", "--log-file", "log.txt")
+        assert len(service.mailed()) == 5, "700002, too, whose names are all approved"
+        assert "  preflight 2 could not be asked about, and are sent as listed\n" in sent.err
+        warned = "2 orders could not be asked about: sent as listed; -v says why"
+        assert warned in (tmp_path / "log.txt").read_text()
+
+
 # --- of the first few, and then of the rest -------------------------------------------------------
 
 
@@ -106,6 +126,9 @@ async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find
         assert sorted(service.mailed()) == WAITING[:5]
         assert sorted(asked_about(service)) == [str(n) for n in range(700_000, 700_007)]
         assert "First asking the CA about 5 requests" in first.err
+        assert "only the first 7 have been asked about so far" in first.err, (
+            "18 are not all waiting"
+        )
         hint = re.search(r"batch-resend (resume \S+ .*)", first.out)
         assert hint is not None
         assert "--preflight" in hint[1], "the rest was not asked about"
@@ -154,6 +177,9 @@ async def test_on_a_terminal_the_rest_is_asked_about_before_it_is_sent(tmp_path:
             assert await screen.ended() == 0
         assert sorted(service.mailed()) == WAITING
         assert "First asking the CA about 13 requests" in screen.text
+        assert "The CA is asked about the others first" in screen.text
+        assert "preflight only the first 7 have been asked about so far" in screen.text
+        assert "left out: 2 skipped; only the first 7" in screen.text
         assert desk.summary()["orders"]["skipped"] == 20 - len(WAITING)
 
 

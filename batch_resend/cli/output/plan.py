@@ -90,6 +90,7 @@ def sending_in_words(plan: Plan, preview: Preview) -> str:
     parts = [" and ".join(whom), _time_needed(preview.duration_s, preview.waits_s)]
     if left_out and not plan.taken_up:
         parts.append(f"left out: {', '.join(left_out)}")
+    parts += _asked_in_words(preview)
     return "; ".join(parts)
 
 
@@ -117,7 +118,17 @@ def _pairs(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
     yield from _to_send(preview, now)
 
 
+def _asked_in_words(preview: Preview) -> Iterator[str]:
+    """Yield what else is to be known of what the CA was asked before sending."""
+    if preview.asked_about is not None:
+        yield f"only the first {preview.asked_about:,} have been asked about so far"
+    if unanswered := preview.unanswered:
+        are = "is" if unanswered == 1 else "are"
+        yield f"{unanswered:,} could not be asked about, and {are} sent as listed"
+
+
 def _to_send(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
+    yield from _under("preflight", _asked_in_words(preview))
     if held := preview.held:
         again = "--in-doubt retry sends them again"
         yield "in doubt", f"{held:,} may have been mailed before; {again}"
