@@ -239,8 +239,7 @@ class _Execution:
             await show_sent(reader, start, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows, start)
             if self.options.preflight:
-                text = "The CA is asked about the others first: what needs no mail is skipped."
-                show_lines([(0, text)], terminal.shows)
+                show_lines([(0, "The CA is asked about the others first.")], terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             return await terminal.confirm(question)
         return False
@@ -280,7 +279,7 @@ class _Execution:
                 with interruption.leads_to(stop):
                     if interruption.caught is not None:
                         stop(signal.Signals(interruption.caught).name)
-                    await follow(sending, earlier, self.options.style)
+                    await follow(sending, earlier, self.options.style, is_resumed=plan.taken_up)
         except BatchResendError:
             raise  # such as a journal that cannot be written when sending is to begin: not ours
         except Exception:

@@ -58,7 +58,7 @@ class Journal:
         self.session = session
         self._clock = clock
         self.reader = reader
-        self._has_begun = False  # to send any run
+        self._begun: set[int] = set()  # runs that it has begun to send
 
     async def decide(self, work: Callable[[Connection], Made]) -> Made:
         """Have `work` carried out with no other process's decision falling into it."""
@@ -163,7 +163,7 @@ class Journal:
         this process, since this run was settled, settles it again, as `settle` says.
         """
         start = await self.decide(lambda connection: self.begin(connection, run, terms))
-        self._has_begun = True
+        self._begun.add(run.number)
         self.reader.unwritten_ends.pop(run.number, None)
         return Recorder(self._writer, run.number, start)
 
@@ -175,13 +175,14 @@ class Journal:
             # In this order: who dies in between was left what it had in hand, or is seen as dead.
             execute(connection, "skip_what_is_under_way", run=run.number)
             self.clean_up(connection)
-        if self._backend.is_shared or self._has_begun:
+        if self._backend.is_shared or self._begun:
             since = runs.settled_since(run, terms.cooldown_s, self._clock())
             hold_doubts = terms.hold_doubts
             runs.settle_what_others_did(
                 connection, run, since, self._clock, hold_doubts=hold_doubts
             )
         start = self._new_start(run.number, limits_text(terms.windows))
+        start["is_same_process"] = run.number in self._begun
         number = runs.add_start(connection, start, terms.budgets)
         runs.begin(connection, run, terms, self._clock(), number if is_distributed else None)
         return number
@@ -290,6 +291,7 @@ class Journal:
             "began_at": self._clock(),
             "limits": limits,
             "session": self.session,
+            "is_same_process": False,
         }
 
     # --- the journal itself -------------------------------------------------------------------

@@ -14,6 +14,7 @@ from batch_resend.model import Request, RequestStatus, Run, SkipReason
 from batch_resend.results import Left, PartCount, ProductCount
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
+_LATER_S = 1.0  # than a run was begun: by another start than its first
 _NEVER = 1e18  # after all that ever was
 
 
@@ -93,6 +94,7 @@ class LiveStatus:
     pausing: Pausing | None
     share: float  # of the windows, after the last pause
     share_since_s: float  # how long ago that was
+    is_resumed: bool  # its last start is another process's than the one before it
 
 
 class StatisticsReader(Reader):
@@ -295,6 +297,8 @@ class StatisticsReader(Reader):
             pausing=pausing,
             share=paused[0].share if paused else 1.0,
             share_since_s=now - paused[0].share_at if paused else 0.0,
+            is_resumed=start.began_at - (run.started_at or start.began_at) > _LATER_S
+            and not start.is_same_process,
         )
 
 

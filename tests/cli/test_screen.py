@@ -367,7 +367,7 @@ async def test_a_log_names_no_more_requests_a_second_than_were_made(
     deliver, outcomes = anyio.create_memory_object_stream[Outcome](0)
     async with anyio.create_task_group() as tasks, outcomes:
         tasks.start_soon(rig.sender.run, one_by_one(orders(1, 700)), deliver)
-        await follow(RunHandle([rig.sender], outcomes), {}, Style.AUTO)
+        await follow(RunHandle([rig.sender], outcomes), {}, Style.AUTO, is_resumed=False)
     speeds = re.findall(r"\S+ now", caplog.text)
     assert speeds == ["20.0/s now"] * 3
 

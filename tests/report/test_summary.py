@@ -174,14 +174,36 @@ async def test_a_run_that_went_on_is_summed_up_over_all_its_starts(tmp_path: Pat
     clock.now = NOON + 100
     async with opened(tmp_path / "journal.db", clock) as journal:
         await send(journal, clock, run, {"100200302": "429 204"})
+        standing = await journal.reader.standing(run, clock)
         await journal.finish(run, RunState.COMPLETED)
         run = await journal.reader.run(run.id)
         summary = await write_report(journal.reader, run, tmp_path / "report")
     assert (summary.state, summary.stop_reason) == ("completed", None)
     assert (summary.started_at, summary.finished_at) == (timestamp(NOON), timestamp(NOON + 102))
     assert (summary.elapsed_s, summary.between_starts_s) == (102.0, 98.0)
+    assert standing is not None
+    assert standing.is_resumed
     assert (summary.requests.attempts, summary.requests.retries) == (4, 2)
     assert summary.limits == [str(window) for window in WINDOWS]
+
+
+async def test_a_process_that_goes_on_with_its_own_run_has_interrupted_nothing(
+    tmp_path: Path,
+) -> None:
+    path = write_list(tmp_path, "a.csv", "order_id", "100200301", "100200302")
+    clock, first = Clock(), {"100200301": "204", "100200302": "cut"}
+    async with carried(tmp_path, [ListSource(path)], first, RunState.STOPPED, clock) as (
+        journal,
+        run,
+    ):
+        clock.now = NOON + 100  # while somebody was asked whether to go on, and then the CA
+        await send(journal, clock, run, {"100200302": "204"})
+        standing = await journal.reader.standing(run, clock)
+        await journal.finish(run, RunState.COMPLETED)
+        summary = await make_summary(journal.reader, await journal.reader.run(run.id))
+    assert (summary.elapsed_s, summary.active_s, summary.between_starts_s) == (101.0, 101.0, 0.0)
+    assert standing is not None
+    assert not standing.is_resumed
 
 
 async def test_a_run_that_went_on_was_at_work_while_it_waited_for_an_answer(tmp_path: Path) -> None:

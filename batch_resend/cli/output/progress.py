@@ -50,19 +50,21 @@ _OBJECT_EVERY_S = 1.0
 _LOOK_EVERY_S = 1.0  # at a run that another process sends
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 _MOST_READS_EACH = 2.0  # of an order; few need more
-_RESUMED_LATER_S = 1.0  # than a run was begun first
 _STOPPING = "stopping: nothing more is sent; waiting for the answers to what is in flight"
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
-async def follow(sending: RunHandle, earlier: Mapping[RequestStatus, int], style: Style) -> None:
+async def follow(
+    sending: RunHandle, earlier: Mapping[RequestStatus, int], style: Style, *, is_resumed: bool
+) -> None:
     """Take in the outcomes of a run to its end, showing how far it is.
 
-    `earlier`: those that the run had before this start of it.
+    `earlier`: those that the run had before this start of it, of another process if it is resumed.
     """
-    async with showing(_Watched(lambda: sending.senders, earlier).view, style):
+    watched = _Watched(lambda: sending.senders, earlier, is_resumed=is_resumed)
+    async with showing(watched.view, style):
         async for _ in sending:
             pass
 
@@ -140,10 +142,13 @@ class _Watched:
         self,
         now: Callable[[], Iterable[Sender | Reader]],
         earlier: Mapping[RequestStatus, int] = MappingProxyType({}),
+        *,
+        is_resumed: bool = False,
     ) -> None:
         self._now = now  # what there is; a reader leaves it when it ends, and counts on
         # What is skipped is no part of what there is to send.
         self._earlier = Counter(earlier) - Counter({RequestStatus.SKIPPED: sum(earlier.values())})
+        self._is_resumed = is_resumed and RequestStatus.SENT in earlier
         self._watched: dict[Sender | Reader, _WatchedKey] = {}
         self._looked_at = anyio.current_time()
 
@@ -161,7 +166,7 @@ class _Watched:
             view,
             total=view.total + self._earlier.total(),
             outcomes=self._earlier + Counter(view.outcomes),
-            is_resumed=RequestStatus.SENT in self._earlier,
+            is_resumed=self._is_resumed,
         )
 
 
@@ -331,7 +336,6 @@ class _Watcher:
         period_s = max((window.period_s for window in self._windows), default=1.0)
         share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
         to_make = total - sum(outcomes.values())
-        began_ago_s = self._clock() - since_look_s - (self._run.started_at or 0.0)
         return View(
             total=total,
             outcomes=outcomes,
@@ -343,7 +347,7 @@ class _Watcher:
             held_up_s=held_up_s,
             retries=standing.retries,
             unsettled=standing.unsettled,
-            is_resumed=began_ago_s - standing.since_start_s > _RESUMED_LATER_S,
+            is_resumed=standing.is_resumed,
             left_s=None
             if is_stopping or 0 < to_make <= standing.in_flight
             else time_left_s(

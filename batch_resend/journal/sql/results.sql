@@ -222,14 +222,14 @@ FROM attempts JOIN runs ON runs.number = attempts.run
 LEFT JOIN starts ON starts.number = attempts.start
 WHERE attempts.run = :run GROUP BY attempts.start, starts.limits, runs.limits ORDER BY from_at
 
--- How long no process sent a run, between its first sign of life and its last: signs are the begin of
--- a start, the end of its last attempt, and the ends of its pauses. Not of an attempt that was cut
--- off: it ends when that was found.
+-- How long no process had a run in hand, between its first sign of life and its last: signs are the
+-- begin of a start, the end of its last attempt, and the ends of its pauses. Not of an attempt that
+-- was cut off: it ends when that was found.
 -- name: between_starts
-SELECT coalesce(sum(CASE WHEN from_at > before THEN from_at - before ELSE 0.0 END), 0.0)
+SELECT coalesce(sum(from_at - before), 0.0)
 FROM (
-    SELECT from_at, max(to_at) OVER (
-        ORDER BY from_at, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    SELECT from_at, is_same_process, max(to_at) OVER (
+        ORDER BY from_at, lives.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT number, min(at) AS from_at, max(at) AS to_at
         FROM (
@@ -243,8 +243,9 @@ FROM (
             UNION ALL SELECT start, ended_at FROM pauses WHERE run = :run
         ) AS signs
         WHERE at IS NOT NULL GROUP BY number
-    ) AS lives
+    ) AS lives JOIN starts ON starts.number = lives.number
 ) AS gaps
+WHERE from_at > before AND NOT is_same_process
 
 -- name: pace
 SELECT CAST({trunc}((begun_at - CAST(:from_at AS FLOAT)) / CAST(:step_s AS FLOAT)) AS BIGINT) AS step,

@@ -90,6 +90,7 @@ CREATE TABLE starts (
     began_at FLOAT NOT NULL,
     limits {text},  -- as in runs: each start may have others
     session INTEGER DEFAULT '0' NOT NULL,  -- in a file, always 1
+    is_same_process BOOLEAN NOT NULL,  -- it had begun the run before: nothing was interrupted
     PRIMARY KEY (number)
 );
 -- Whose windows the requests of an account count in, from a start on.

@@ -32,8 +32,8 @@ SELECT DISTINCT budget FROM budgets JOIN starts ON starts.number = budgets.start
 WHERE starts.run = :run
 
 -- name: add_start
-INSERT INTO starts (run, boot, offset_s, began_at, limits, session)
-VALUES (:run, :boot, :offset_s, :began_at, :limits, :session) RETURNING number
+INSERT INTO starts (run, boot, offset_s, began_at, limits, session, is_same_process)
+VALUES (:run, :boot, :offset_s, :began_at, :limits, :session, :is_same_process) RETURNING number
 
 -- name: add_budget
 INSERT INTO budgets (start, account, budget) VALUES (:start, :account, :budget)
