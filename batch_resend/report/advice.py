@@ -299,14 +299,7 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
             "says how; put what is hopeless into a list for --exclude."
         )
     if orders.refused:
-        yield NextStep(
-            f"{_refused(orders.refused, summary.withheld)}: {folder}/results.csv says why, order "
-            "by order."
-        )
-        # A run that is resumed, and the next sweep, try them again by themselves.
-        if summary.state == "completed" and not summary.sweep:
-            send, edited = _to_send_a_list(REFUSED, summary, folder, flags)
-            yield NextStep(f"{_AFTER_A_REFUSAL}{edited}:", f"{send}{flags.in_doubt}")
+        yield from _of_the_refused(summary, folder, flags)
     if summary.rows.rejected and summary.started_at is not None:
         yield from _to_correct(summary, folder, flags)
     if unsure := summary.skipped_unsure:
@@ -321,6 +314,17 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
         )
+
+
+def _of_the_refused(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
+    by_whom = _refused(summary.orders.refused, summary.withheld)
+    yield NextStep(f"{by_whom}: {folder}/results.csv says why, order by order.")
+    # A run that is resumed, and the next sweep, try them again by themselves.
+    if summary.state == "completed" and not summary.sweep:
+        send, edited = _to_send_a_list(REFUSED, summary, folder, flags)
+        if summary.withheld and "--preflight" not in flags.send:
+            send += " --preflight"  # without it, the CA might mail others for those
+        yield NextStep(f"{_AFTER_A_REFUSAL}{edited}:", f"{send}{flags.in_doubt}")
 
 
 def _refused(count: int, withheld: int) -> str:

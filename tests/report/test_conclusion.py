@@ -220,8 +220,10 @@ def test_only_what_the_ca_refused_is_said_to_be_refused_by_it(
     refused: int, withheld: int, said: str
 ) -> None:
     run = summary(refused=refused).model_copy(update={"withheld": withheld})
-    (step,) = next_steps(run, FOLDER)
+    step, again = next_steps(run, FOLDER)
     assert step.text.startswith(said)
+    assert again.command is not None
+    assert again.command.endswith(" --preflight") is bool(withheld), "never wider than asked"
 
 
 def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
