@@ -288,7 +288,8 @@ async def test_while_the_ca_cannot_be_reached_nothing_is_said_of_the_time_left(
     desk = Desk(tmp_path)  # nothing listens there
     desk.write_list(20)
     async with on_screen(desk, "send", "orders.csv", "--preflight", "--yes") as screen:
-        lines = await screen.shows(lambda s: "paused: " in s.text)
+        all_lines = ("asking", "/s now", "paused: ")  # not while they are being drawn again
+        lines = await screen.shows(lambda s: all(words in s.text for words in all_lines))
         (asking,) = [line for line in lines if line.startswith("asking")]
         assert asking.endswith(" 0% of the reads for 20 orders")
         (speed,) = [line for line in lines if "/s now" in line]

@@ -104,7 +104,7 @@ def two_lists(folder: Path) -> list[Source]:
         "first.csv",
         "Order ID,Note,Domain,Email,Locale",
         "11,goes,b.example,admin@b.example,de",
-        "12,refused,a.example,admin@a.example,",
+        "12,unknown there,a.example,admin@a.example,",
         "11,goes,a.example,admin@a.example,de",
         "1e9,=1+1,x.example,admin@x.example,",
         '13,"fails, ""ü""\nfor good",a.example,admin@a.example,',

@@ -277,7 +277,7 @@ async def test_a_list_of_orders_has_just_the_accepted_rows_of_what_became_of_the
     heading = ["Order ID", "Note", "Domain", "Email", "Locale"]
     assert found.table("refused.csv") == [
         heading,
-        ["12", "refused", "a.example", "admin@a.example", ""],
+        ["12", "unknown there", "a.example", "admin@a.example", ""],
     ]
     assert found.table("unsent.csv") == [
         heading,
