@@ -293,8 +293,8 @@ asking_options = together(
     "When not to send",
     flag(
         "--preflight",
-        "Ask the CA about each request first: skip it if it needs no mail, refuse it if it would "
-        "mail anyone it does not name.",
+        "Ask the CA about each request first: skip an order that needs no mail, refuse a request "
+        "for a domain (domain-dcv) that would mail anyone it does not name.",
         carried_to=(SEND, RESUME),
     ),
     flag("--yes", "Do not ask before sending. (You are asked if there is a terminal.)"),

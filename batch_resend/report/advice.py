@@ -343,9 +343,10 @@ def _to_send_by_another_call(count: int, folder: Path) -> NextStep:
     its, it, these = ("its", "it", "this order") if count == 1 else ("their", "them", "these")
     return NextStep(
         f"{counted(count, 'order')} skipped that may wait for mails, which this call does not "
-        f"send: {its} product is not DV. To have {it} mailed, make a list of the domains of "
-        f"{these}, and send it with --call domain-dcv. {folder}/results.csv names {it} "
-        "(error_code other_call); `batch-resend export` writes the domains of all that wait."
+        f"send: {its} product is not DV. {folder}/results.csv names {it} (error_code "
+        f"other_call). To have {it} mailed, have `batch-resend export --details --product PRODUCT "
+        f"--out domains.csv` write the domains for which {these} may wait, and send that list with "
+        "--call domain-dcv."
     )
 
 
