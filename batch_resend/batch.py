@@ -40,7 +40,7 @@ from batch_resend.journal import (
     Staging,
     open_journal,
 )
-from batch_resend.model import Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
+from batch_resend.model import Asked, Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -166,7 +166,7 @@ class Batch:
                 why = "ended while the CA was asked what to send"
                 await self.decline(plan, why, RunState.INTERRUPTED)
             raise
-        return replace(await self._plan_of(plan.run, taken_up=plan.taken_up), asked=asked)
+        return await self._plan_of(plan.run, taken_up=plan.taken_up, asked=asked)
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
@@ -291,9 +291,11 @@ class Batch:
         await self.journal.settle(run, self.settings.cooldown_s, hold_doubts=hold_doubts)
         return await self._plan_of(run, taken_up=taken_up)
 
-    async def _plan_of(self, run: Run, *, taken_up: bool) -> Plan:
+    async def _plan_of(self, run: Run, *, taken_up: bool, asked: Asked | None = None) -> Plan:
         """Return the plan of a run as the journal has it now."""
-        return await plan_of(self.reader, run, await self.channels.left(run), taken_up=taken_up)
+        asked = asked or Asked()
+        left = await self.channels.left(run, asked.to_ask)
+        return await plan_of(self.reader, run, left, taken_up=taken_up, asked=asked)
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason

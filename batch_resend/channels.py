@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -196,11 +197,17 @@ class Channels:
             shares=[(now - at, share) for at, share in shares],
         )  # fmt: skip
 
-    async def left(self, run: Run) -> list[tuple[int, Sequence[Window], list[float]]]:
-        """Return, of each key of a run, how many requests are left, its windows, and `ages_s`."""
+    async def left(
+        self, run: Run, to_ask: Mapping[str | None, int] = MappingProxyType({})
+    ) -> list[tuple[int, Sequence[Window], list[float]]]:
+        """Return, of each key of a run, how many requests are left, its windows, and `ages_s`.
+
+        `to_ask`: by account, about how many the CA is asked first, with a read each.
+        """
         counts = await self.journal.reader.count_by_account(run)
+        to_make = Counter(counts) + Counter(to_ask)
         return [
-            (sum(counts.get(n, 0) for n in key.names), key.windows, await self.ages_s(key))
+            (sum(to_make[name] for name in key.names), key.windows, await self.ages_s(key))
             for key in self.keys_of(counts)
         ]
 

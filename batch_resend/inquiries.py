@@ -11,7 +11,16 @@ waits as it did when the CA took its mail.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence, Set
+from collections import Counter
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+    Set,
+)
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -71,7 +80,7 @@ async def ask_beforehand(
         count = sum(counts.get(name, 0) for name in key.names)
         try:
             async with channels.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
-                left -= await asking.about(order_reader, pending, count, left)
+                left -= await asking.ask(order_reader, pending, count, left)
                 await order_reader.reader.forget()
         except CallError as error:
             if len(keys) == 1 and not isinstance(error, KeyRefused):
@@ -86,7 +95,7 @@ async def ask_beforehand(
     finally:
         with anyio.CancelScope(shield=True):
             await _leave_out(channels.journal, run, asking.objections)
-    return asking.so_far(0 if most is None else sum(counts.values())), stopped
+    return asking.so_far({} if most is None else counts), stopped
 
 
 async def _leave_out(journal: Journal, run: Run, objections: Sequence[Objection]) -> None:
@@ -110,17 +119,21 @@ class _Asking:
 
     any_product: bool
     objections: list[Objection] = field(default_factory=list)
-    about_count: int = 0  # requests that were asked about
+    about: Counter[str | None] = field(default_factory=Counter)  # requests asked about, by account
     unanswered: int = 0  # of these, without an objection: nothing could be read
 
-    def so_far(self, count: int) -> Asked:
-        """Return how far the asking about so many requests has come; warn of what was not told."""
+    def so_far(self, counts: Mapping[str | None, int]) -> Asked:
+        """Return how far the asking about so many requests, by account, has come.
+
+        Warn of what was not told.
+        """
         if self.unanswered:
             what = counted(self.unanswered, "order")
             log.warning("%s could not be asked about: sent as listed; -v says why", what)
-        return Asked(self.about_count if self.about_count < count else None, self.unanswered)
+        about, to_ask = self.about.total(), Counter(counts) - self.about
+        return Asked(about if to_ask else None, self.unanswered, to_ask)
 
-    async def about(
+    async def ask(
         self,
         order_reader: OrderReader,
         pending: AsyncIterator[PlannedRequest],
@@ -132,12 +145,12 @@ class _Asking:
         progress.total = min(count, most)
         products = _Products(order_reader, progress.total)
 
-        async def ask(planned: PlannedRequest) -> bool:
+        async def ask_about(planned: PlannedRequest) -> bool:
             said = await _ask(order_reader, planned, products, any_product=self.any_product)
             if said.objection is not None:
                 self.objections.append(said.objection)
                 progress.total = min(count, progress.total + 1)  # the next one takes its place
-            self.about_count += 1
+            self.about[planned.request.account] += 1
             self.unanswered += not said.is_answer
             progress.done += 1
             return said.objection is None
@@ -146,7 +159,7 @@ class _Asking:
             nonlocal good
             good += is_good
 
-        await ask_each(pending, ask, take, wanted=lambda: most - good)
+        await ask_each(pending, ask_about, take, wanted=lambda: most - good)
         return good
 
 

@@ -360,6 +360,8 @@ class Asked:
 
     about: int | None = None  # only these, the first ones, so far; None: all
     unanswered: int = 0  # of those to send: nothing could be read of them
+    # By account, how many requests are still to be asked about before they are sent.
+    to_ask: Mapping[str | None, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +375,7 @@ class Plan:
     settled: dict[RequestStatus, int]  # orders that have their outcome before sending begins
     to_send: int
     limits: tuple[str, ...]  # of all the accounts together
-    duration_s: float  # what the windows dictate for those to send, after what was sent lately
+    # What the windows dictate, after what was sent lately, for those to send and to ask about.
+    duration_s: float
     waits_s: float = 0.0  # of that, for what was sent lately
     asked: Asked = Asked()

@@ -12,6 +12,7 @@ from batch_resend.journal import JournalReader, NotedRequest
 from batch_resend.list_form import ListForm, ListKind, Remark
 from batch_resend.model import (
     UNKNOWN_WORDS,
+    Asked,
     Note,
     Plan,
     Problem,
@@ -132,6 +133,7 @@ class Preview(BaseModel):
     requests: int
     to_send: int
     asked_about: int | None  # by --preflight only these, the first ones, so far; None: all, or none
+    to_ask: int  # of those to send: not yet asked about; `duration_s` has a read for each
     unanswered: int  # of those to send: --preflight could read nothing of them
     cooling_down: int  # acknowledged within the cooldown
     mailed_otherwise: int  # to send, though another request mailed that order or domain likewise
@@ -161,11 +163,12 @@ async def plan_of(
     parts: Sequence[tuple[int, Sequence[Window], Sequence[float]]],
     *,
     taken_up: bool,
+    asked: Asked | None = None,
 ) -> Plan:
     """Return the plan of a run as the journal has it now.
 
-    `parts`: of each key, how many requests are left, its windows, and how many seconds ago those
-    requests ended that these still count.
+    `parts`: of each key, how many requests are left, with the reads before them, its windows, and
+    how many seconds ago those requests ended that these still count.
     """
     duration_s = max(dictated_time(*part) for part in parts)
     alone_s = max(dictated_time(count, windows) for count, windows, _ in parts)
@@ -175,10 +178,11 @@ async def plan_of(
         rows=await reader.count_rows(run),
         orders=await reader.count_orders(run),
         settled=await reader.count_outcomes(run),
-        to_send=sum(count for count, _, _ in parts),
+        to_send=sum((await reader.count_by_account(run)).values()),
         limits=tuple(map(str, joint([windows for _, windows, _ in parts]))),
         duration_s=duration_s,
         waits_s=max(0.0, duration_s - alone_s),
+        asked=asked or Asked(),
     )
 
 
@@ -223,6 +227,7 @@ async def make_preview(
         requests=plan.orders,
         to_send=plan.to_send,
         asked_about=plan.asked.about,
+        to_ask=sum(plan.asked.to_ask.values()),
         unanswered=plan.asked.unanswered,
         cooling_down=skipped[SkipReason.COOLDOWN] + skipped[SkipReason.UNDER_WAY],
         mailed_otherwise=await reader.count_mailed_otherwise(run, cooldown_s),

@@ -138,6 +138,18 @@ async def test_of_the_first_few_only_as_many_are_asked_about_as_it_takes_to_find
         assert sorted(service.mailed()) == WAITING[5:]
 
 
+async def test_the_time_of_a_plan_counts_a_read_for_each_order_still_to_be_asked_about(
+    tmp_path: Path,
+) -> None:
+    async with desk_at(tmp_path, waiting_but_every_third) as (desk, service):
+        write_in_order(desk, 20)
+        sent = await desk.run(*FIRST, "--yes", "--limit", "40/1h")
+        assert sent.code == 4, sent.err
+        assert len(service.paths("GET")) + 18 < 40, "so the mails alone need no second hour"
+        assert "  time      at least 1h 00m, within 40/1h, for all of them\n" in sent.err
+        assert "            with one read for each of the 13 still to be asked about\n" in sent.err
+
+
 async def test_what_was_asked_about_is_not_asked_about_again_to_resume(tmp_path: Path) -> None:
     def answer_to(asked: Asked) -> bytes:
         return WRONG_KEY if asked.method == "PUT" else waiting_but_every_third(asked)

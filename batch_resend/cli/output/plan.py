@@ -145,16 +145,21 @@ def _to_send(preview: Preview, now: str) -> Iterator[tuple[str, str]]:
         yield from _under("dns", _of_dns(preview.mail_domains))
     if preview.accounts:
         yield "accounts", ", ".join(f"{one.text} {one.count:,}" for one in preview.accounts)
-    if not preview.to_send:
-        return
-    if now:
-        yield "now", now
+    if preview.to_send:
+        if now:
+            yield "now", now
+        yield from _under("time", _time(preview, now))
+
+
+def _time(preview: Preview, now: str) -> Iterator[str]:
     several = len(preview.accounts) > 1  # whose limits, put together, are none that anybody knows
     limits = ("the rate limits of each account",) if several and preview.limits else preview.limits
-    yield "time", _least_time(preview.duration_s, limits) + (", for all of them" if now else "")
+    yield _least_time(preview.duration_s, limits) + (", for all of them" if now else "")
+    if preview.to_ask and limits:
+        yield f"with one read for each of the {preview.to_ask:,} still to be asked about"
     if preview.waits_s >= _FEW_SECONDS:
         wait = format_duration(preview.waits_s)
-        yield "", f"of which {wait} because requests of the last minutes count in these limits"
+        yield f"of which {wait} because requests of the last minutes count in these limits"
 
 
 def _least_time(least_s: float, limits: Sequence[str]) -> str:
