@@ -16,7 +16,7 @@ from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
 from batch_resend.folders import user_and_host
-from batch_resend.journal import Endpoint, Journal, Purpose, Recorder, Terms
+from batch_resend.journal import Endpoint, Journal, JournalReader, Purpose, Recorder, Terms
 from batch_resend.model import SENT_BY, Outcome, PlannedRequest, RequestStatus, Run, RunState
 from batch_resend.results import Unfinished
 from batch_resend.sending import (
@@ -212,20 +212,26 @@ class Channels:
         ]
 
     async def ages_s(self, key: Key) -> list[float]:
-        """Return how many seconds ago those requests by a key ended that its limits still count.
+        """Return how many seconds ago requests by a key ended; see `ages_s`."""
+        reader, budget = self.journal.reader, key.account.budget
+        return await ages_s(reader, key, budget, self.clock, self.settings.timeout_s)
 
-        Of this process and earlier ones; negative: one that may still arrive. None where several
-        hosts keep the limits: to look through all that they ever did takes too long.
-        """
-        if not key.windows or self.journal.is_shared:
-            return []
-        account, since = key.account, self.clock() - max(one.period_s for one in key.windows)
-        # A request that was given up is taken to arrive within its own timeout again, or never.
-        ends = await self.journal.reader.recent_ends(
-            account.base_url, since, self.clock, self.settings.timeout_s, account.budget
-        )
-        now = self.clock()
-        return [now - end for end in ends]
+
+async def ages_s(
+    reader: JournalReader, key: Key, budget: str | None, clock: Clock, linger_s: float
+) -> list[float]:
+    """Return how many seconds ago those requests ended that the limits of a key still count.
+
+    Of this process and earlier ones, by this budget; negative: one that may still arrive. None
+    where several hosts keep the limits: to look through all that they ever did takes too long.
+    """
+    if not key.windows or reader.is_shared:
+        return []
+    since = clock() - max(one.period_s for one in key.windows)
+    # A request that was given up is taken to arrive within its own timeout again, or never.
+    ends = await reader.recent_ends(key.account.base_url, since, clock, linger_s, budget)
+    now = clock()
+    return [now - end for end in ends]
 
 
 def route_to(settings: Settings, base_url: str) -> Route:

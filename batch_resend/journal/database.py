@@ -172,6 +172,7 @@ class Reader:
         self.connection = connection
         self.place = backend.place
         self.clock = clock
+        self.is_shared = backend.is_shared
         self._backend = backend
         self._session = session
         self._kept_run: int | None = None  # of which the results are kept,

@@ -69,11 +69,6 @@ class Journal:
 
         return await self._writer.transaction(alone)
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether processes on several hosts can work with it at the same time."""
-        return self._backend.is_shared
-
     def now(self) -> float:
         """Return the seconds since the epoch, by this process's clock."""
         return self._clock()

@@ -123,12 +123,17 @@ class JournalReader(ResultReader, StatisticsReader):
             Unfinished(
                 run=run_of(record),
                 left=await self.left_by_account(run_of(record)),
-                budgets={of for (of,) in await self.fetch("budgets_of_run", run=record.number)},
+                budgets={r.budget for r in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),
             )
             for record in found
         ]
+
+    async def budgets(self, run: Run) -> dict[str | None, str]:
+        """Return by account whose windows the requests of a run's last start counted in."""
+        found = await self.fetch("budgets_of_run", run=run.number)
+        return {record.account or None: record.budget for record in found}
 
     async def holder(self, run: Run) -> str | None:
         """Return which other living process has a run in hand, if one does, as far as is known."""

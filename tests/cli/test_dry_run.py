@@ -142,3 +142,34 @@ async def test_resume_with_a_dry_run_shows_what_is_left_needs_no_key_and_changes
         resumed = await desk.run("resume", "--report-dir", "all")
         assert "Rejected" not in resumed.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+
+
+async def test_resume_with_a_dry_run_counts_the_last_requests_by_the_key_that_sent_the_run(
+    tmp_path: Path,
+) -> None:
+    """Those of other runs by that key, too, and none by another key."""
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(WHOLE_LIST)
+        own, limit = desk.environment["DIGICERT_API_KEY"], ("--limit", "20/1h")
+        await desk.run("send", "orders.csv", "--yes", *FIRST, *limit)
+        (run,) = await run_ids(desk)
+
+        async def waits_s() -> tuple[float, str]:
+            resume = ("resume", run, "--dry-run", *limit)
+            said = await desk.run(*resume, "--json", DIGICERT_API_KEY="")
+            shown = await desk.run(*resume, DIGICERT_API_KEY="")
+            return json.loads(said.out)["plan"]["waits_s"], shown.out
+
+        async def send_one(number: int, key: str) -> None:
+            desk.write("one.csv", f"order_id\n{number}\n")
+            sent = await desk.run(
+                "send", "one.csv", "--report-dir", str(number), DIGICERT_API_KEY=key
+            )
+            assert sent.code == 0, sent.err
+
+        await send_one(100_200_301, f"another-{own}")
+        assert (await waits_s())[0] == 0, "5 and 15 are 20"
+        await send_one(100_200_302, own)
+        waited, shown = await waits_s()
+        assert waited > 0
+        assert "because requests of the last minutes count in these limits\n" in shown

@@ -10,7 +10,7 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch, unfinished
-from batch_resend.channels import best_fitting
+from batch_resend.channels import ages_s, best_fitting
 from batch_resend.cli.accounts import (
     RESUME_NO_REHEARSAL,
     FoundKey,
@@ -211,11 +211,18 @@ async def _show_left(
     if await reader.is_under_way(run):
         raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
     settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
+    # Read first: the copy below has the requests of this run alone.
+    budgets, clock, linger_s = await reader.budgets(run), clock_of_command(), settings.timeout_s
+    lately = {
+        name: await ages_s(reader, settings.key(name), budgets.get(name), clock, linger_s)
+        for name in await reader.accounts(run)
+        if name in settings.names
+    }
     hold_doubts = settings.in_doubt is InDoubt.HOLD
     await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts)
     counts = await reader.count_by_account(run)
     parts = [
-        (sum(counts.get(name, 0) for name in key.names), key.windows, ())
+        (sum(counts.get(n, 0) for n in key.names), key.windows, lately.get(key.names[0], ()))
         for key in settings.keys(counts or (None,))
     ]
     plan = await plan_of(reader, run, parts, taken_up=True)

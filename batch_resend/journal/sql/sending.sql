@@ -27,9 +27,10 @@ END AS was_useless, coalesce(
 FROM runs WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
 ORDER BY was_useless, activity DESC LIMIT :most
 
+-- Those of its last start come last.
 -- name: budgets_of_run
-SELECT DISTINCT budget FROM budgets JOIN starts ON starts.number = budgets.start
-WHERE starts.run = :run
+SELECT account, budget FROM budgets JOIN starts ON starts.number = budgets.start
+WHERE starts.run = :run GROUP BY account, budget ORDER BY max(starts.number)
 
 -- name: add_start
 INSERT INTO starts (run, boot, offset_s, began_at, limits, session, is_same_process)
