@@ -16,7 +16,7 @@ import anyio
 
 from batch_resend.errors import ReportError, SettingsError
 from batch_resend.model import RequestStatus
-from batch_resend.report import NextStep, Summary, headline, of_profile, whole_file
+from batch_resend.report import NOBODY_MAILED, NextStep, Summary, headline, of_profile, whole_file
 from batch_resend.results import Decision
 from batch_resend.version import __version__
 from batch_resend.visible import redacted
@@ -48,16 +48,19 @@ class CommandResult:
     next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
     profile: str | None = None  # that it was for
+    in_rehearsal: bool = False  # `simulate` ran it
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nobody can have been mailed, also where there was no run."""
+        return self.in_rehearsal or (self.summary is not None and self.summary.is_rehearsal)
 
     @property
     def text(self) -> str:
         """The whole in one sentence."""
         of = of_profile(self.summary.profile if self.summary else self.profile)
-        if self.summary is None and (note := self.note or self.declined):
-            return f"batch-resend{of}: {note}"
         if self.summary is None:
-            how = "stopped early" if self.code == _STOPPED else "could not start"
-            return f"batch-resend{of} {how}: {self.error}"
+            return f"batch-resend{of}{self._without_run()}"
         note = f"batch-resend {self.summary.run_id}{of}: {headline(self.summary)}"
         if self.summary.stop_reason and self.summary.started_at:
             note += f" ({self.summary.stop_reason})"
@@ -66,6 +69,14 @@ class CommandResult:
         if self.before:
             note += f"; {self.before}"
         return f"{note} {self.url}" if self.url else note
+
+    def _without_run(self) -> str:
+        """Return how a command ended that had no run, after its name."""
+        rehearsed = f": {NOBODY_MAILED}" if self.in_rehearsal else ""
+        if note := self.note or self.declined:
+            return f"{rehearsed}: {note}"
+        how = "stopped early" if self.code == _STOPPED else "could not start"
+        return f"{rehearsed}{';' if rehearsed else ''} {how}: {self.error}"
 
     def as_json(self, *, redact: bool = False) -> dict[str, Any]:
         """Return it for programs: the keys of summary.json, and `text`, as Slack has it.
@@ -203,8 +214,7 @@ def write_metrics(path: Path, result: CommandResult, now: float, profile: str | 
     from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415 - slow, and rarely wanted
 
     registry, gauges = CollectorRegistry(), dict[str, Gauge]()
-    is_rehearsal = result.summary is not None and result.summary.is_rehearsal
-    is_success = result.code == 0 and not is_rehearsal
+    is_success = result.code == 0 and not result.is_rehearsal
     succeeded_at = now if is_success else _last_success(path)
     of_profile = {"profile": profile} if profile else {}
     for name, text, value, labels in _metrics(result, now, succeeded_at):
@@ -226,11 +236,11 @@ def _metrics(
     yield "last_run_timestamp_seconds", "When the last command ended", now, {}
     text = "When a command last ended with exit code 0, and was no rehearsal"
     yield "last_success_timestamp_seconds", text, succeeded_at, {}
+    text = "Whether it was a rehearsal: nobody was mailed"
+    yield "rehearsal", text, result.is_rehearsal, {}
     if (summary := result.summary) is None:
         return
     requests = summary.requests
-    text = "Whether it was a rehearsal: nobody was mailed"
-    yield "rehearsal", text, summary.is_rehearsal, {}
     yield "rejected_rows", "Rows that were rejected", summary.rows.rejected, {}
     yield "attempts", "Requests that were made", requests.attempts, {}
     yield "retries", "Requests that were repeated", requests.retries, {}

@@ -183,7 +183,11 @@ def run_with_notifier(
                 _have_listed(result, notifier, options, is_slip=is_slip)
             raise
         finally:
-            result = replace(result or _cut_short(interruption), profile=notifier.profile)
+            result = replace(
+                result or _cut_short(interruption),
+                profile=notifier.profile,
+                in_rehearsal=is_rehearsal(),
+            )
             with (
                 anyio.CancelScope(shield=True) as notifying,
                 interruption.leads_to(
@@ -245,7 +249,9 @@ def notify_not_begun(
             with suppress(SettingsError):
                 set_up_logs(known)
         notifier = notifier_of(known)
-        result = CommandResult(code, error=error, profile=notifier.profile)
+        result = CommandResult(
+            code, error=error, profile=notifier.profile, in_rehearsal=is_rehearsal()
+        )
         if {"report_dir", "dry_run"} <= known.keys() and "ping_url" in context.params:
             _have_listed(result, notifier, known, is_slip=True)
         anyio.run(_notify_safely, partial(notifier.ended, result))

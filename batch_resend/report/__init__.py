@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from batch_resend.report.summary import (
+        NOBODY_MAILED,
         BackPressure,
         Summary,
         answer_in_words,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PATTERN",
     "MOST_DOMAINS_ASKED",
+    "NOBODY_MAILED",
     "NO_KEY_NAMED",
     "URL_NOT_SHOWN",
     "BackPressure",
@@ -164,6 +166,7 @@ __getattr__ = imported_on_demand(
         ),
         "report": ("prepare_report", "refuse_folder", "whole_file", "write_report"),
         "summary": (
+            "NOBODY_MAILED",
             "BackPressure",
             "Summary",
             "answer_in_words",

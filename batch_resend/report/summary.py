@@ -278,6 +278,7 @@ def summarize(
 
 
 REHEARSED = "the simulator acknowledged it; nobody was mailed"
+NOBODY_MAILED = "Rehearsal, nobody was mailed"
 STATUS_MEANINGS = {
     RequestStatus.SENT: "the CA acknowledged it: the mails are on their way",
     RequestStatus.REFUSED: "the CA refused it for good; or the CA might have mailed others for it",
@@ -342,7 +343,7 @@ def headline(summary: Summary) -> str:
     text = _outcome(summary)
     if not summary.is_rehearsal:
         return text
-    return f"Rehearsal, nobody was mailed{': ' if text[0].isdigit() else '. '}{text}"
+    return f"{NOBODY_MAILED}{': ' if text[0].isdigit() else '. '}{text}"
 
 
 def _outcome(summary: Summary) -> str:

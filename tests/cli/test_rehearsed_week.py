@@ -147,6 +147,40 @@ async def test_a_rehearsal_notifies_only_if_asked_and_is_never_the_success_of_a_
 
 
 @pytest.mark.parametrize(
+    ("options", "words", "how"),
+    [
+        pytest.param(
+            ("--key", "another-key-0123456789"),
+            (),
+            "stopped early: the CA refused the API key",
+            id="key",
+        ),
+        pytest.param((), ("--exclude", "none.csv"), "could not start: --exclude", id="list"),
+        pytest.param((), ("--limit", "no"), "could not start: --limit", id="setting"),
+        pytest.param((), ("--timeout", "xx"), "could not start: ", id="usage"),
+    ],
+)
+async def test_a_rehearsal_that_cannot_start_says_that_it_is_a_rehearsal(
+    desk: Desk, options: tuple[str, ...], words: tuple[str, ...], how: str
+) -> None:
+    async with listening() as hook:
+        desk.write("shop.key", "shop-key-0123456789")
+        desk.write("c.toml", '[profiles.shop]\napi-key-file = "shop.key"\n')
+        command = desk.command(
+            "--config", "c.toml", "sweep", "--yes", "-q", "--profile", "shop", *words,
+            "--notify-url", hook.url, "--metrics-file", "resend.prom",
+        )  # fmt: skip
+        ran = await rehearsed(desk, "--notify", *options, command=command)
+        assert ran.code, ran.err
+        ((_, body),) = hook.posts
+        text = json.loads(body)["text"]
+        says = f"batch-resend (profile shop): Rehearsal, nobody was mailed; {how}"
+        assert text.startswith(says), text
+        found = samples(desk.folder / "resend.prom")
+        assert found["batch_resend_rehearsal shop"] == 1
+
+
+@pytest.mark.parametrize(
     ("words", "is_said"),
     [("--approve 50%", True), ("--approve none", False), ("--approve 50% --days 2", False)],
 )
