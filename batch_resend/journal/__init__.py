@@ -17,7 +17,7 @@ from batch_resend.journal.reading import (
 )
 from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import Event, mention_of
-from batch_resend.journal.runs import CUT_OFF, Pruned, Terms
+from batch_resend.journal.runs import CUT_OFF, OwnAccount, Pruned, Terms
 from batch_resend.journal.statistics import (
     RATE_OVER_S,
     ActivePeriod,
@@ -44,6 +44,7 @@ __all__ = [
     "MadeInStep",
     "NotedRequest",
     "OrderCheck",
+    "OwnAccount",
     "Pause",
     "PauseNote",
     "Pruned",

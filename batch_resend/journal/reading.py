@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
 from batch_resend.journal.results import ResultReader, row_result
-from batch_resend.journal.runs import clock_values
+from batch_resend.journal.runs import OwnAccount, clock_values
 from batch_resend.journal.statements import Record, decode_call, request_of, run_of
 from batch_resend.journal.statistics import StatisticsReader
 from batch_resend.listed import WAITING, WAITS
@@ -340,25 +340,27 @@ class JournalReader(ResultReader, StatisticsReader):
             found[order_id] = found.get(order_id, Mailed()) + Mailed(*mailed)
         return found
 
-    async def newest_run(self, base_url: str, budget: str) -> str | None:
-        """Return the run at a CA that was the last to have mailed by this key; None: there is none.
+    async def newest_run(self, account: OwnAccount) -> tuple[str, str | None] | None:
+        """Return the run that was the last to have mailed for an account; None: there is none.
 
-        One of which no key is known may have been by any.
+        Also under which name it had the account; None: as the command's own. A run of which no key
+        is known may have been by any.
         """
-        found = await self.fetch("newest_run", base_url=base_url, budget=budget)
-        return found[0].id if found else None
+        found = await self.fetch("newest_run", **account.values)
+        return (found[0].id, found[0].account or None) if found else None
 
-    async def newest_begun(self, base_url: str, budget: str) -> Run | None:
-        """Return the run at a CA that was the last to begin to mail by this key, likewise.
+    async def newest_begun(self, account: OwnAccount) -> Run | None:
+        """Return the run that was the last to begin to mail for an account, likewise.
 
         It may have ended before its first answer. One that had nothing to send is none.
         """
-        found = await self.fetch("newest_begun", base_url=base_url, budget=budget)
+        found = await self.fetch("newest_begun", **account.values)
         return run_of(found[0]) if found else None
 
-    async def sent_by(self, run: Run) -> set[str]:
-        """Return the numbers of the orders that a run has had mailed, by the command's own key."""
-        return {record.order_id for record in await self.fetch("sent_by_run", run=run.number)}
+    async def sent_by(self, run: Run, account: str | None) -> set[str]:
+        """Return the numbers of the orders that a run has had mailed for one of its accounts."""
+        of = {"run": run.number, "account": account or ""}
+        return {record.order_id for record in await self.fetch("sent_by_run", **of)}
 
     async def unapproved(self, run: Run, most: int) -> tuple[int, list[Unapproved]]:
         """Return how many orders were mailed by several runs and wait, and those by the most.

@@ -1,7 +1,7 @@
 """The life of a run: begun, taken in hand, settled, sent, cut off, pruned. Within transactions."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from batch_resend.clock import Clock, timestamp
@@ -16,6 +16,26 @@ CUT_OFF = "the program ended before an answer was recorded"
 _OF_SWEEPS = ("sweeps", "stuck")
 _OF_PLANS = ("inputs", "rows", "requests", "outcomes", *_OF_SWEEPS)
 _OF_SENT_RUNS = ("attempts", "pauses", "checks")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """An account at a CA, and what tells the runs that were for it, also by an earlier key."""
+
+    base_url: str
+    budget: str  # of its key now
+    profile: str | None = None  # its name, where it has one
+    waiting: Set[str] = frozenset()  # the numbers of its orders that wait
+
+    @property
+    def values(self) -> dict[str, object]:
+        """What the journal's statements take of it."""
+        return {
+            "base_url": self.base_url,
+            "budget": self.budget,
+            "profile": self.profile or "",
+            "waiting": [*self.waiting],
+        }
 
 
 @dataclass(frozen=True, slots=True)

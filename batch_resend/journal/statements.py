@@ -51,6 +51,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "'*.')",
         "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
         "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
+        "run_profile": "coalesce(json_extract(runs.settings, '$.profile'), '')",
         "product": "json_extract(rows.kept, '$.product')",
         "json_array": "json_array",
         "json_of_all": "json_group_array",
@@ -76,6 +77,7 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "'*.')",
         "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
         'COLLATE "C"',
+        "run_profile": "coalesce(CAST(runs.settings AS json) ->> 'profile', '')",
         "product": "(CAST(rows.kept AS json) ->> 'product') COLLATE \"C\"",
         "json_array": "json_build_array",
         "json_of_all": "json_agg",

@@ -169,8 +169,13 @@ async def test_what_one_account_mailed_is_no_news_of_another(tmp_path: Path) -> 
             at.desk.write("orders.csv", "order_id\n100200301\n100200302\n")
             by = ("--base-url", ca.base_url, "--api-key-file")
             assert (await at.desk.run("send", "orders.csv", *by, "shop.key")).code == 0
+            shops = dict(ca.world.orders)
+            ca.world.orders.clear()
+            ca.world.add(WorldOrder(100200399))
             other = await at.desk.run("sweep", *by, "other.key", "--report-dir", "other")
             assert "the last run" not in other.out + other.err, "it was another's"
+            del ca.world.orders[100200399]
+            ca.world.orders.update(shops)
             del ca.world.orders[100200301]
             same = await at.desk.run("sweep", *by, "shop.key", "--report-dir", "same")
             *_, first = await run_ids(at.desk)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import read_summary, run_ids
 from tests.cli.test_sweep import wait
 from tests.cli.town import Town, town
@@ -227,3 +228,46 @@ async def test_the_key_of_the_environment_is_named_by_its_variable(tmp_path: Pat
         assert refused.code == 4
         why = "the CA refused the API key from the variable DIGICERT_API_KEY (HTTP"
         assert why in refused.err
+
+
+# --- the run before -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_profile", [True, False])
+async def test_the_run_before_is_known_after_the_key_was_replaced(
+    tmp_path: Path, *, has_profile: bool
+) -> None:
+    async with town(tmp_path) as at, Simulator(SimulatorSettings()) as ca:
+        wait(ca, 2, 3, first=100_200_301)
+        config = (tmp_path / "config.toml").read_text()
+        at.desk.write("config.toml", config.replace(at.shop.base_url, ca.base_url))
+        own = ("--base-url", ca.base_url, "--api-key-file", "shop.key")
+        by = ("--profile", "shop") if has_profile else own
+        at.desk.write("orders.csv", "order_id\n100200301\n100200302\n")
+        before = await at.desk.run("send", "orders.csv", "--max-orders", "1", *by)
+        assert (before.code, ca.books.mails) == (4, 1), before.err
+        at.desk.write("shop.key", "new-key-0123456789")
+        del ca.world.orders[100200301]
+        night = await at.desk.run("sweep", *by, "--report-dir", "night")
+        assert night.code == 0, night.err
+        _, first = await run_ids(at.desk)
+        assert f"The last run, {first}, did not finish" in night.err
+        assert f"of 1 mailed by {first}, the last run to mail any, 1 no longer waits" in night.err
+
+
+async def test_a_list_that_names_the_account_is_the_run_before_of_its_sweep(tmp_path: Path) -> None:
+    async with town(tmp_path, bank_key="wrong-key-0123456789") as at:
+        wait(at.shop, 2, 3, 4, first=100_200_301)
+        at.desk.write("own.csv", "order_id\n100200303\n")
+        own = await at.desk.run("send", "own.csv", "--profile", "shop", "--report-dir", "own")
+        assert own.code == 0, own.err
+        rows = "100200301,shop\n100200302,shop\n100200309,bank\n"
+        at.desk.write("both.csv", f"order_id,account\n{rows}")
+        assert (await at.desk.run("send", "both.csv", "--report-dir", "both")).code == 4
+        del at.shop.world.orders[100200301]
+        night = await at.desk.run("sweep", "--profile", "shop", "--report-dir", "night")
+        assert night.code == 0, night.err
+        _, both, _ = await run_ids(at.desk)
+        assert f"The last run, {both}, did not finish" in night.err
+        found = f"of 2 mailed by {both}, the last run to mail any, 1 no longer waits"
+        assert found in night.out + night.err

@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from batch_resend.folders import Place
-from batch_resend.journal import Endpoint, Event, Journal, Pause, Terms, connection
+from batch_resend.journal import Endpoint, Event, Journal, OwnAccount, Pause, Terms, connection
 from batch_resend.model import Problem, RejectedRow, RequestStatus, Ruling, RunState
 from tests.journal.conftest import (
     BASE_URL,
@@ -247,7 +247,7 @@ async def test_the_last_mail_is_told_last_though_an_older_run_was_resumed_since(
     await send(journal, clock, older, {})
     assert (await journal.reader.runs())[0].id == older.id
     assert [e.run_id for e in await events(journal, "1")] == [older.id, newer.id]
-    assert await journal.reader.newest_run(BASE_URL, "") == newer.id
+    assert await journal.reader.newest_run(OwnAccount(BASE_URL, "")) == (newer.id, None)
 
 
 async def test_a_run_that_made_no_attempt_has_one_line_with_its_reason(

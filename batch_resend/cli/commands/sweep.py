@@ -35,12 +35,13 @@ from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp, whole_days
 from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none, listed
-from batch_resend.journal import Purpose
+from batch_resend.journal import OwnAccount, Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.model import RejectedRow, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted, of_profile, sweep_in_words
 from batch_resend.results import StuckOrder
+from batch_resend.settings import Settings
 from batch_resend.sweep import Rules, SweepResult
 from batch_resend.sweep import sweep as find_due
 
@@ -132,7 +133,7 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
             )
             found = sweep_in_words(swept.counts)
-            if before := await _unfinished_before(batch):
+            if before := await _unfinished_before(batch, swept):
                 run_log.warning("%s", before)
                 say(f"{before[0].upper()}{before[1:]}")
             of = of_profile(settings.profile)
@@ -211,9 +212,6 @@ def _not_waiting(excluded: Sequence[str]) -> str:
 async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
     """Return which orders are due, and what came of those that the newest run has mailed."""
     reader, settings = batch.reader, batch.settings
-    run_id = await reader.newest_run(settings.base_url, settings.budget)
-    newest = await reader.run(run_id) if run_id else None
-    mailed_last = await reader.sent_by(newest) if newest else set()
     mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
         swept = await find_due(order_reader, mailed, rules, batch.journal.now())
@@ -222,15 +220,26 @@ async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
         run_log.info("%s", about_excluded)
         if not quiet:
             say(about_excluded)
-    if newest is None or not mailed_last or rules.filters:  # what they leave out may wait as well
+    found = await reader.newest_run(_own(settings, swept))
+    if found is None or rules.filters:  # what they leave out may wait as well
         return swept
-    await batch.note_waiting(newest, swept.numbers)
+    run_id, account = found
+    newest = await reader.run(run_id)
+    mailed_last = await reader.sent_by(newest, account)
+    if not mailed_last:
+        return swept
+    if account is None:
+        await batch.note_waiting(newest, swept.numbers)
     return replace(swept, mailed_before=mailed_last, mailed_by=newest.id)
 
 
-async def _unfinished_before(batch: Batch) -> str | None:
-    """Return that the last run to begin to mail by this key did not finish; None: it did."""
-    run = await batch.reader.newest_begun(batch.settings.base_url, batch.settings.budget)
+def _own(settings: Settings, swept: SweepResult) -> OwnAccount:
+    return OwnAccount(settings.base_url, settings.budget, settings.profile, swept.numbers)
+
+
+async def _unfinished_before(batch: Batch, swept: SweepResult) -> str | None:
+    """Return that the last run to begin to mail for the account did not finish; None: it did."""
+    run = await batch.reader.newest_begun(_own(batch.settings, swept))
     if run is None or run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
         return None
     why = f" ({run.stop_reason})" if run.stop_reason else ""

@@ -201,30 +201,37 @@ SELECT requests.order_id, count(*), count({doubted_at}), max({acknowledged_at}),
 WHERE {may_be_mailed} AND runs.number = :run
 GROUP BY requests.order_id, runs.base_url, budget
 
--- part: by_this_key
-runs.base_url = :base_url AND (NOT EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number)
-    OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = starts.number
-        AND budgets.account = '' AND budgets.budget = :budget))
+-- A start and account that had mails sent for the orders that a sweep is about. Keys are replaced: the
+-- command's own is then known by its profile; without one, by an order of the run that waits here, too.
+-- part: starts_of_this_account
+FROM starts JOIN runs ON runs.number = starts.run LEFT JOIN budgets ON budgets.start = starts.number
+WHERE (budgets.budget = :budget OR runs.base_url = :base_url AND (budgets.start IS NULL
+    OR budgets.account = '' AND {run_profile} = :profile AND (:profile <> '' OR EXISTS (
+        SELECT 1 FROM requests WHERE requests.run = runs.number AND requests.account IS NULL
+            AND requests.order_id IN :waiting))))
+
+-- part: its_attempts
+attempts CROSS JOIN requests WHERE attempts.start = starts.number
+    AND requests.run = attempts.run AND requests.number = attempts.request
+    AND coalesce(requests.account, '') = coalesce(budgets.account, '')
 
 -- By its last start that had a mail acknowledged: a run may have been resumed since, and have had
 -- nothing left to send. Counted, not timed: clocks are set.
 -- name: newest_run
-SELECT runs.id FROM starts JOIN runs ON runs.number = starts.run
-WHERE {by_this_key} AND EXISTS (SELECT 1 FROM attempts
-    WHERE attempts.start = starts.number AND attempts.ruling = 'accepted')
-ORDER BY starts.number DESC LIMIT 1
+SELECT runs.id, coalesce(budgets.account, '') AS account {starts_of_this_account}
+    AND EXISTS (SELECT 1 FROM {its_attempts} AND attempts.ruling = 'accepted')
+ORDER BY starts.number DESC, account LIMIT 1
 
 -- Also one that was cut off before its first answer; not one that had nothing to send.
 -- name: newest_begun
-SELECT runs.* FROM starts JOIN runs ON runs.number = starts.run
-WHERE {by_this_key} AND (runs.state IN {unfinished}
-    OR EXISTS (SELECT 1 FROM attempts WHERE attempts.start = starts.number))
+SELECT runs.* {starts_of_this_account}
+    AND (runs.state IN {unfinished} OR EXISTS (SELECT 1 FROM {its_attempts}))
 ORDER BY starts.number DESC LIMIT 1
 
 -- name: sent_by_run
 SELECT requests.order_id FROM requests
 JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
-WHERE requests.run = :run AND requests.account IS NULL AND requests.call IS NULL
+WHERE requests.run = :run AND coalesce(requests.account, '') = :account AND requests.call IS NULL
     AND outcomes.status = 'sent'
 
 -- --- mailed several times, and waiting -----------------------------------------------------------
