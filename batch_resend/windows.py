@@ -167,6 +167,20 @@ def dictated_time(requests: int, windows: Sequence[Window], ages_s: Iterable[flo
     return Schedule(windows, ages_s).time_of(requests)
 
 
+def time_with_earlier_s(requests: int, windows: Sequence[Window], ages_s: Iterable[float]) -> float:
+    """Return about the seconds until the last of `requests` may leave, after earlier ones.
+
+    Like `dictated_time`, but as quick for any number: what earlier ones took comes free one by one.
+    Once that is over, as many as the slowest window lets through take as long as it lasts.
+    """
+    if requests < 1 or not windows:
+        return 0.0
+    slowest = min(windows, key=lambda window: window.limit / window.period_s)
+    rounds = max(0, (requests - 1) // slowest.limit - 1)
+    reckoned = requests - rounds * slowest.limit
+    return dictated_time(reckoned, windows, ages_s) + rounds * slowest.period_s
+
+
 class _Filling:
     """How full one window is, burst by burst."""
 

@@ -12,6 +12,7 @@ from batch_resend.windows import (
     dictated_time,
     joint,
     parse_windows,
+    time_with_earlier_s,
 )
 
 
@@ -173,6 +174,16 @@ def test_what_was_sent_before_counts_in_the_time_that_windows_dictate(
     requests: int, ages_s: list[float], seconds: float
 ) -> None:
     assert dictated_time(requests, CA_WINDOWS, ages_s) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("requests", [0, 1, 10, 990, 1001, 2500, 5001])
+def test_the_time_after_earlier_requests_is_known_without_reckoning_every_round(
+    requests: int,
+) -> None:
+    ages_s = [10.0 + n / 50 for n in range(950)]
+    exact = dictated_time(requests, CA_WINDOWS, ages_s)
+    assert time_with_earlier_s(requests, CA_WINDOWS, ages_s) == pytest.approx(exact, abs=5.0)
+    assert time_with_earlier_s(10_000_000, CA_WINDOWS, ages_s) > 1_700_000, "at once"
 
 
 def slot_by_slot(requests: int, windows: list[Window], ages_s: list[float]) -> float:

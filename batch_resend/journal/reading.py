@@ -187,31 +187,6 @@ class JournalReader(ResultReader, StatisticsReader):
                     )
                 after = page[-1].position
 
-    async def recent_ends(
-        self,
-        base_url: str,
-        since: float,
-        clock: Clock,
-        linger_s: float = 0.0,
-        budget: str | None = None,
-    ) -> list[float]:
-        """Return when attempts at this CA, by this budget, ended since then, oldest first.
-
-        Seconds since the epoch by `clock`; of a process whose clock said something else, the later
-        reading, but none after now. One in doubt may arrive up to `linger_s` seconds after it was
-        given up. A few from before `since` may be among them.
-        """
-        found = await self.fetch(
-            "recent_ends",
-            base_url=base_url,
-            budget=budget,
-            since=since,
-            now=clock(),
-            linger_s=linger_s,
-            **clock_values(clock),
-        )
-        return [record.at for record in found]
-
     async def recent_shares(
         self, budget: str, since: float, clock: Clock
     ) -> list[tuple[float, float]]:

@@ -2,16 +2,19 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
 from batch_resend.clock import Clock
+from batch_resend.folders import Database
 from batch_resend.journal.connection import Connection, execute
 from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import CUT_OFF, clock_values, settle, settled_since
 from batch_resend.journal.statements import decode_call, request_of
 from batch_resend.model import Request, RequestStatus, Run, SkipReason
 from batch_resend.results import Left, PartCount, ProductCount
+from batch_resend.windows import parse_windows
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
 _LATER_S = 1.0  # than a run was begun: by another start than its first
@@ -91,6 +94,9 @@ class LiveStatus:
     since_last_s: float | None  # since the last of them began
     in_flight: int
     ended_lately: int  # attempts that ended within RATE_OVER_S
+    # Of the requests by its keys that its limits may count, also those of other runs and reads: how
+    # many seconds ago each ended; negative: it may still arrive. None where hosts share them.
+    ages_s: tuple[float, ...]
     pausing: Pausing | None
     share: float  # of the windows, after the last pause
     share_since_s: float  # how long ago that was
@@ -294,12 +300,56 @@ class StatisticsReader(Reader):
             since_last_s=None if last_at is None else now - last_at,
             in_flight=sum(record.in_flight for record in by_status),
             ended_lately=await self.count("ended_lately", **of, since=now - RATE_OVER_S),
+            ages_s=await self._ages_s(run, start.number, clock),
             pausing=pausing,
             share=paused[0].share if paused else 1.0,
             share_since_s=now - paused[0].share_at if paused else 0.0,
             is_resumed=start.began_at - (run.started_at or start.began_at) > _LATER_S
             and not start.is_same_process,
         )
+
+    async def recent_ends(
+        self,
+        base_url: str,
+        since: float,
+        clock: Clock,
+        linger_s: float = 0.0,
+        budget: str | None = None,
+    ) -> list[float]:
+        """Return when attempts at this CA, by this budget, ended since then, oldest first.
+
+        Seconds since the epoch by `clock`; of a process whose clock said something else, the later
+        reading, but none after now. One in doubt may arrive up to `linger_s` seconds after it was
+        given up. A few from before `since` may be among them.
+        """
+        found = await self.fetch(
+            "recent_ends",
+            base_url=base_url,
+            budget=budget,
+            since=since,
+            now=clock(),
+            linger_s=linger_s,
+            **clock_values(clock),
+        )
+        return [record.at for record in found]
+
+    async def _ages_s(self, run: Run, start: int, clock: Clock) -> tuple[float, ...]:
+        """Return how long ago those requests ended that the limits of a start may count.
+
+        None where hosts share a journal: to look through all that they ever did takes too long.
+        """
+        windows = parse_windows(run.limits)
+        if not windows or isinstance(self.place, Database):
+            return ()
+        since = clock() - max(window.period_s for window in windows)
+        linger_s = float(str(run.settings.get("timeout_s", 0.0)))
+        budgets = [budget for (budget,) in await self.fetch("budgets_of_start", start=start)]
+        ends = [
+            await self.recent_ends(run.base_url, since, clock, linger_s, budget)
+            for budget in budgets or [None]
+        ]
+        now = clock()
+        return tuple(now - end for end in chain.from_iterable(ends))
 
 
 def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Reason:

@@ -164,6 +164,29 @@ async def test_a_run_is_watched_from_elsewhere_and_not_disturbed(tmp_path: Path)
         assert ca.requests_of.total() == 60
 
 
+async def test_watch_says_that_the_limits_are_used_up_also_by_what_was_before_the_run(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(18)
+        await desk.run("send", "orders.csv", "--limit", "20/60s")
+        desk.write_list(30)
+        command = ("send", "orders.csv", "--limit", "20/60s", "--cooldown", "0", "--yes")
+        sending = await desk.start(*command)
+        async with on_screen(desk, "watch", "--wait", columns=80) as screen:
+            await screen.shows(
+                has_lines(
+                    r".*2 of 30 orders.*",
+                    r".* 0 in flight · (1m .*|5\ds) left",
+                    r"  waiting: the rate limits are used up, 5\ds left",
+                )
+            )
+            screen.type(b"\x03")
+            await screen.ended()
+        sending.terminate()
+        await ended(sending)
+
+
 async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)

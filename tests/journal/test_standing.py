@@ -12,6 +12,7 @@ from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus, Pause, 
 from batch_resend.journal.statements import sql
 from batch_resend.model import Attempt, RequestStatus, Run, RunState
 from tests.journal.conftest import (
+    BASE_URL,
     NOON,
     WINDOWS,
     Clock,
@@ -56,6 +57,27 @@ async def test_outcomes_attempts_and_what_is_in_flight_are_seen_from_outside_as_
         assert stands.ended_lately == 2
         assert stands.since_last_s == 0.25
         assert (stands.pausing, stands.share) == (None, 1.0)
+
+
+async def test_what_the_limits_count_is_seen_whichever_run_or_reading_made_it(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal, read_journal(place) as outside:
+        for account in ("another", "this"):
+            terms = Terms(WINDOWS, budgets={None: account})
+            earlier = await plan(journal, orders(1))
+            recorder = await journal.start(earlier, terms)
+            await carry(recorder, clock, (await pending(journal.reader, earlier))[0], "204")
+            await journal.finish(earlier, RunState.COMPLETED)
+        reading = await journal.start_reading(BASE_URL, "this")
+        await reading.end(await reading.begin(clock()), clock())
+        clock.now += 10
+        run = await plan(journal, orders(2))
+        recorder = await journal.start(run, terms)
+        await carry(recorder, clock, (await pending(journal.reader, run))[0], "503")
+        stands = await standing(outside, run, clock)
+        # Where hosts share a journal, it is not looked for.
+        assert stands.ages_s == ((11, 11, 0) if isinstance(place, Path) else ())
 
 
 async def test_the_rate_of_now_forgets_what_ended_long_ago(place: Place, clock: Clock) -> None:

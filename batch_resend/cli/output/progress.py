@@ -34,6 +34,7 @@ from batch_resend.clock import SystemClock, timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.model import RequestStatus, Run
 from batch_resend.sending import Flow, Progress, Reader, Sender, Share
+from batch_resend.sending.limiter import part
 from batch_resend.windows import (
     Course,
     Schedule,
@@ -42,6 +43,7 @@ from batch_resend.windows import (
     joint,
     parse_windows,
     time_left_s,
+    time_with_earlier_s,
 )
 
 _SCREEN_EVERY_S = 0.2
@@ -51,6 +53,7 @@ _LOOK_EVERY_S = 1.0  # at a run that another process sends
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 _MOST_READS_EACH = 2.0  # of an order; few need more
 _STOPPING = "stopping: nothing more is sent; waiting for the answers to what is in flight"
+_FULL = "waiting: the rate limits are used up"
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
@@ -267,7 +270,7 @@ class _WatchedKey:
         if (held := limiter.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
         if wait_s > _WORTH_SHOWING_S:
-            return "waiting: the rate limits are used up", wait_s
+            return _FULL, wait_s
         if breaker.flow is Flow.PAUSED:
             return f"paused: {breaker.reason}; trying with a few requests", None
         return None, None
@@ -305,6 +308,8 @@ class _Watcher:
         self._windows = parse_windows(run.limits)
         self._schedule = Schedule(self._windows)
         self._standing: LiveStatus | None = None
+        self._full_for_s = 0.0  # the limits, when last looked at
+        self._at_least_s = 0.0  # what is left takes, by what the limits counted then
         self._looked_at = 0.0
 
     async def look(self) -> bool:
@@ -312,9 +317,24 @@ class _Watcher:
         began = anyio.current_time()
         self._run = await self._reader.run(self._run.id)
         self._standing = await self._reader.standing(self._run, self._clock)
+        if self._standing is not None:
+            self._reckon(self._standing)
         self._looked_at = anyio.current_time()
         self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
         return await self._reader.is_under_way(self._run)
+
+    def _reckon(self, standing: LiveStatus) -> None:
+        """Reckon what the limits dictate after all that they count: also reads, and other runs."""
+        share = self._share_of(standing, 0.0)
+        windows = [Window(part(one, share), one.period_s) for one in self._windows]
+        ages_s = (*standing.ages_s, *[0.0] * standing.in_flight)
+        to_leave = standing.planned - sum(standing.outcomes.values()) - standing.in_flight
+        self._full_for_s = time_with_earlier_s(min(to_leave, 1), windows, ages_s)
+        self._at_least_s = time_with_earlier_s(to_leave, windows, ages_s)
+
+    def _share_of(self, standing: LiveStatus, since_look_s: float) -> float:
+        period_s = max((window.period_s for window in self._windows), default=1.0)
+        return Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
 
     async def look_again(self) -> bool:
         await anyio.sleep(self.rest_s)
@@ -326,16 +346,24 @@ class _Watcher:
         since_look_s = anyio.current_time() - self._looked_at
         outcomes = dict(standing.outcomes)
         total = standing.planned - outcomes.pop(RequestStatus.SKIPPED, 0)
-        pausing = standing.pausing
-        held_up_s = None
-        if pausing is not None and pausing.left_s is not None:
-            held_up_s = max(0.0, pausing.left_s - since_look_s)
-        held_up_by = f"paused: {pausing.reason}" if pausing else None
-        if is_stopping := bool(self._run.stop_reason and standing.in_flight):
-            held_up_by, held_up_s = _STOPPING, None
-        period_s = max((window.period_s for window in self._windows), default=1.0)
-        share = Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
+        held_up_by, held_up_s = self._held_up(standing, since_look_s)
+        share = self._share_of(standing, since_look_s)
         to_make = total - sum(outcomes.values())
+        left_s = time_left_s(
+            self._schedule,
+            Course(
+                made=standing.made,
+                done=standing.made - standing.retries - standing.in_flight,
+                to_make=to_make,
+                since_last_s=(standing.since_last_s or 0.0) + since_look_s,
+                elapsed_s=standing.since_start_s,
+                paused_s=(held_up_s or 0.0) if standing.pausing else 0.0,
+                share=share,
+            ),
+        )
+        if left_s is not None:
+            left_s = max(left_s, self._at_least_s - since_look_s)
+        is_unknown = held_up_by == _STOPPING or 0 < to_make <= standing.in_flight
         return View(
             total=total,
             outcomes=outcomes,
@@ -348,18 +376,22 @@ class _Watcher:
             retries=standing.retries,
             unsettled=standing.unsettled,
             is_resumed=standing.is_resumed,
-            left_s=None
-            if is_stopping or 0 < to_make <= standing.in_flight
-            else time_left_s(
-                self._schedule,
-                Course(
-                    made=standing.made,
-                    done=standing.made - standing.retries - standing.in_flight,
-                    to_make=to_make,
-                    since_last_s=(standing.since_last_s or 0.0) + since_look_s,
-                    elapsed_s=standing.since_start_s,
-                    paused_s=held_up_s or 0.0,
-                    share=share,
-                ),
-            ),
+            left_s=None if is_unknown else left_s,
         )
+
+    def _held_up(
+        self, standing: LiveStatus, since_look_s: float
+    ) -> tuple[str | None, float | None]:
+        """Return why nothing leaves, if so, and for how many seconds still."""
+        if self._run.stop_reason and standing.in_flight:
+            return _STOPPING, None
+        if (pausing := standing.pausing) is not None:
+            left_s = pausing.left_s
+            return (
+                f"paused: {pausing.reason}",
+                None if left_s is None else max(0.0, left_s - since_look_s),
+            )
+        wait_s = self._full_for_s - since_look_s
+        if wait_s > _WORTH_SHOWING_S and not standing.in_flight:
+            return _FULL, wait_s
+        return None, None

@@ -32,6 +32,9 @@ ORDER BY was_useless, activity DESC LIMIT :most
 SELECT account, budget FROM budgets JOIN starts ON starts.number = budgets.start
 WHERE starts.run = :run GROUP BY account, budget ORDER BY max(starts.number)
 
+-- name: budgets_of_start
+SELECT DISTINCT budget FROM budgets WHERE start = :start
+
 -- name: add_start
 INSERT INTO starts (run, boot, offset_s, began_at, limits, session, is_same_process)
 VALUES (:run, :boot, :offset_s, :began_at, :limits, :session, :is_same_process) RETURNING number
