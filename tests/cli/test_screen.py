@@ -187,6 +187,22 @@ async def test_watch_says_that_the_limits_are_used_up_also_by_what_was_before_th
         await ended(sending)
 
 
+async def test_watch_tells_no_time_left_while_the_ca_is_down(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, faults={"503": 1.0}) as (desk, _):
+        desk.write_list(120)
+        sending = await desk.start("send", "orders.csv", *LIMITS, "--yes")
+        async with on_screen(desk, "watch", "--wait", columns=80) as screen:
+            await screen.shows(
+                has_lines(
+                    r"  paused: the CA has problems.*", r"  .*/s now · 0 in flight( · allowed.*)?"
+                )
+            )
+            screen.type(b"\x03")
+            await screen.ended()
+        sending.terminate()
+        await ended(sending)
+
+
 async def test_with_nothing_under_way_watch_says_so(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write_list(1)

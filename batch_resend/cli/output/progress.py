@@ -363,7 +363,10 @@ class _Watcher:
         )
         if left_s is not None:
             left_s = max(left_s, self._at_least_s - since_look_s)
-        is_unknown = held_up_by == _STOPPING or 0 < to_make <= standing.in_flight
+        # A limit that was met leaves a smaller share: any other pause lasts nobody knows how long.
+        is_outage = standing.pausing is not None and standing.share >= 1.0
+        have_all_left = 0 < to_make <= standing.in_flight
+        is_unknown = is_outage or have_all_left or held_up_by == _STOPPING
         return View(
             total=total,
             outcomes=outcomes,
