@@ -102,6 +102,12 @@ class LiveStatus:
     share_since_s: float  # how long ago that was
     is_resumed: bool  # its last start is another process's than the one before it
 
+    def pause_s(self, later_s: float) -> float | None:
+        """Return for how long its pause still lasts so many seconds later, if that is known."""
+        if self.pausing is None or self.pausing.left_s is None:
+            return None
+        return max(0.0, self.pausing.left_s - later_s)
+
 
 class StatisticsReader(Reader):
     """Reads what there is to say of a whole run, without disturbing the process that sends it."""

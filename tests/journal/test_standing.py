@@ -104,6 +104,7 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         assert stands.pausing.reason == "the CA asks for fewer requests"
         assert stands.pausing.left_s == 42
         assert stands.share == 0.5
+        assert (stands.pause_s(2), stands.pause_s(43)) == (40, 0)
         clock.now += 10
         await recorder.prolong_pause(Pause(clock(), clock() + 90, "the CA has problems", 0.25))
         stands = await standing(outside, run, clock)

@@ -53,6 +53,7 @@ _LOOK_EVERY_S = 1.0  # at a run that another process sends
 _WORK_SHARE = 0.05  # of the time, at most, that looking takes
 _MOST_READS_EACH = 2.0  # of an order; few need more
 _STOPPING = "stopping: nothing more is sent; waiting for the answers to what is in flight"
+_TRYING = "trying with a few requests"
 _FULL = "waiting: the rate limits are used up"
 _WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
@@ -272,7 +273,7 @@ class _WatchedKey:
         if wait_s > _WORTH_SHOWING_S:
             return _FULL, wait_s
         if breaker.flow is Flow.PAUSED:
-            return f"paused: {breaker.reason}; trying with a few requests", None
+            return f"paused: {breaker.reason}; {_TRYING}", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:
@@ -357,7 +358,7 @@ class _Watcher:
                 to_make=to_make,
                 since_last_s=(standing.since_last_s or 0.0) + since_look_s,
                 elapsed_s=standing.since_start_s,
-                paused_s=(held_up_s or 0.0) if standing.pausing else 0.0,
+                paused_s=standing.pause_s(since_look_s) or 0.0,
                 share=share,
             ),
         )
@@ -382,19 +383,16 @@ class _Watcher:
             left_s=None if is_unknown else left_s,
         )
 
-    def _held_up(
-        self, standing: LiveStatus, since_look_s: float
-    ) -> tuple[str | None, float | None]:
+    def _held_up(self, standing: LiveStatus, since_s: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
         if self._run.stop_reason and standing.in_flight:
             return _STOPPING, None
-        if (pausing := standing.pausing) is not None:
-            left_s = pausing.left_s
-            return (
-                f"paused: {pausing.reason}",
-                None if left_s is None else max(0.0, left_s - since_look_s),
-            )
-        wait_s = self._full_for_s - since_look_s
+        pausing, pause_s = standing.pausing, standing.pause_s(since_s)
+        wait_s = self._full_for_s - since_s
+        if pausing is not None and pause_s != 0.0:
+            return f"paused: {pausing.reason}", pause_s
         if wait_s > _WORTH_SHOWING_S and not standing.in_flight:
             return _FULL, wait_s
+        if pausing is not None:
+            return f"paused: {pausing.reason}; {_TRYING}", None
         return None, None
