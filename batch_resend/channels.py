@@ -54,7 +54,7 @@ class Channels:
         for name in names:
             here = self.settings.base_url if name is None else self.settings.account(name).base_url
             if (there := run.url_of(name)) != here:
-                raise SettingsError(_elsewhere(run, name, there, here))
+                raise SettingsError(_elsewhere(run, name, there, here, self.settings.profile))
 
     async def to_resume(self) -> Run | None:
         """Return the unfinished run that these settings are to resume, unless one is named."""
@@ -288,12 +288,16 @@ def _fit(one: Unfinished, endpoint_of: Callable[[Run, str | None], Endpoint | No
     return Fit.BY_SAME_KEY if budgets <= {*one.budgets} else Fit.AT_SAME_CA
 
 
-def _elsewhere(run: Run, name: str | None, there: str | None, here: str) -> str:
-    """Return what to do where an account of a run is at another CA now."""
+def _elsewhere(
+    run: Run, name: str | None, there: str | None, here: str, profile: str | None
+) -> str:
+    """Return what to do where an account of a run is at another CA now; `profile`: asked for."""
     again = "send its list again"
     if there is None:
         return f"run {run.id} does not say at which CA the account {name} was; {again}"
     at, how = there, f"--base-url {there}"
+    if name is None and run.profile not in (None, profile):
+        how = f"--profile {run.profile}"  # with that URL, another account's key would be sent there
     if name is not None:
         at = f"account {name} at {there}"
         how = f"that URL in its profile, or --base-url {there} if all of the run is there"

@@ -7,7 +7,7 @@ planned request -> nothing waits, or only for mails of another call? -> skipped
 
 Afterwards, what has become of the orders, in as few requests as serve. A list of what has changed
 since the run began shows all at once, as far back as the CA keeps it. An order that is not in it
-waits as it did when the CA took its mail.
+waits as it did when the CA took its mail, unless its own call says that it is not there.
 """
 
 import logging
@@ -341,8 +341,9 @@ async def look_up(
     found: dict[str, OrderCheck] = {}
 
     def learn(order_id: str, check: OrderCheck) -> None:
-        found[order_id] = check
-        note(order_id, check)
+        if _counts(check, found.get(order_id)):
+            found[order_id] = check
+            note(order_id, check)
 
     many, what = len(order_ids) > FEW, counted(len(order_ids), "order")
     changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
@@ -358,6 +359,11 @@ async def look_up(
         await _check(order_reader, waiting, _names_of, learn)
     elif with_names is None and len(waiting) <= FEW_NAMES:
         await _ask_for_names(order_reader, waiting, learn)
+
+
+def _counts(check: OrderCheck, before: OrderCheck | None) -> bool:
+    """Whether what is found of an order goes before what was; WAITS is but the CA's silence."""
+    return check.status != UNKNOWN or before is None or before.status == WAITS
 
 
 async def _ask_for_names(
@@ -398,6 +404,8 @@ async def _status_of(order_reader: OrderReader, order_id: str) -> OrderCheck:
 async def _names_of(order_reader: OrderReader, order_id: str) -> OrderCheck | None:
     """Return how many names of an order are approved; None: the CA does not tell."""
     found = await order_reader.completed(ListedOrder(order_id))
+    if order_id in order_reader.not_there:
+        return OrderCheck(UNKNOWN)
     if not found.names:
         return None
     return OrderCheck(found.status or WAITS, len(found.names), found.approved)

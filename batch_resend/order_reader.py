@@ -74,6 +74,7 @@ class OrderReader:
         self.reader = reader
         self.progress = reader.progress  # how far asking about orders is
         self.unusable: dict[str, str] = {}  # what the list has without an order number, and shown
+        self.not_there: set[str] = set()  # orders of which the CA said that it does not have them
         self._offers_validation: bool | None = None  # None: that is not known yet
         self._first_validation = anyio.Lock()
 
@@ -165,6 +166,8 @@ class OrderReader:
             if self.reader.stopped:
                 raise
             # One odd order is to spoil no other.
+            if isinstance(error, CallRefused) and is_of_subject(error.code):
+                self.not_there.add(order_id)
             level = logging.DEBUG if isinstance(error, CallRefused) else logging.WARNING
             log.log(level, "order %s is used as listed: %s", order_id, error)
             return None

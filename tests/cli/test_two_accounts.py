@@ -108,6 +108,73 @@ async def test_accounts_that_share_a_journal_are_mailed_once_by_sweeps_and_a_lis
         assert (at.shop.books.mails, at.bank.books.mails) == (2, 2)
 
 
+async def test_verify_asks_about_the_newest_run_of_its_profile(tmp_path: Path) -> None:
+    """Another account knows nothing of the orders: it would be asked in vain."""
+    async with town(tmp_path) as at:
+        for name, ca, first in (("shop", at.shop, 100_200_301), ("bank", at.bank, 100_200_401)):
+            wait(ca, 2, 3, first=first)
+            assert (await at.desk.run("sweep", "--profile", name)).code == 0
+        banks, shops = await run_ids(at.desk)
+        for name, run in (("shop", shops), ("bank", banks)):
+            verified = await at.desk.run("verify", "--profile", name)
+            assert verified.code == 0, verified.err
+            assert verified.out.startswith(f"Of 2 orders sent by run {run}\n")
+            assert "only the newest run" not in verified.out, "the other one is of another profile"
+
+
+@pytest.mark.parametrize("is_one_place", [False, True])
+async def test_verify_of_a_run_of_another_profile_names_that_profile_and_asks_nobody(
+    tmp_path: Path, *, is_one_place: bool
+) -> None:
+    async with town(tmp_path) as at:
+        wait(at.bank, 2, 3, first=100_200_401)
+        assert (await at.desk.run("sweep", "--profile", "bank")).code == 0
+        (run,) = await run_ids(at.desk)
+        reads = at.bank.books.reads
+        if is_one_place:
+            config = (tmp_path / "config.toml").read_text()
+            at.desk.write("config.toml", config.replace(at.shop.base_url, at.bank.base_url))
+        named = await at.desk.run("verify", run, "--profile", "shop")
+        assert named.code == 1
+        assert "is of profile bank, not of profile shop; give --profile bank" in named.err
+        assert "--base-url" not in named.err
+        newest = await at.desk.run("verify", "--profile", "shop")
+        assert newest.code == 1
+        assert "no run of profile shop has sent orders" in newest.err
+        at.desk.environment["DIGICERT_API_KEY"] = "another-key-0123456789"
+        without = await at.desk.run("verify")
+        assert without.code == 1
+        assert f"run {run} is of profile bank; give --profile bank" in without.err
+        assert (at.shop.books.reads, at.bank.books.reads) == (0, reads)
+        by_key = await at.desk.run("verify", "--api-key-file", "bank.key")
+        assert by_key.code == 0, by_key.err
+
+
+async def test_verify_of_a_list_of_several_accounts_goes_by_any_of_them(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("both.csv", "order_id,account\n100200301,shop\n100200401,bank\n")
+        assert (await at.desk.run("send", "both.csv")).code == 0
+        for by in ((), ("--profile", "shop"), ("--profile", "bank")):
+            verified = await at.desk.run("verify", *by)
+            assert verified.code == 0, verified.err
+            assert verified.out.startswith("Of 2 orders sent by run ")
+
+
+async def test_resume_of_a_run_of_another_profile_names_that_profile_and_not_its_url(
+    tmp_path: Path,
+) -> None:
+    """With that URL, the key of one account would be sent to the other."""
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id\n100200401\n100200402\n")
+        sent = ("send", "orders.csv", "--profile", "bank", "--max-orders", "1")
+        assert (await at.desk.run(*sent)).code == 4
+        (run,) = await run_ids(at.desk)
+        refused = await at.desk.run("resume", run, "--profile", "shop")
+        assert refused.code == 1
+        assert "; give --profile bank (or," in refused.err
+        assert at.shop.books.requests == 0
+
+
 # --- which account it was -----------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from tests.cli.raw_service import (
     accept_all,
     as_json,
     desk_at,
+    error,
     pending,
     validation,
     with_answer,
@@ -310,6 +311,37 @@ async def test_where_status_changes_do_not_say_it_each_order_is_asked_about(
         assert found.code == 0, found.err
         assert json.loads(found.out)["statuses"] == statuses
         assert len(service.paths("GET")) == reads
+
+
+@pytest.mark.parametrize("orders", [2, 8])
+async def test_an_order_that_the_ca_says_it_does_not_have_is_never_told_as_waiting(
+    tmp_path: Path, orders: int
+) -> None:
+    """As in another account: the list of changes is silent of it, its own calls are not."""
+    async with desk_at(tmp_path, accept_all, orders) as (desk, service):
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = with_answer(
+            "/status-changes", as_json({"orders": []}), lambda _: error(404, "not_found|order")
+        )
+        found = await desk.run("verify", "--json", "--names")
+        assert found.code == 0, found.err
+        assert json.loads(found.out)["statuses"] == {"unknown": orders}
+        verified = await desk.run("verify", "--names")
+        assert f"  not known to the CA {orders}\n" in verified.out
+
+
+async def test_an_order_is_not_unknown_where_only_its_names_are(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> bytes:
+        if asked.path.endswith("/validation"):
+            return error(404, "not_found|order")
+        return each_by_itself(asked)
+
+    async with desk_at(tmp_path, accept_all, 20) as (desk, service):
+        assert (await desk.run("send", "orders.csv")).code == 0
+        service.answer_to = with_answer("/status-changes", NO_SUCH_CALL, answer)
+        found = await desk.run("verify", "--json", "--names")
+        assert found.code == 0, found.err
+        assert json.loads(found.out)["statuses"] == {"issued": 10, "pending": 10}
 
 
 async def test_what_verify_learned_before_ctrl_c_is_kept(tmp_path: Path) -> None:

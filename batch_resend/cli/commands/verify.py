@@ -2,11 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import anyio
+import click
+from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
@@ -18,6 +20,7 @@ from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.clock import in_local_time, timestamp
+from batch_resend.errors import SettingsError, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.journal import (
     LATEST,
@@ -64,7 +67,8 @@ _SHOWN = 10
 def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) -> int:
     """Ask the CA what became of the orders that a run sent (default: the newest that sent any).
 
-    RUN is the name of a run, its beginning or end, or latest.
+    RUN is the name of a run, its beginning or end, or latest. With --profile, the default is the
+    newest run of that profile.
 
     One run at a time: `batch-resend runs` lists the others. Orders in doubt, which may have been
     mailed, are counted apart. That one of them waits does not say whether its mail arrived; one
@@ -83,9 +87,11 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
 
     async def work(_: Interruption) -> Found:
         async with read_journal(journal, clock_of_command()) as reader:
-            chosen = await _run_to_verify(reader, run_id)
+            profile: str | None = options["profile"]
+            chosen = await _run_to_verify(reader, run_id, profile)
             run = chosen.run
             names = await reader.accounts(run) or [None]
+            _refuse_other_profile(run, names, profile)
             refuse_ended_rehearsal(run, names)
         settings = settings_of(options, run, names)
         warn_of_keys_of(names)
@@ -122,10 +128,27 @@ class Chosen(NamedTuple):
     newer_domains: int = 0  # for which that one did
 
 
-async def _run_to_verify(reader: JournalReader, run_id: str | None) -> Chosen:
-    """Return a run by its name, or else the newest of those that mailed orders, or may have."""
+async def _run_to_verify(reader: JournalReader, run_id: str | None, profile: str | None) -> Chosen:
+    """Return a run by its name, or else the newest of those that mailed orders, or may have.
+
+    Of a profile, if one is named: no other account has its orders. Raises UnknownRun.
+    """
+    if run_id is not None:
+        return Chosen(await reader.run(run_id))
+    if (chosen := await _newest_mailed(reader, _runs_of(reader, profile))) is not None:
+        return chosen
+    others = await _newest_mailed(reader, _runs_of(reader, profile, is_of_it=False))
+    if others is not None and profile is not None:
+        raise UnknownRun(
+            f"no run of profile {profile} has sent orders, or left any in doubt. `batch-resend "
+            "runs` lists all runs, with their profiles"
+        )
+    return others or Chosen(await reader.run(LATEST))
+
+
+async def _newest_mailed(reader: JournalReader, runs: AsyncIterator[Run]) -> Chosen | None:
     mailed, newer, domains = list[Run](), None, 0
-    for run in await reader.runs() if run_id is None else ():
+    async for run in runs:
         if await reader.has_mailed_orders(run):
             mailed.append(run)
         elif not mailed and not domains and (domains := await reader.count_domains_mailed(run)):
@@ -134,7 +157,38 @@ async def _run_to_verify(reader: JournalReader, run_id: str | None) -> Chosen:
             break
     if mailed:
         return Chosen(mailed[0], len(mailed) > 1, newer, domains)
-    return Chosen(newer or await reader.run(run_id or LATEST))
+    return Chosen(newer) if newer else None
+
+
+async def _runs_of(
+    reader: JournalReader, profile: str | None, *, is_of_it: bool = True
+) -> AsyncIterator[Run]:
+    """Yield the runs of a profile, or all others, the newest first."""
+    for run in await reader.runs():
+        if _is_of(run, await reader.accounts(run), profile) is is_of_it:
+            yield run
+
+
+def _is_of(run: Run, accounts: Sequence[str | None], profile: str | None) -> bool:
+    """Whether a run is of a profile, or, if none is named, of the accounts without one."""
+    if None in accounts:
+        return run.profile == profile
+    return profile is None or profile in accounts
+
+
+def _refuse_other_profile(run: Run, accounts: Sequence[str | None], profile: str | None) -> None:
+    """Raise SettingsError where orders of another profile would be asked about.
+
+    A key file that the command line names is meant.
+    """
+    context = click.get_current_context()
+    by_key = context.get_parameter_source("api_key_file") is ParameterSource.COMMANDLINE
+    if None not in accounts or run.profile in (None, profile) or (profile is None and by_key):
+        return
+    instead = "" if profile is None else f", not of profile {profile}"
+    raise SettingsError(
+        f"run {run.id} is of profile {run.profile}{instead}; give --profile {run.profile}"
+    )
 
 
 class Found(NamedTuple):
