@@ -242,7 +242,8 @@ def _of_others(others: int, left: int) -> str:
 def _if_the_url_was_wrong(summary: Summary) -> Sequence[NextStep]:
     """Return what to do then. Its requests are for the CA that it was given: not another one's."""
     is_out_of_reach = 0 < summary.requests.attempts == summary.requests.unconnected
-    if summary.orders.sent or not (is_out_of_reach or summary.state == "stopped"):
+    may_have_sent = summary.orders.sent or summary.orders.in_doubt
+    if may_have_sent or not (is_out_of_reach or summary.state == "stopped"):
         return ()
     return (
         NextStep(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from batch_resend.journal import read_journal
+from batch_resend.simulator import FaultName
 from tests.cli.conftest import (
     Desk,
     desk_with_ca,
@@ -116,6 +117,40 @@ async def test_a_wrong_url_stands_in_no_way_of_the_run_that_was_cut_off_before(
         )
         has_simulator = wrong.startswith("{")
         assert (named in resumed.err) is has_simulator, "nothing listens at the other"
+
+
+async def test_a_run_that_was_killed_before_its_first_answer_may_have_sent_something(
+    tmp_path: Path,
+) -> None:
+    """What is in doubt may have been mailed: the run is named as any other that was cut off."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(34)
+        ca.fail({FaultName.HANG: 1.0})
+        await send_until(desk, ca, 1, "--concurrency", "1", by=signal.SIGKILL)
+        (cut_off,) = await run_ids(desk)
+        ca.fail({})
+        desk.write("others.csv", "order_id\n100200501\n100200502\n")
+        others = ("send", "others.csv", "--report-dir", "others", "--max-orders", "1")
+        assert (await desk.run(*others)).code == 4
+        named = f"Run {cut_off} at {ca.base_url} (a rehearsal) did not finish; 34 orders left"
+        for command in ("show", "watch"):
+            assert named in (await desk.run(command)).out
+        left = await desk.run("resume", "--dry-run")
+        assert left.code == 0, left.err
+        assert named in left.err
+
+
+async def test_a_run_that_ended_with_an_order_in_doubt_is_not_told_to_have_sent_nothing(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        ca.fail({FaultName.DROP: 1.0})
+        stopped = await desk.run("send", "orders.csv", "--max-orders", "1", "--in-doubt", "hold")
+        assert stopped.code == 4, stopped.err
+        assert desk.summary()["orders"]["in_doubt"] == 1
+        assert "It has sent nothing" not in stopped.out
+        assert "It has sent nothing" not in (await desk.run("show")).out
 
 
 async def _send_in_vain(desk: Desk, url: str, patience: str | None) -> None:

@@ -15,10 +15,12 @@ SELECT * FROM runs WHERE {begun} AND CAST(:part AS TEXT) IN (
     substr(id, length(id) - length(CAST(:part AS TEXT)) + 1))
 ORDER BY activity DESC LIMIT :most
 
--- The last at work first. What failed before anything was sent, as by a wrong URL, is last.
+-- The last at work first. What failed before anything was sent, as by a wrong URL, is last. What is
+-- in doubt may have been sent.
 -- name: unfinished_runs
 SELECT *, CASE WHEN NOT EXISTS (
         SELECT 1 FROM outcomes WHERE outcomes.run = runs.number AND status = 'sent')
+    AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.run = runs.number AND {is_doubt})
     AND (state = 'stopped' OR EXISTS (
         SELECT 1 FROM attempts WHERE attempts.run = runs.number AND ruling IS NOT NULL))
     THEN 1 ELSE 0
