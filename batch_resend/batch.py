@@ -154,7 +154,7 @@ class Batch:
         up. An account whose key is refused sends nothing then (`stopped_keys`), nor does one of
         several that cannot be read. Raises CallError where the CA cannot be read, JournalError.
         """
-        from batch_resend.inquiries import ask_beforehand  # noqa: PLC0415 - slow; most runs send only
+        from batch_resend.preflight import ask_beforehand  # noqa: PLC0415 - slow; most runs send only
 
         try:
             asked, stopped = await ask_beforehand(
@@ -180,10 +180,10 @@ class Batch:
         """Ask the CA what has come of the orders that a run has mailed, or may have; keep that.
 
         `with_names`: also which of their names are approved (None: where few orders wait); see
-        `inquiries`. None: the run has mailed none. Raises UnknownRun, SettingsError where it is
+        `verification`. None: the run has mailed none. Raises UnknownRun, SettingsError where it is
         for another CA, KeyRefused, CallError where that cannot be read.
         """
-        from batch_resend.inquiries import verify  # noqa: PLC0415 - slow; not for sending
+        from batch_resend.verification import verify  # noqa: PLC0415 - slow; not for sending
 
         run = await self.reader.run(run_id)
         return await verify(self.channels, run, with_names=with_names)
@@ -198,7 +198,7 @@ class Batch:
 
         `waiting` has the numbers of all that do, as the CA's list tells: that costs no request.
         """
-        from batch_resend.inquiries import look_whether_waiting  # noqa: PLC0415 - slow; not for sending
+        from batch_resend.verification import look_whether_waiting  # noqa: PLC0415 - slow; not for sending
 
         await self.journal.note_checks(run, await look_whether_waiting(self.reader, run, waiting))
 

@@ -36,7 +36,7 @@ _ON_STANDARD_ERROR_ANYHOW = ("batch_resend.cli.main", "batch_resend.cli.streams"
 # What a log file is to have of a run, and a person sees without it, but for -v.
 run_log = logging.getLogger("batch_resend.run")
 # Which way the CA was asked: a log has it, and a person at a terminal only with -v.
-_OF_ASKING = ("batch_resend.order_reader", "batch_resend.inquiries")
+_OF_ASKING = ("batch_resend.order_reader", "batch_resend.preflight", "batch_resend.verification")
 LEVELS = {-1: logging.ERROR, 0: logging.INFO, 1: logging.DEBUG}
 
 
