@@ -5,6 +5,7 @@ raised only with a reason.
 """
 
 import asyncio
+import gc
 import io
 import re
 import sys
@@ -59,13 +60,19 @@ class Counter:
 
 @contextmanager
 def counted() -> Iterator[Counter]:
-    """Count the calls of Python functions in this thread."""
+    """Count the calls of Python functions in this thread.
+
+    Without the garbage collector's: libraries of the tests have it call functions of theirs.
+    """
     counter = Counter()
+    gc.collect()
+    gc.disable()
     sys.setprofile(counter)
     try:
         yield counter
     finally:
         sys.setprofile(None)
+        gc.enable()
 
 
 def more_by(count: Callable[[int], float], few: int, many: int) -> float:
