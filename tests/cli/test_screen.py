@@ -188,9 +188,10 @@ async def test_watch_says_that_the_limits_are_used_up_also_by_what_was_before_th
 
 
 async def test_watch_tells_no_time_left_while_the_ca_is_down(tmp_path: Path) -> None:
-    async with desk_with_ca(tmp_path, faults={"503": 1.0}) as (desk, _):
+    async with desk_with_ca(tmp_path, faults={"503": 1.0}) as (desk, ca):
         desk.write_list(120)
         sending = await desk.start("send", "orders.csv", *LIMITS, "--yes")
+        await until(lambda: ca.books.requests > 0)
         async with on_screen(desk, "watch", "--wait", columns=80) as screen:
             await screen.shows(
                 has_lines(

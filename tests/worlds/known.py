@@ -41,6 +41,7 @@ from batch_resend.journal import (
     runs,
     sqlite,
     statements,
+    statistics,
 )
 from batch_resend.journal.runs import CUT_OFF
 from batch_resend.model import Ruling
@@ -328,7 +329,9 @@ KNOWN: Mapping[str, Callable[[], Fault]] = {
     "cut off is not in doubt": _cut_off_is_not_in_doubt,
     "cooldown forgotten": lambda: Fault().function(runs, "_skip_acknowledged", lambda *_: None),
     "cooldown by wall clock": _cooldown_by_wall_clock,
-    "sweep by wall clock": lambda: Fault().function(reading, "clock_values", _clock_of_no_boot),
+    "recent requests by wall clock": lambda: Fault().function(
+        statistics, "clock_values", _clock_of_no_boot
+    ),
     "ages by a clock that was set": lambda: Fault().statement(
         "end_cut_off_attempts",
         "CASE WHEN begun_at < {now_of_start} THEN {now_of_start} ELSE begun_at END",
