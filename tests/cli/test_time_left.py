@@ -10,7 +10,7 @@ from batch_resend.cli.output.view import plain_line
 from batch_resend.model import RequestStatus
 from batch_resend.sending import Progress
 from batch_resend.windows import CA_WINDOWS, Course, Schedule, parse_windows, time_left_s
-from tests.cli.test_screen import RUNNING, screen, words
+from tests.cli.test_view import RUNNING, screen, words
 
 HALF_DONE = Course(
     made=1000, done=1000, to_make=1000, since_last_s=0.0, elapsed_s=45.0, paused_s=0.0, share=1.0

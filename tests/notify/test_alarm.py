@@ -19,7 +19,7 @@ from batch_resend import notify as posting
 from batch_resend.errors import SettingsError
 from batch_resend.notify import CommandResult, Notifier
 from tests.notify.listener import SECRET, listening
-from tests.report.test_conclusion import summary
+from tests.report.summaries import summary
 
 pytestmark = pytest.mark.asyncio
 

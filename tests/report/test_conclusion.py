@@ -1,62 +1,14 @@
 """What came of a run is told in one sentence, and with it what to do next."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
-from batch_resend.model import RequestStatus, RowStatus, Run, RunState
+from batch_resend.model import RequestStatus
 from batch_resend.report import NextFlags, Summary, headline, next_steps
-from batch_resend.report.summary import summarize
-from batch_resend.results import Left, Tally
-
-FOLDER = Path("reports/RUN")
-TALLY = Tally(
-    dict.fromkeys(RowStatus, 0), 0, dict.fromkeys(RequestStatus, 0), 0, 0, 0, 0, 0, 0, 0.0, 1.0
-)
-
-
-def run_at(url: str, **accounts: str) -> Run:
-    """Return a run at a CA, told of accounts that are where they are."""
-    settings = {"accounts": accounts} if accounts else {}
-    return Run(1, "RUN", url, RunState.COMPLETED, None, (), 0.0, 1.0, 2.0, settings)
-
-
-def summary(*, rejected: int = 0, **changes: Any) -> Summary:
-    """Return a summary of a run; orders by status, `skips` by why, anything else by its name."""
-    statuses = ("sent", "refused", "failed", "in_doubt", "not_attempted", "skipped")
-    orders = {name: changes.pop(name, 0) for name in statuses}
-    accepted = sum(orders.values())
-    values: dict[str, Any] = {
-        "run_id": "RUN",
-        "state": "completed",
-        "stop_reason": None,
-        "started_at": "2026-11-24T03:00:00.000Z",
-        "finished_at": "2026-11-24T03:31:02.000Z",
-        "elapsed_s": 1862.0,
-        "base_url": "https://ca.example/services/v2",
-        "limits": ["1000/3m", "100/5s"],
-        "inputs": [],
-        "rows": {
-            "read": accepted + rejected,
-            "accepted": accepted,
-            "duplicate": 0,
-            "skipped": 0,
-            "rejected": rejected,
-        },
-        "orders": {"total": accepted, **orders},
-        "requests": {
-            "attempts": 0,
-            "retries": 0,
-            "rate_limited": 0,
-            "unconnected": 0,
-            "possible_duplicates": 0,
-        },
-        "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
-        "skipped": changes.pop("skips", {}),
-    }
-    return Summary.model_validate(values | changes)
+from batch_resend.results import Left
+from tests.report.summaries import FOLDER, summary
 
 
 @pytest.mark.parametrize(
@@ -235,48 +187,6 @@ def test_whatever_is_not_well_has_a_step_that_counts_it() -> None:
     assert "3 rejected rows" in told
 
 
-@pytest.mark.parametrize(
-    ("url", "is_one"),
-    [
-        ("http://127.0.0.1:4711/services/v2", True),
-        ("http://[::1]:4711/", True),
-        ("https://localhost/", True),
-        ("https://www.digicert.com/services/v2", False),
-        ("https://10.0.0.1/", False),
-        ("https://localhost.example/", False),
-    ],
-)
-def test_a_rehearsal_is_a_run_against_the_machine_itself(url: str, *, is_one: bool) -> None:
-    assert summarize(run_at(url), [], TALLY, [None]).is_rehearsal == is_one
-
-
-@pytest.mark.parametrize(
-    ("accounts", "is_one"),
-    [
-        pytest.param([None], True, id="the command's own"),
-        pytest.param([None, "local"], True, id="another one here"),
-        pytest.param([None, "bank"], False, id="one at the CA"),
-        pytest.param(["unknown"], False, id="one of which nothing is known"),
-    ],
-)
-def test_a_run_that_asks_any_account_elsewhere_is_no_rehearsal(
-    accounts: list[str | None], *, is_one: bool
-) -> None:
-    run = run_at("http://127.0.0.1:4711/", local="http://[::1]:8080/", bank="https://ca.example/")
-    assert summarize(run, [], TALLY, accounts).is_rehearsal == is_one
-
-
-def test_in_earnest_is_what_comes_after_a_rehearsal_that_went_well() -> None:
-    def told(**changes: Any) -> str:
-        run = summary(**changes).model_copy(update={"is_rehearsal": True})
-        return "".join(step.text for step in next_steps(run, FOLDER))
-
-    assert "for real" in told(sent=1)
-    assert "for real" not in told(skipped=1)
-    assert "for real" not in told(state="interrupted", sent=1, not_attempted=1)
-    assert "for real" not in "".join(s.text for s in next_steps(summary(sent=1), FOLDER))
-
-
 def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_no_help() -> None:
     told = next_steps(summary(state="stopped", not_attempted=2), FOLDER)
     assert any("send its list again" in step.text for step in told)
@@ -307,35 +217,6 @@ def test_what_has_to_be_done_before_a_run_is_resumed_is_said_first(reason: str, 
         assert step.text.startswith(first)
         assert "resume" in step.text
         assert step.command == "batch-resend resume RUN"
-
-
-def test_a_rehearsal_that_ends_with_its_command_names_no_command_to_go_on_with() -> None:
-    run = summary(failed=1, refused=1, sent=1).model_copy(update={"is_rehearsal": True})
-    steps = next_steps(run, FOLDER, NextFlags(none_will_do=True))
-    assert [step.command for step in steps] == [None, None, None]
-
-
-def test_a_rehearsal_says_what_one_would_do_about_what_was_not_sent() -> None:
-    run = summary(failed=1, in_doubt=2, rejected=3).model_copy(update={"is_rehearsal": True})
-    left, in_doubt, rejected = next_steps(run, FOLDER, NextFlags(none_will_do=True))
-    assert left.text.startswith("1 not sent: after a real run")
-    assert in_doubt.text.startswith("2 in doubt: in a real run they may have been mailed.")
-    assert "--in-doubt retry" in in_doubt.text
-    assert rejected.text.startswith("3 rejected rows: reports/RUN/rejected.csv says why.")
-
-
-def test_a_rehearsal_that_sent_nothing_may_have_had_a_wrong_url_and_no_simulator() -> None:
-    run = summary(state="stopped", not_attempted=1).model_copy(update={"is_rehearsal": True})
-    wrong, ended = next_steps(run, FOLDER, NextFlags(none_will_do=True))
-    assert wrong.text.startswith("It has sent nothing at https://ca.example/services/v2. If that")
-    assert ended.text.startswith("If this was a rehearsal, it cannot be resumed")
-
-
-def test_a_rehearsal_that_was_interrupted_says_that_it_cannot_be_resumed() -> None:
-    run = summary(state="interrupted", sent=1, not_attempted=1)
-    run = run.model_copy(update={"is_rehearsal": True})
-    (step,) = next_steps(run, FOLDER, NextFlags(none_will_do=True))
-    assert step.text.startswith("This rehearsal cannot be resumed, ")
 
 
 @pytest.mark.parametrize(("elapsed_s", "said"), [(0.2, "sent"), (0.6, "sent in 1s")])

@@ -5,8 +5,8 @@ import os
 import re
 import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -247,15 +247,23 @@ def assert_only_edited(report: Report, before: dict[str, bytes], edited: dict[st
     assert b"you have edited this list" in anew["report.html"]
 
 
+@asynccontextmanager
+async def edited_lists(
+    folder: Path,
+) -> AsyncIterator[tuple[Journal, Run, Report, dict[str, bytes], dict[str, bytes]]]:
+    """Write a report and edit its lists; yield what its files were, and what the lists are now."""
+    async with carried(folder, two_lists(folder), SCRIPT) as (journal, run):
+        report = Report(folder / "report")
+        await write_report(journal.reader, run, report.folder)
+        before = report.texts()
+        yield journal, run, report, before, {n: edit(report.folder / n) for n in LISTS}
+
+
 async def test_a_list_that_somebody_has_edited_stays_when_its_report_is_written_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What it was is in report.zip, and the commands name the edited one: it has all its rows."""
-    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
-        report = Report(tmp_path / "report")
-        await write_report(journal.reader, run, report.folder)
-        before = report.texts()
-        edited = {name: edit(report.folder / name) for name in LISTS}
+    async with edited_lists(tmp_path) as (journal, run, report, before, edited):
         for _ in range(2):
             caplog.clear()
             summary = await write_report(journal.reader, run, report.folder)
@@ -365,11 +373,7 @@ async def test_once_its_run_is_resumed_what_is_no_longer_true_goes_but_no_list_a
 async def test_lists_are_known_as_written_or_edited_when_their_run_was_resumed_and_killed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with carried(tmp_path, two_lists(tmp_path), SCRIPT) as (journal, run):
-        report = Report(tmp_path / "report")
-        await write_report(journal.reader, run, report.folder)
-        before = report.texts()
-        edited = {name: edit(report.folder / name) for name in LISTS}
+    async with edited_lists(tmp_path) as (journal, run, report, before, edited):
         for _ in range(2):  # the first of them is killed before it has written a report
             forget_earlier(report.folder, run.id, [])
         summary = await write_report(journal.reader, run, report.folder)
