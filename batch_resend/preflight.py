@@ -111,7 +111,7 @@ class _Asking:
     def so_far(self, counts: Mapping[str | None, int]) -> Asked:
         """Return how far the asking about so many requests, by account, has come.
 
-        Warn of what was not told.
+        Those of which nothing could be read are logged.
         """
         if self.unanswered:
             what = counted(self.unanswered, "order")
