@@ -254,6 +254,7 @@ class Recorder:
         values = {
             **self._last_pause,
             "until_at": pause.until_at,
+            "reason": pause.reason,
             "share": pause.share if pause.is_smaller else None,
             "share_at": pause.began_at if pause.is_smaller else None,
         }

@@ -109,7 +109,7 @@ async def test_a_pause_tells_its_reason_and_the_seconds_left_until_it_is_over(
         await recorder.prolong_pause(Pause(clock(), clock() + 90, "the CA has problems", 0.25))
         stands = await standing(outside, run, clock)
         assert stands.pausing is not None
-        assert stands.pausing.left_s == 90
+        assert (stands.pausing.reason, stands.pausing.left_s) == ("the CA has problems", 90)
         assert (stands.share, stands.share_since_s) == (0.25, 0.0)
         await recorder.flow_again(clock())
         clock.now += 7

@@ -81,7 +81,7 @@ INSERT INTO pauses (run, start, number, began_at, until_at, reason, share, share
 VALUES (:run, :start, :number, :began_at, :until_at, :reason, :share, :began_at, :account)
 
 -- name: prolong_pause
-UPDATE pauses SET until_at = :until_at, share = coalesce(:share, share),
+UPDATE pauses SET until_at = :until_at, reason = :reason, share = coalesce(:share, share),
     share_at = coalesce(:share_at, share_at)
 WHERE run = :run AND start = :start AND number = :number
 
