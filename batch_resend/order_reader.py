@@ -75,6 +75,7 @@ class OrderReader:
         self.progress = reader.progress  # how far asking about orders is
         self.unusable: dict[str, str] = {}  # what the list has without an order number, and shown
         self.not_there: set[str] = set()  # orders of which the CA said that it does not have them
+        self.unread: set[str] = set()  # orders that were asked about, and nothing could be read
         self._offers_validation: bool | None = None  # None: that is not known yet
         self._first_validation = anyio.Lock()
 
@@ -166,6 +167,7 @@ class OrderReader:
             if self.reader.stopped:
                 raise
             # One odd order is to spoil no other.
+            self.unread.add(order_id)
             if isinstance(error, CallRefused) and is_of_subject(error.code):
                 self.not_there.add(order_id)
             level = logging.DEBUG if isinstance(error, CallRefused) else logging.WARNING

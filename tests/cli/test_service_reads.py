@@ -1,6 +1,7 @@
 """What is read of the service, as recordings and its pages have it, byte for byte."""
 
 import csv
+import json
 import re
 import signal
 from itertools import pairwise
@@ -253,6 +254,22 @@ async def test_export_writes_the_names_that_wait_and_their_domains(tmp_path: Pat
         flags = ("--auto-call", "--all-domains", "--again")
         assert (await desk.run("send", "pending.jsonl", *flags)).code == 0
         assert sorted(service.paths("PUT")) == mailed
+
+
+async def test_export_counts_orders_that_it_could_not_ask_about_and_keeps_them(
+    tmp_path: Path,
+) -> None:
+    listed = lists(pending(1), pending(2))
+    of_first = with_answer("/1/validation", validation(*SOME), listed)
+    answer_to = with_answer("/certificate/2", error(404, "not_found|order"), of_first)
+    async with desk_at(tmp_path, answer_to) as (desk, _):
+        exported = await desk.run("export", "--details", "--out", "pending.csv")
+        assert exported.code == 0, exported.err
+        assert "1 order could not be asked about: listed with all names" in exported.err
+        with (tmp_path / "pending.csv").open() as file:
+            assert [row["order_id"] for row in csv.DictReader(file)] == ["1", "2"]
+        counted = await desk.run("export", "--details", "--json", "--out", "pending.csv")
+        assert json.loads(counted.out)["unread"] == 1
 
 
 APPROVED, WAITS = ({"name_scope": "a.example", "status": s} for s in ("approved", "unapproved"))

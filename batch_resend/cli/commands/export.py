@@ -136,21 +136,28 @@ async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[st
                     _keep_part(file, path, counts[True])
                 raise
             await order_reader.reader.forget()
-    unusable = len(order_reader.unusable)
+    found = {
+        "waiting": counts[True],
+        "approved": counts[False],
+        "unusable": len(order_reader.unusable),
+        "unread": len(order_reader.unread),
+    }
     if options["is_json"]:
-        found = {"waiting": counts[True], "approved": counts[False], "unusable": unusable}
         show_json({"file": str(path), **found})
     elif not options["quiet"]:
-        _say_counts(counts[True], counts[False], unusable)
+        _say_counts(**found)
     return ExitCode.ALL_WELL
 
 
-def _say_counts(waiting: int, approved: int, unusable: int) -> None:
+def _say_counts(waiting: int, approved: int, unusable: int, unread: int) -> None:
     say(f"{counted(waiting, 'order')} {'waits' if waiting == 1 else 'wait'}.")
     if approved:
         say(f"{counted(approved, 'order')} more with all names approved: nothing to mail.")
     if unusable:
         say(f"{unusable:,} more in the CA's list without an order number are left out.")
+    if unread:
+        what = counted(unread, "order")
+        say(f"{what} could not be asked about: listed with all names, approved ones too.")
 
 
 def _keep_part(file: TextIO, path: Path, orders: int) -> None:
