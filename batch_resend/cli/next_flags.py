@@ -26,6 +26,7 @@ from batch_resend.cli.config import (
 from batch_resend.cli.options import RESUME, SEND, VERIFY
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
+from batch_resend.errors import SettingsError
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (
@@ -144,6 +145,21 @@ def next_flags_of_run(
     flags = _with_those_of(_begun_with(run, accounts), next_flags(context), context)
     has_ended = flags.none_will_do or ended_simulator(run, accounts) is not None
     return replace(flags, none_will_do=has_ended)
+
+
+def refuse_other_profile(context: click.Context, run: Run, accounts: Sequence[str | None]) -> None:
+    """Raise SettingsError where a run's orders would meet the key of another profile.
+
+    A key file that the command line names is meant.
+    """
+    profile: str | None = context.params["profile"]
+    by_key = context.get_parameter_source("api_key_file") is ParameterSource.COMMANDLINE
+    if None not in accounts or run.profile in (None, profile) or (profile is None and by_key):
+        return
+    instead = "" if profile is None else f", not of profile {profile}"
+    raise SettingsError(
+        f"run {run.id} is of profile {run.profile}{instead}; give --profile {run.profile}"
+    )
 
 
 def report_dir_for(context: click.Context, run: Run) -> Path:

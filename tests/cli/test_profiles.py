@@ -241,6 +241,21 @@ async def test_it_goes_on_within_the_windows_that_each_account_had(
         assert {period.limits for period in periods} == {("14/2s",)}, "of two keys, 7 each"
 
 
+@pytest.mark.parametrize("other", [(), ("--profile", "bank")])
+async def test_a_run_of_a_profile_is_not_resumed_with_another_key(
+    tmp_path: Path, other: tuple[str, ...]
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", "order_id\n100200302\n100200303\n")
+        await stopped_run(at, "orders.csv", "--profile", "shop")
+        refused = await at.desk.run("resume", *other)
+        assert refused.code == 1
+        assert "is of profile shop" in refused.err
+        assert "give --profile shop" in refused.err
+        assert not at.bank.books.requests
+        assert (await at.desk.run("resume", "--profile", "shop")).code == 0
+
+
 # --- no key but the accounts' ---------------------------------------------------------------------
 
 

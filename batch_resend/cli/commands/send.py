@@ -45,6 +45,7 @@ from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import (
     AS_BEGUN,
     how_to_send_held_back,
+    refuse_other_profile,
     resume_as_begun,
     resume_others,
 )
@@ -237,6 +238,8 @@ async def _as_begun(
     if run is None:
         return None, []
     names = await reader.accounts(run)
+    if not options["dry_run"]:
+        refuse_other_profile(context, run, names)
     resume_as_begun(context, run, names)
     options.update((name, context.params[name]) for name in AS_BEGUN)
     return run, names

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import anyio
 import click
-from click.core import ParameterSource
 
 from batch_resend.batch import open_batch
 from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
@@ -16,11 +15,12 @@ from batch_resend.cli.as_settings import settings_of, style_of, warn_of_keys_of
 from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.next_flags import refuse_other_profile
 from batch_resend.cli.options import export_options, run_argument
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.clock import in_local_time, timestamp
-from batch_resend.errors import SettingsError, UnknownRun
+from batch_resend.errors import UnknownRun
 from batch_resend.folders import Place
 from batch_resend.journal import (
     LATEST,
@@ -91,7 +91,7 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
             chosen = await _run_to_verify(reader, run_id, profile)
             run = chosen.run
             names = await reader.accounts(run) or [None]
-            _refuse_other_profile(run, names, profile)
+            refuse_other_profile(click.get_current_context(), run, names)
             refuse_ended_rehearsal(run, names)
         settings = settings_of(options, run, names)
         warn_of_keys_of(names)
@@ -174,21 +174,6 @@ def _is_of(run: Run, accounts: Sequence[str | None], profile: str | None) -> boo
     if None in accounts:
         return run.profile == profile
     return profile is None or profile in accounts
-
-
-def _refuse_other_profile(run: Run, accounts: Sequence[str | None], profile: str | None) -> None:
-    """Raise SettingsError where orders of another profile would be asked about.
-
-    A key file that the command line names is meant.
-    """
-    context = click.get_current_context()
-    by_key = context.get_parameter_source("api_key_file") is ParameterSource.COMMANDLINE
-    if None not in accounts or run.profile in (None, profile) or (profile is None and by_key):
-        return
-    instead = "" if profile is None else f", not of profile {profile}"
-    raise SettingsError(
-        f"run {run.id} is of profile {run.profile}{instead}; give --profile {run.profile}"
-    )
 
 
 class Found(NamedTuple):
