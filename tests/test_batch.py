@@ -82,7 +82,7 @@ async def test_the_first_are_sent_and_another_send_of_the_plan_sends_the_rest(
         assert (summary.state, summary.stop_reason, summary.orders.sent) == ("completed", None, 20)
 
 
-async def test_leaving_early_finishes_what_is_in_flight_and_the_run_can_be_gone_on_with(
+async def test_leaving_early_finishes_what_is_in_flight_and_the_run_can_be_resumed(
     tmp_path: Path,
 ) -> None:
     async with Simulator(NO_WINDOWS) as ca:

@@ -23,7 +23,7 @@ from batch_resend.windows import CA_WINDOWS, Window
 KEY = "S3CR3T-0123456789-abcdefgh"
 
 
-def complaint(**values: object) -> str:
+def error_of(**values: object) -> str:
     """Return the words with which settings are refused."""
     with pytest.raises(SettingsError) as caught:
         make_settings(**({"api_key": KEY} | values))
@@ -41,7 +41,7 @@ def test_only_the_key_is_needed_and_the_rest_is_as_the_design_says() -> None:
     assert (made.max_attempts, made.max_elapsed_s) == (6, 3600.0)
     assert (made.in_doubt, made.cooldown_s) == (InDoubt.RETRY, 20 * 3600.0)
     assert made.journal == default_journal()
-    assert complaint(api_key="") == "api_key: the API key is empty"
+    assert error_of(api_key="") == "api_key: the API key is empty"
     with pytest.raises(SettingsError, match="no api_key, and no account that has one"):
         make_settings()
 
@@ -103,7 +103,7 @@ def test_a_base_url_is_https_or_loopback_and_loses_its_last_slash(
      "128.0.0.1", "localhost;x.example"],
 )  # fmt: skip
 def test_plain_http_goes_to_loopback_only(host: str) -> None:
-    refused = complaint(base_url=f"http://{host}/services/v2")
+    refused = error_of(base_url=f"http://{host}/services/v2")
     assert "over https only" in refused or "is not a base URL" in refused
 
 
@@ -113,7 +113,7 @@ def test_of_all_ipv4_addresses_only_127_may_be_plain_http(address: object) -> No
     if str(address).startswith("127."):
         assert make_settings(api_key=KEY, base_url=url).base_url == url
     else:
-        assert "over https only" in complaint(base_url=url)
+        assert "over https only" in error_of(base_url=url)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_of_all_ipv4_addresses_only_127_may_be_plain_http(address: object) -> No
      "http://[::1", "javascript:alert(1)", "unix:/socket"],
 )  # fmt: skip
 def test_what_is_no_base_url_is_refused(url: str) -> None:
-    assert complaint(base_url=url).startswith("base_url: ")
+    assert error_of(base_url=url).startswith("base_url: ")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
     ],
 )
 def test_a_base_url_with_a_user_is_refused_without_showing_the_password(url: str) -> None:
-    message = complaint(base_url=url)
+    message = error_of(base_url=url)
     assert "not contain a user name or password" in message
     assert "hunter2" not in message
 
@@ -149,7 +149,7 @@ def test_a_base_url_with_a_user_is_refused_without_showing_the_password(url: str
      "http://[::1].ca.example/v2"],
 )  # fmt: skip
 def test_a_base_url_no_request_can_be_sent_to_is_refused_before_the_run(url: str) -> None:
-    assert complaint(base_url=url).startswith("base_url: ")
+    assert error_of(base_url=url).startswith("base_url: ")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_not_even_the_models_own_error_shows_the_key(key: object) -> None:
 
 
 def test_a_key_given_under_another_name_is_refused_without_showing_it() -> None:
-    message = complaint(apikey=KEY, base_url="https://ca.example")
+    message = error_of(apikey=KEY, base_url="https://ca.example")
     assert message.startswith("apikey: ")
     assert KEY not in message
 
@@ -243,7 +243,7 @@ BAD_VALUES: list[tuple[str, object, str]] = [
 
 
 def test_every_bad_value_is_named_in_one_line() -> None:
-    lines = complaint(**{name: value for name, value, _ in BAD_VALUES}).splitlines()
+    lines = error_of(**{name: value for name, value, _ in BAD_VALUES}).splitlines()
     assert len(lines) == len(BAD_VALUES)
     for line, (_, _, beginning) in zip(lines, BAD_VALUES, strict=True):
         assert line.startswith(beginning)
@@ -269,13 +269,13 @@ def test_every_bad_value_is_named_in_one_line() -> None:
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_its_name(name: str, value: object) -> None:
-    message = complaint(**{name: value})
+    message = error_of(**{name: value})
     assert message.startswith(f"{name.removesuffix('_s')}: ")
     assert "\n" not in message
 
 
 def test_a_setting_that_does_not_exist_is_named_as_it_was_given() -> None:
-    assert complaint(max_seconds=5).startswith("max_seconds: ")
+    assert error_of(max_seconds=5).startswith("max_seconds: ")
 
 
 @pytest.mark.parametrize("window", [(0, 5.0), (-1, 5.0), (1, 0.0), (1, -5.0), (1, float("nan"))])

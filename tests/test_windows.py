@@ -223,7 +223,7 @@ def test_a_schedule_tells_of_every_request_what_the_time_up_to_it_alone_would_be
     assert schedule.left_s(made, to_make, ahead + 1.0) == 0.0, "late is not negative"
 
 
-def test_the_time_left_goes_on_from_where_the_run_is_and_not_from_the_last_second() -> None:
+def test_the_time_left_continues_from_where_the_run_is_and_not_from_the_last_second() -> None:
     schedule = Schedule(CA_WINDOWS)
     assert schedule.left_s(0, 2000, 0.0) == 225.0
     assert schedule.left_s(1000, 1000, 0.0) == 225.0 - 45.0, "the burst is over, the wait is not"

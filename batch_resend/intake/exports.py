@@ -145,7 +145,7 @@ class WordsSeen:
             column = self._column(at, which)
             of_others = which is Field.STATUS and column.of_others
             if which not in self._unasked and (of_others or not column.is_of_the_ca):
-                raise InputError(f"{name}, line {column.line}: {self._complaint(which, column)}")
+                raise InputError(f"{name}, line {column.line}: {self._defect(which, column)}")
 
     def _column(self, at: int, which: Field) -> _Column:
         column = _Column(self._headings.get(which, which))
@@ -162,7 +162,7 @@ class WordsSeen:
             column.of_others = column.of_others or of_others
         return column
 
-    def _complaint(self, which: Field, column: _Column) -> str:
+    def _defect(self, which: Field, column: _Column) -> str:
         known, total = column.cells[True], column.cells.total()
         only = f"only {known:,} of {total:,} cells hold" if known else "no cell holds"
         name, noun = own_name(column.heading), Noun.of(column.heading)

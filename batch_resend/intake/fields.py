@@ -328,7 +328,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     raw: str
     names: Mapping[Field, str]  # what messages call the cells
     has_addresses: bool = False  # its list has columns for them, or it has keys
-    complaint: str = ""  # why it is not in its list's form; of what it says only this much is taken
+    defect: str = ""  # why it is not in its list's form; of what it says only this much is taken
     addresses_aside: bool = False  # none is taken from it, though it holds some
     domains_aside: str = ""  # of an export of the CA: only a call about a domain looks at them
     uncorrected: str = ""  # of a rejected.csv, as it stood: why it was rejected

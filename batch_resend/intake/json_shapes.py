@@ -241,7 +241,7 @@ class Wrapper:
             for path, one in lists_in(value)
         )
 
-    def complaint(self, value: dict[str, object]) -> str | None:
+    def defect(self, value: dict[str, object]) -> str | None:
         """Return why an object that wraps a list is no use; None: it wraps none."""
         if is_record(value, self.reading):
             return None

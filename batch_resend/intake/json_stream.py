@@ -48,7 +48,7 @@ def is_document(begin: str, reading: Reading) -> bool:
         return bool(below) and may_go_on(begin, len(begin) - len(below))
     if not isinstance(value, dict):
         return False
-    wraps = Wrapper("", reading).complaint(value) is not None
+    wraps = Wrapper("", reading).defect(value) is not None
     return wraps or isinstance(value.get(PAGE), list)
 
 
@@ -149,10 +149,10 @@ class JsonStream:
         if wrapping is not None and self._wrapper.wraps(wrapping):
             yield from self._wrapped(is_long=False)
             return
-        complaint = None if wrapping is None else self._wrapper.complaint(wrapping)
+        defect = None if wrapping is None else self._wrapper.defect(wrapping)
         raw = self._passed(end)
-        if complaint is not None and not isinstance(value, _KeyTwiceError):
-            yield self._placed(RejectedRow(line, Problem.ORDER_ID, complaint, raw))
+        if defect is not None and not isinstance(value, _KeyTwiceError):
+            yield self._placed(RejectedRow(line, Problem.ORDER_ID, defect, raw))
             return
         self._note_beside(value)
         for below, one, text in _records_in(value, raw):
@@ -187,14 +187,14 @@ class JsonStream:
         """Yield the records of the list of orders that an object wraps; `is_long`: for a record."""
         too_long, keys = self._too_long(), list[str]()
         yield from self._members((), keys)
-        complaint = self._wrapper.end(keys)
-        if complaint is None:
+        defect = self._wrapper.end(keys)
+        if defect is None:
             self._refuse_beside()
         self._beside.clear()
         if is_long and is_record(keys, self._reading):
             raise too_long
-        if is_long and complaint is not None:
-            raise InputError(f"{self._name}: {complaint}")
+        if is_long and defect is not None:
+            raise InputError(f"{self._name}: {defect}")
 
     def _members(self, path: Path, keys: list[str]) -> Iterator[RawRecord | RejectedRow]:
         """Yield what is taken of the lists in an object; note its keys."""

@@ -70,7 +70,7 @@ class Unseen:
     columns: Collection[int] = ()  # hidden, from 0
     sheets: Sequence[str] = ()  # hidden, with cells, of a workbook of which another one is read
     struck: Mapping[int, Collection[int]] = field(default_factory=dict)  # row -> cells struck out
-    complaints: Mapping[int, str] = field(default_factory=dict)  # row -> what is marked in it
+    defects: Mapping[int, str] = field(default_factory=dict)  # row -> what is marked in it
     hidden_rows: int = 0  # left out so far: filtered away, or folded up
     struck_rows: int = 0  # left out so far: all of their cells are struck out
 

@@ -82,7 +82,7 @@ class OrderNumbers:
         """Take note of a title: whatever follows may be something else."""
         self._title = line, title
 
-    def complaint(self, number: str, beside: Iterable[str], line: int, *, alone: bool) -> str:
+    def defect(self, number: str, beside: Iterable[str], line: int, *, alone: bool) -> str:
         """Return why a row, in order as far as else is known, may be none of an order to mail.
 
         `beside`: the numbers before and after; `alone`: the row names nobody, and no word says that
@@ -266,10 +266,10 @@ class NumberCheck(Generic[Record]):
         alone = self._are_alone and not (by_word or self._by_word)
         if alone and isinstance(order := record.texts.get(Field.ORDER_ID), str) and is_title(order):
             numbers.begin_part(record.line, order)
-        if record.complaint or by_word or record.of_the_ca:
+        if record.defect or by_word or record.of_the_ca:
             return record
-        why = numbers.complaint(number, beside, record.line, alone=alone)
-        return cast("Record", record._replace(complaint=why)) if why else record
+        why = numbers.defect(number, beside, record.line, alone=alone)
+        return cast("Record", record._replace(defect=why)) if why else record
 
     def _expected(self) -> OrderNumbers:
         ahead = islice(self._ahead, _SAMPLE)
@@ -282,7 +282,7 @@ class NumberCheck(Generic[Record]):
 def with_usual_numbers(
     records: Iterable[RawRecord | RejectedRow], name: str, *, names_nobody: bool
 ) -> Iterator[RawRecord | RejectedRow]:
-    """Yield JSON records; one whose number is not as others' are, with that complaint.
+    """Yield JSON records; one whose number is not as others' are, with that defect.
 
     Raises InputError where they may be no orders at all.
     """

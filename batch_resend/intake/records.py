@@ -71,13 +71,13 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     """
     described = CALLS[asked.call]
     unfit = None
-    if (record.kept or record.texts.get(Field.PRODUCT)) and not record.complaint:
+    if (record.kept or record.texts.get(Field.PRODUCT)) and not record.defect:
         asked.kept, unfit = _kept(record)
     if described.is_about_domain:
         asked.subject = _domain(record)
     else:
         asked.subject = parsed(record, Field.ORDER_ID, record.texts.get(Field.ORDER_ID))
-    if not record.complaint:
+    if not record.defect:
         asked.pairs = pairs_of(record, described)
         asked.entries = tuple(chain.from_iterable(map(itemgetter(1), asked.pairs)))
     if cause := unknown or unfit:
@@ -215,9 +215,9 @@ def _call_and_account(
 ) -> tuple[Call, str | None, UnusableError | None]:
     """Return a row's call and account, as far as they are known, and why it cannot be sent."""
     is_usual = record.texts.keys().isdisjoint((Field.CALL, Field.ACCOUNT))
-    if is_usual and not (record.complaint or reading.auto_call):
+    if is_usual and not (record.defect or reading.auto_call):
         return reading.call, None, None
-    unknown = UnusableError(Problem.FORM, record.complaint) if record.complaint else None
+    unknown = UnusableError(Problem.FORM, record.defect) if record.defect else None
     try:
         call = _call(record, reading)
     except UnusableError as unusable:

@@ -68,7 +68,7 @@ class Shape:
     orders: OrderNumbers
     rows: RowsBefore
 
-    def complaint(self, row: TableRow, *, cut_off: bool) -> str:
+    def defect(self, row: TableRow, *, cut_off: bool) -> str:
         """Return why a row may not be what its list means; empty where nothing speaks for that.
 
         `cut_off`: it has no line end. Raises InputError where it stands below a title.
@@ -231,7 +231,7 @@ class Shape:
         if self.has_word and self.columns.cell(row.cells, Field.ALL_DOMAINS):
             number = ""
         beside = map(number_of, (row.before, row.after), repeat(self.order_at))
-        return self.orders.complaint(number, beside, row.line, alone=self.alone)
+        return self.orders.defect(number, beside, row.line, alone=self.alone)
 
     def _commented_out(self, cells: Sequence[str]) -> str:
         for at in (0, self.order_at):

@@ -194,13 +194,13 @@ class TableRows:
             cut_off = row.after is None and table.ends_open and not footers
             if not self._reading.numbers_only:
                 shape.note_title(row)
-            marked = table.unseen.complaints.get(row.line)
-            complaint = marked or shape.complaint(row, cut_off=cut_off)
-            if not complaint:
+            marked = table.unseen.defects.get(row.line)
+            defect = marked or shape.defect(row, cut_off=cut_off)
+            if not defect:
                 shape.rows.observe(cells)
                 self.remarks[Remark.OPEN_END] += cut_off
                 passed_over.refuse(row, self._name)
-            record = as_record(row, complaint)
+            record = as_record(row, defect)
             if all_domains:
                 record = record._replace(unread=passed_over.holding(cells, domains=shape.by_order))
             if fed_back and (reason := fed_back.uncorrected(cells)):
@@ -284,14 +284,14 @@ class _Recorder:
         self._least_width = width if is_single else None
         self._takes_no_address = not columns.orders_only and Field.EMAIL not in places
 
-    def __call__(self, row: TableRow, complaint: str) -> RawRecord:
-        """Return the record of a row; `complaint`: why it may be none."""
+    def __call__(self, row: TableRow, defect: str) -> RawRecord:
+        """Return the record of a row; `defect`: why it may be none."""
         cells, columns = row.cells, self._columns
         try:
             raw = to_json(row.original).decode()
         except ValueError:
             raw = dumps(row.original)
-            complaint = "a cell has half a character (a surrogate); is --encoding right?"
+            defect = "a cell has half a character (a surrogate); is --encoding right?"
         if self._least_width is not None and len(cells) >= self._least_width:
             texts = {which: cells[at] for which, at in self._single}
         else:
@@ -299,7 +299,7 @@ class _Recorder:
         text = texts.get
         pair = RawEntry(text(Field.DOMAIN, ""), text(Field.EMAIL, ""), text(Field.EMAIL_DOMAIN, ""))
         record = RawRecord(
-            row.line, texts, (pair,), raw, columns.names, columns.has_addresses, complaint
+            row.line, texts, (pair,), raw, columns.names, columns.has_addresses, defect
         )
         addresses_aside = self._takes_no_address and "@" in row.text
         if not (addresses_aside or columns.aside or self._kept):

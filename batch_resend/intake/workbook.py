@@ -82,7 +82,7 @@ class Sheet:
                 _refuse_unseen(name, look)
                 is_named = self._reading.sheet is not None
                 others = () if is_named else _filled_sheets(book, visible=False)
-                self.unseen = Unseen(look.hidden_columns, others, look.struck, _complaints_of(look))
+                self.unseen = Unseen(look.hidden_columns, others, look.struck, _defects_of(look))
                 for number, texts in _numbered(book, chosen, look.faults):
                     if number in look.hidden_rows:
                         self.unseen.hidden_rows += 1
@@ -155,7 +155,7 @@ def _filled_sheets(book: "CalamineWorkbook", *, visible: bool) -> list[str]:
     return [one for one in sheets if book.get_sheet_by_name(one).start is not None]
 
 
-def _complaints_of(look: SheetLook) -> dict[int, str]:
+def _defects_of(look: SheetLook) -> dict[int, str]:
     """Return, by row, what a person marked in it that may say not to send it."""
     remarked = {
         row: f"the cell {cell} has a comment, which is not read: {text[:80]!r}. If it does not "

@@ -48,7 +48,7 @@ class RetryPolicy:
             return self.retry_in_doubt
         return verdict.ruling in (Ruling.UNAVAILABLE, Ruling.BLOCKED, Ruling.RATE_LIMITED)
 
-    def goes_on(self, step: Step) -> bool:
+    def retries(self, step: Step) -> bool:
         """Whether there is to be another attempt, as far as the budget allows."""
         return not step.counts or self.wants_another(step.verdict)
 
@@ -77,7 +77,7 @@ class RetryPolicy:
             return step.advice is Advice.COUNT and (step.nth >= self.max_attempts or is_late)
 
         retrying = AsyncRetrying(
-            retry=retry_if_result(self.goes_on),
+            retry=retry_if_result(self.retries),
             stop=is_used_up,
             wait=lambda state: _wait_s(_last(state)),
             sleep=_sleep,

@@ -91,7 +91,7 @@ class Sender:
                     scope=self._tasks.cancel_scope,
                 )
                 step = await self._attempt(mail, shield)
-                if self.policy.goes_on(step):
+                if self.policy.retries(step):
                     # The worker resumes the next order: one in trouble keeps nobody from it.
                     await self._backing_off.acquire()
                     self._tasks.start_soon(self._carry_on, mail, step)

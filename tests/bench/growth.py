@@ -1,4 +1,4 @@
-"""What more rows cost: planning, a report, going on with a run. Time, memory, and the slope.
+"""What more rows cost: planning, a report, resuming a run. Time, memory, and the slope.
 
 The lists are shuffled, two rows an order. A run that has ended, or is all but done, is made by
 writing its attempts and outcomes into the journal; nothing else of it differs from one that was

@@ -52,11 +52,11 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """A page as a browser has it, with all that it asked for and complained of."""
+    """A page as a browser has it, with all that it asked for, and its errors."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -70,9 +70,9 @@ def shown(browser: Browser, report: Report, *, width: int = 1200, dark: bool = F
     )
     seen = Seen(context.new_page())
     seen.page.on("request", lambda request: seen.requests.append(request.url))
-    seen.page.on("console", lambda message: seen.complaints.append(message.text))
-    seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    seen.page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
+    seen.page.on("console", lambda message: seen.errors.append(message.text))
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on("dialog", lambda dialog: seen.errors.append(dialog.message))
     seen.page.goto((report.folder / name).as_uri())
     try:
         yield seen
@@ -119,7 +119,7 @@ async def _carry_out(journal: Journal, clock: Clock, folder: Path, orders: int) 
             planned, status, verdict.http_status, verdict.error_code, verdict.error_message
         )
         await recorder.end(attempt, clock(), verdict, outcome)
-        if planned.number == 60:  # killed, and gone on with in the morning
+        if planned.number == 60:  # killed, and resumed in the morning
             clock.now += 9 * 3600
             recorder = await journal.start(
                 run, Terms(CA_WINDOWS, {"concurrency": 32, "timeout_s": 30.0})

@@ -27,13 +27,13 @@ WIDTHS = {"desk": 1200, "phone": 375}
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_the_page_loads_from_disk_and_asks_for_nothing_and_complains_of_nothing(
+def test_the_page_loads_from_disk_and_asks_for_nothing_and_shows_no_error(
     chromium: Browser, made: Made, width: int, dark: bool
 ) -> None:
     with shown(chromium, made.report, width=width, dark=dark) as seen:
         assert seen.page.locator(".plot svg").count() == 1
         assert seen.requests == [(made.report.folder / "report.html").as_uri()]
-        assert seen.complaints == []
+        assert seen.errors == []
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, "no sideways"
 
 
@@ -82,7 +82,7 @@ def test_whatever_a_ca_or_a_list_says_stays_text(
         assert visible in refused.inner_text(), "as it was said, its direction marks spelled out"
         assert visible in page.locator("#rejected-rows").inner_text()
         assert "\u202e" not in page.content()
-        assert seen.complaints == []
+        assert seen.errors == []
 
 
 def cells(page: Page, column: int) -> list[str]:
@@ -102,7 +102,7 @@ def test_a_click_on_a_heading_sorts_by_it_and_another_one_the_other_way(
         heading.get_by_role("button").click()
         assert cells(seen.page, 1) == as_numbers[::-1]
         assert heading.get_attribute("aria-sort") == "descending"
-        assert seen.complaints == []
+        assert seen.errors == []
 
 
 def test_words_in_the_filter_leave_the_rows_that_have_them_all(
@@ -176,7 +176,7 @@ def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         assert seen.page.locator(".plot svg").count() == 1, "its chart, too, was looked at"
         assert seen.requests == [(report.folder / name).as_uri()]
-        assert seen.complaints == []
+        assert seen.errors == []
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
@@ -245,7 +245,7 @@ def test_a_command_is_copied_by_its_button_in_a_page_from_disk(
             assert page.evaluate("navigator.clipboard.readText()") == command
         else:
             assert page.evaluate("getSelection().toString()").strip() == command
-        assert seen.complaints == []
+        assert seen.errors == []
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with script", "without"])
@@ -266,7 +266,7 @@ def test_a_run_under_way_is_seen_changing_and_its_page_says_how_old_it_is(
         if javascript:
             expect(seen.page.locator(".age.old")).to_contain_text("10 min ago")
             expect(seen.page.locator(".banner.needs_action .state")).to_have_text("cut off?")
-        assert seen.complaints == []
+        assert seen.errors == []
 
 
 def test_a_reader_may_stop_a_page_from_loading_itself_again(

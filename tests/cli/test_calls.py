@@ -220,7 +220,7 @@ async def test_what_the_ca_said_of_the_call_holds_when_the_run_is_resumed(tmp_pa
         assert read_summary(tmp_path / "rest")["skipped"]["other_call"] == 1
 
 
-async def test_a_run_that_goes_on_may_be_asked_about_with_it(tmp_path: Path) -> None:
+async def test_a_resumed_run_may_be_asked_about_with_it(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
         fill(desk, ca)
         desk.write("held.csv", "order_id\n100200302\n100200303\nx\n")

@@ -304,7 +304,7 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
         assert at.bank.books.requests == 0
 
 
-async def test_a_run_that_asks_one_account_in_earnest_is_none(tmp_path: Path) -> None:
+async def test_a_run_that_asks_one_account_for_real_is_none(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         config = tmp_path / "config.toml"
         text = config.read_text().replace(at.bank.base_url, "https://ca.invalid/services/v2")

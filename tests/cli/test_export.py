@@ -162,7 +162,7 @@ async def test_what_waits_for_no_mail_is_skipped_with_the_cas_reason_and_the_res
     assert "within the cooldown" not in sent.err
 
 
-async def test_a_run_that_was_declined_asks_anew_when_it_goes_on(tmp_path: Path) -> None:
+async def test_a_run_that_was_declined_asks_again_when_it_is_resumed(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         list_all(desk, ca)
         async with on_screen(desk, "send", "orders.csv", "--preflight") as screen:

@@ -73,7 +73,7 @@ def tiny_disk(folder: Path, size: str) -> Iterator[Path]:
 # --- while sending ------------------------------------------------------------------------------
 
 
-async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_run_goes_on(
+async def test_once_the_journal_cannot_grow_nothing_more_leaves_and_later_the_run_is_resumed(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.02, 0.1)) as (desk, ca):

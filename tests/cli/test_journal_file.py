@@ -154,7 +154,7 @@ async def test_a_holders_note_of_junk_is_no_hindrance(tmp_path: Path) -> None:
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
 
 
-async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_one_goes_on(
+async def test_beside_a_run_others_tell_of_it_none_sends_and_once_it_was_killed_one_resumes_it(
     tmp_path: Path,
 ) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):

@@ -162,7 +162,7 @@ async def test_however_often_it_is_killed_the_same_command_ends_with_every_order
 ROWS = 40  # a file of a report is held up until the kill, however short it is
 
 
-async def test_a_kill_while_the_report_is_written_leaves_the_older_one_whole_and_sends_nothing_anew(
+async def test_a_kill_while_the_report_is_written_leaves_the_older_one_whole_and_sends_nothing(
     tmp_path: Path,
 ) -> None:
     report = tmp_path / "report"

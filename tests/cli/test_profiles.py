@@ -227,7 +227,7 @@ async def test_what_is_left_of_one_account_keeps_its_own_windows(tmp_path: Path)
 
 
 @pytest.mark.parametrize("profile", [(), ("--profile", "shop")])
-async def test_it_goes_on_within_the_windows_that_each_account_had(
+async def test_a_resumed_run_keeps_the_limits_that_each_account_had(
     tmp_path: Path, profile: tuple[str, ...]
 ) -> None:
     async with town(tmp_path) as at:

@@ -312,7 +312,7 @@ async def test_a_journal_in_a_file_has_nobody_to_distribute_to(desk: Desk) -> No
     assert not (desk.folder / "journal.db").exists()
 
 
-async def test_a_worker_that_is_told_to_end_waits_for_no_sweep_whose_run_goes_on_with_others(
+async def test_a_worker_that_is_told_to_end_waits_for_no_sweep_whose_run_others_continue(
     tmp_path: Path, database: Database
 ) -> None:
     async with shared_desk(tmp_path, database, windows=(Window(4, 4.0),)) as (desk, ca):

@@ -83,7 +83,7 @@ def test_a_question_that_was_long_under_way_proves_nothing() -> None:
     assert bounds.too_high_s == 0
 
 
-def test_after_another_ones_correction_all_is_learned_anew() -> None:
+def test_after_another_ones_correction_all_is_learned_again() -> None:
     world = World().is_known()
     world.correction_s = 7.0
     world.ask()

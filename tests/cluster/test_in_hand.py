@@ -222,7 +222,7 @@ def cut(database: Database, victims: set[int]) -> None:
         time.sleep(0.005)  # the server has no event for it
 
 
-async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_its_part_goes_on(
+async def test_a_worker_that_dies_while_others_look_has_its_doubts_held_before_its_part_is_resumed(
     database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one that lives has in flight meanwhile is left to it."""

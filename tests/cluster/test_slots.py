@@ -44,7 +44,7 @@ class ServerClock:
     def __call__(self) -> float:
         return self.hosts.now
 
-    async def goes_on(self, by_s: float) -> None:
+    async def advance(self, by_s: float) -> None:
         """Let time go by, for the server and for all hosts."""
         self.hosts.now += by_s
         await self._tell()
@@ -99,7 +99,7 @@ async def set_clock(database: Database) -> AsyncIterator[ServerClock]:
         for statement in _TEST_CLOCK:
             await connection.execute(statement)
         clock = ServerClock(connection, HOSTS_CLOCK)
-        await clock.goes_on(0)
+        await clock.advance(0)
         yield clock
 
 
@@ -157,12 +157,12 @@ async def test_the_database_grants_what_the_model_grants(empty: Database) -> Non
             budget = Budget(f"key {seed}", windows, linger_s=0.25)
             for host in opened:
                 await host.take(budget, 0, News())
-            await clock.goes_on(NEW_S)
+            await clock.advance(NEW_S)
             booking = Booking(clock)
             models = [booking.of_session(1), booking.of_session(2)]
             held: list[list[tuple[int, int]]] = [[], []]
             for step in course_of(chance):
-                await clock.goes_on(step.after_s)
+                await clock.advance(step.after_s)
                 told = [_news(step, held[step.host], place) for place in (0, 1)]
                 del held[step.host][: step.ended + step.lingering + step.unused]
                 found = await opened[step.host].take(budget, step.wanted, told[0])
@@ -192,13 +192,13 @@ async def test_the_slots_of_a_host_that_died_come_free_as_if_sent_late_when_that
     async with hosts(empty) as (one, _), set_clock(empty) as clock:
         async with slots_of(empty, HOSTS_CLOCK) as dying:
             assert len((await dying.take(budget, 2, News())).slots) == 2
-        await clock.goes_on(100)
+        await clock.advance(100)
         assert len((await one.take(budget, 3, News())).slots) == 1, "no sign of its end so far"
         noticed = await one.take(budget, 1, News())
         assert len(noticed.slots) == 0
-        await clock.goes_on(LEAVES_WITHIN_S + 4.9)
+        await clock.advance(LEAVES_WITHIN_S + 4.9)
         assert len((await one.take(budget, 3, News())).slots) == 0
-        await clock.goes_on(0.2)
+        await clock.advance(0.2)
         assert len((await one.take(budget, 3, News())).slots) == 2
 
 
@@ -208,7 +208,7 @@ async def test_what_one_host_learns_of_the_ca_holds_for_all(empty: Database) -> 
         await one.take(budget, 0, News(decrease=True, pause_s=30))
         held_up = await other.take(budget, 8, News(decrease=True))
         assert (held_up.slots, held_up.wait_s, held_up.share) == ([], 30.0, 0.5)
-        await clock.goes_on(HOLD * 10 + 30)
+        await clock.advance(HOLD * 10 + 30)
         risen = await other.take(budget, 8, News())
         assert len(risen.slots) == 5
         assert risen.share == pytest.approx(0.65)
@@ -254,7 +254,7 @@ OURS = Budget("key", (WINDOW,), linger_s=0.0)
 async def known_for_a_while(opened: Sequence[Slots], clock: ServerClock) -> None:
     """Let hosts come to know the time."""
     for after_s in (0.0, NEW_S + 0.1):
-        await clock.goes_on(after_s)
+        await clock.advance(after_s)
         for host in opened:
             await host.take(OURS, 0, News())
 
@@ -279,15 +279,15 @@ async def test_a_clock_that_is_set_neither_frees_a_slot_nor_keeps_one(
         one, other = opened
         await known_for_a_while(opened, clock)
         assert await all_taken(one) == WINDOW.limit
-        await clock.goes_on(1.0)
+        await clock.advance(1.0)
         await clock.is_set(by_s)
         for host in (other, one, other, one):
             assert await all_taken(host) == 0
-        await clock.goes_on(4.5)
+        await clock.advance(4.5)
         assert await all_taken(one) + await all_taken(other) == 0
-        await clock.goes_on(1.0)
+        await clock.advance(1.0)
         assert await all_taken(one) + await all_taken(other) == WINDOW.limit
-        await clock.goes_on(WINDOW.period_s + 0.3)
+        await clock.advance(WINDOW.period_s + 0.3)
         assert await all_taken(other) == WINDOW.limit
 
 
@@ -300,7 +300,7 @@ async def test_a_clock_that_is_set_back_while_nobody_asks_holds_nobody_up_for_as
         await clock.is_set(by_s)
         async with hosts(empty, 1) as (new,):
             assert await all_taken(new) == 0
-            await clock.goes_on(WINDOW.period_s + 0.3)
+            await clock.advance(WINDOW.period_s + 0.3)
             assert await all_taken(new) == WINDOW.limit
 
 
@@ -314,9 +314,9 @@ async def test_a_new_host_takes_nothing_by_a_clock_that_was_just_set_forward(
         async with hosts(empty, 1) as (new,):
             for _ in range(8):
                 assert await all_taken(new) == 0
-                await clock.goes_on(0.3)
+                await clock.advance(0.3)
                 await old.take(OURS, 0, News())
-            await clock.goes_on(WINDOW.period_s - 2.4 + 0.3)
+            await clock.advance(WINDOW.period_s - 2.4 + 0.3)
             assert await all_taken(new) + await all_taken(old) == WINDOW.limit
 
 
@@ -332,7 +332,7 @@ async def test_what_a_host_has_stamped_by_a_wrong_clock_holds_nobody_up_once_tha
             assert await all_taken(new) == WINDOW.limit
             await new.take(OURS, 0, News(pause_s=2.0, decrease=True))
             assert await all_taken(old) == 0
-            await clock.goes_on(WINDOW.period_s + 0.3)
+            await clock.advance(WINDOW.period_s + 0.3)
             assert await all_taken(old) >= WINDOW.limit // 2
 
 
@@ -345,7 +345,7 @@ async def test_however_often_the_clock_is_set_the_windows_are_kept_and_used(
             budget = Budget(f"key {seed}", (WINDOW,), 0.0)
             taken: list[float] = []
             for after_s in (0.0, NEW_S + 0.1):
-                await clock.goes_on(after_s)
+                await clock.advance(after_s)
                 for host in opened:
                     await host.take(budget, 0, News())
             for _ in range(40):
@@ -355,8 +355,8 @@ async def test_however_often_the_clock_is_set_the_windows_are_kept_and_used(
                         taken += [clock()] * len(await used(host, budget, 1))
                 host = chance.choice(opened)
                 taken += [clock()] * len(await used(host, budget, chance.randint(1, 15)))
-                await clock.goes_on(chance.choice([0.0, 0.25, 1.0, 3.0]))
-            await clock.goes_on(WINDOW.period_s + 0.5)
+                await clock.advance(chance.choice([0.0, 0.25, 1.0, 3.0]))
+            await clock.advance(WINDOW.period_s + 0.5)
             assert len(await used(opened[0], budget, 100)) == WINDOW.limit, seed
             for at in taken:
                 within = sum(at <= other < at + WINDOW.period_s - 0.01 for other in taken)
@@ -374,7 +374,7 @@ async def test_what_was_stamped_while_the_clock_was_too_low_is_held_for_as_long(
         time._lowest.offset_s += WINDOW.period_s - 1.0
         time._highest.offset_s += WINDOW.period_s - 1.0
         assert await all_taken(one) == 0
-        await clock.goes_on(WINDOW.period_s - 0.5)
+        await clock.advance(WINDOW.period_s - 0.5)
         assert await all_taken(one) == 0
-        await clock.goes_on(1.0)
+        await clock.advance(1.0)
         assert await all_taken(one) == WINDOW.limit

@@ -32,7 +32,7 @@ ANOTHER_BOOT = "after a restart of the machine"
 
 @dataclass
 class Machine:
-    """A machine on which time passes, whose clock may be set, and may have started anew."""
+    """A machine on which time passes, whose clock may be set, and may have been restarted."""
 
     steady: float = 1000.0
     ahead_s: float = NOON  # what its clock says, less the steady time
@@ -66,7 +66,7 @@ async def ages(journal: Journal, clock: Clock, linger_s: float = 0.0) -> list[fl
         pytest.param(5, ONE_BOOT, 60, id="put forward by seconds, as NTP may"),
         pytest.param(-20, ONE_BOOT, 40, id="put back a little: the younger reading"),
         pytest.param(-3600, ONE_BOOT, 0, id="put back an hour: as if it were just now"),
-        pytest.param(0, ANOTHER_BOOT, 60, id="the machine started anew"),
+        pytest.param(0, ANOTHER_BOOT, 60, id="the machine was restarted"),
         pytest.param(-3600, ANOTHER_BOOT, 0, id="put back meanwhile: nothing is in the future"),
     ],
 )

@@ -25,7 +25,7 @@ from tests.journal.conftest import (
 pytestmark = pytest.mark.asyncio
 
 
-async def complaint(path: Path) -> str:
+async def error_of(path: Path) -> str:
     """Return with which words opening a journal fails, for writing and for reading."""
     with pytest.raises(JournalError) as writing:
         async with open_journal(path):
@@ -121,7 +121,7 @@ async def test_an_error_while_the_journal_is_open_frees_it(path: Path) -> None:
 async def test_a_folder_is_no_journal_nor_is_a_file_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
-    await complaint(tmp_path / name)
+    await error_of(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_another_kind_of_file_is_no_journal_and_stays_as_it_is(
     path: Path, content: bytes
 ) -> None:
     path.write_bytes(content)
-    assert "not a database" in await complaint(path)
+    assert "not a database" in await error_of(path)
     assert path.read_bytes() == content
 
 
@@ -153,7 +153,7 @@ async def test_another_programs_database_is_no_journal_stays_as_it_is_and_is_not
     make_foreign_database(path, log)
     before = path.read_bytes()
     for _ in range(2):
-        assert "not a journal of batch-resend" in await complaint(path), "not that it is busy"
+        assert "not a journal of batch-resend" in await error_of(path), "not that it is busy"
     assert path.read_bytes() == before
 
 
@@ -163,7 +163,7 @@ async def test_a_journal_of_a_newer_version_is_left_to_it(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE batch_resend_schema SET version = version + 1")
         database.commit()
-    said = await complaint(path)
+    said = await error_of(path)
     assert f"newer batch-resend (schema {SCHEMA_VERSION + 1}" in said
 
 
@@ -173,7 +173,7 @@ async def test_a_journal_without_its_version_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("DELETE FROM batch_resend_schema")
         database.commit()
-    await complaint(path)
+    await error_of(path)
 
 
 @contextmanager

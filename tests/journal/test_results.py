@@ -75,7 +75,7 @@ async def test_possible_duplicates(
 
 
 @pytest.mark.parametrize("taken_up", [True, False], ids=["with the list", "from the journal"])
-async def test_a_possible_duplicate_stays_one_when_the_run_goes_on_later(
+async def test_a_possible_duplicate_stays_one_when_the_run_is_resumed_later(
     journal: Journal, clock: Clock, taken_up: bool
 ) -> None:
     other = await plan(journal, orders(7))

@@ -49,7 +49,7 @@ async def test_a_run_is_planned_then_running_then_what_its_end_says(
     )  # fmt: skip
 
 
-async def test_a_run_that_goes_on_keeps_its_start_and_loses_its_end_and_its_reason(
+async def test_a_resumed_run_keeps_its_start_and_loses_its_end_and_its_reason(
     journal: Journal, clock: Clock
 ) -> None:
     run = await plan(journal, orders(1))

@@ -137,7 +137,7 @@ async def test_a_clock_that_was_set_between_the_two_processes_changes_no_time_le
         assert stands.pausing.left_s == 42
 
 
-async def test_a_run_gone_on_with_is_counted_whole_but_its_pace_is_that_of_its_last_start(
+async def test_a_resumed_run_is_counted_whole_but_its_pace_is_that_of_its_last_start(
     place: Place, clock: Clock
 ) -> None:
     async with opened(place, clock) as journal, read_journal(place) as outside:

@@ -92,7 +92,7 @@ async def test_the_pace_counts_every_attempt_in_the_step_in_which_it_began_and_i
         assert await journal.reader.pace(run, period, 10.0) == [(0, 2, 1), (1, 1, 1), (3, 1, 0)]
 
 
-async def test_a_run_gone_on_with_has_a_spell_for_each_start_with_its_own_limits(
+async def test_a_resumed_run_has_an_active_period_for_each_start_with_its_own_limits(
     place: Place, clock: Clock
 ) -> None:
     async with begun(place, clock, 1) as (journal, run, recorder):

@@ -251,7 +251,7 @@ async def test_bulk_work_that_fails_is_a_journal_error_and_leaves_no_half(
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 10, 20, 40])
-async def test_who_waits_to_write_may_be_cancelled_and_the_journal_goes_on(
+async def test_who_waits_to_write_may_be_cancelled_and_the_journal_continues(
     path: Path, steps: int
 ) -> None:
     """At whichever step: the write is on disk whole or not at all, and the next one works."""
@@ -271,7 +271,7 @@ async def test_who_waits_to_write_may_be_cancelled_and_the_journal_goes_on(
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 4, 8, 16, 32, 64])
-async def test_planning_may_be_cancelled_and_the_journal_goes_on(
+async def test_planning_may_be_cancelled_and_the_journal_continues(
     path: Path, clock: Clock, steps: int
 ) -> None:
     async with opened(path, clock) as journal:

@@ -217,7 +217,7 @@ async def test_the_time_of_the_last_success_outlives_runs_without_one(tmp_path: 
         assert samples(path)["batch_resend_last_run_timestamp_seconds"] == at
 
 
-async def test_a_metrics_file_that_is_none_is_written_anew(tmp_path: Path) -> None:
+async def test_a_metrics_file_that_is_none_is_written_again(tmp_path: Path) -> None:
     path = tmp_path / "resend.prom"
     path.write_bytes(b"{ not metrics \xff")
     await Notifier(metrics_file=path).ended(WELL)

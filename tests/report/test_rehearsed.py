@@ -40,7 +40,7 @@ def test_a_run_that_asks_any_account_elsewhere_is_no_rehearsal(
     assert summarize(run, [], TALLY, accounts).is_rehearsal == is_one
 
 
-def test_in_earnest_is_what_comes_after_a_rehearsal_that_went_well() -> None:
+def test_sending_for_real_is_what_comes_after_a_rehearsal_that_went_well() -> None:
     def told(**changes: Any) -> str:
         run = summary(**changes).model_copy(update={"is_rehearsal": True})
         return "".join(step.text for step in next_steps(run, FOLDER))

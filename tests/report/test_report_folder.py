@@ -242,9 +242,9 @@ def assert_only_edited(report: Report, before: dict[str, bytes], edited: dict[st
     And that no list is beside them.
     """
     texts = report.texts()
-    anew = {name: texts[name] for name in ("report.html", "report.zip")}
-    assert texts == before | edited | anew
-    assert b"you have edited this list" in anew["report.html"]
+    rewritten = {name: texts[name] for name in ("report.html", "report.zip")}
+    assert texts == before | edited | rewritten
+    assert b"you have edited this list" in rewritten["report.html"]
 
 
 @asynccontextmanager

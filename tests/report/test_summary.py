@@ -187,7 +187,7 @@ async def test_a_run_that_went_on_is_summed_up_over_all_its_starts(tmp_path: Pat
     assert summary.limits == [str(window) for window in WINDOWS]
 
 
-async def test_a_process_that_goes_on_with_its_own_run_has_interrupted_nothing(
+async def test_a_process_that_resumes_its_own_run_has_interrupted_nothing(
     tmp_path: Path,
 ) -> None:
     path = write_list(tmp_path, "a.csv", "order_id", "100200301", "100200302")

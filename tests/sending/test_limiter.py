@@ -116,7 +116,7 @@ async def limiter_of(
         yield limiter
 
 
-async def play_anew(
+async def play_fresh(
     kind: str, windows: Sequence[Window], requests: Sequence[Request]
 ) -> tuple[list[Course], list[int]]:
     """Let all requests go through a limiter that nobody has asked yet."""
@@ -241,7 +241,7 @@ async def test_attempts_of_earlier_processes_count_as_if_made_by_this_one(
 async def test_a_run_with_instant_answers_takes_just_the_time_the_windows_dictate(
     kind: str, requests: int, windows: tuple[Window, ...]
 ) -> None:
-    courses, _ = await play_anew(kind, windows, [Request(0)] * requests)
+    courses, _ = await play_fresh(kind, windows, [Request(0)] * requests)
     assert max(course.granted for course in courses) == dictated_time(requests, windows)
 
 
@@ -354,7 +354,7 @@ async def test_the_first_slots_after_a_restart(ages_s: list[float], granted: lis
 @both
 async def test_grants_of_a_busy_run_are_steady_over_minutes(kind: str) -> None:
     window = Window(10, 5.0)
-    courses, _ = await play_anew(kind, [window], [Request(0, 0.25, 0.5)] * 700)
+    courses, _ = await play_fresh(kind, [window], [Request(0, 0.25, 0.5)] * 700)
     bursts = sorted({course.granted for course in courses})
     assert {later - sooner for sooner, later in pairwise(bursts)} == {5.5}
 

@@ -306,7 +306,7 @@ async def test_a_stop_after_the_end_changes_nothing() -> None:
     assert (rig.sender.state, rig.sender.stop_reason) == (RunState.COMPLETED, None)
 
 
-async def test_when_nobody_listens_any_more_the_run_goes_on_to_its_end() -> None:
+async def test_when_nobody_listens_any_more_the_run_continues_to_its_end() -> None:
     rig = Rig({7: "503 204"}, concurrency=4, latency_s=1)
     heard = await rig.carry(orders(1, 50), hear_at_most=3)
     assert len(heard) == 3

@@ -204,7 +204,7 @@ async def test_p1_what_a_total_outage_costs_in_requests(word: str, concurrency: 
 
 
 @pytest.mark.parametrize("word", [*OUT, "503/120"])
-async def test_p2_it_goes_on_within_a_minute_of_the_cas_return(word: str) -> None:
+async def test_p2_it_continues_within_a_minute_of_the_cas_return(word: str) -> None:
     chance = random.Random(word)
     for seed in range(4):
         until = 2.0 + chance.uniform(20, 600)

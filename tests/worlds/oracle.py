@@ -106,7 +106,7 @@ def _rows_unaccounted(history: History) -> Iterator[str]:
         rows = len(process.rows)
         if process.has_planned and process.rows_read != rows:
             yield f"2 rows: {rows} in the list, {process.rows_read} counted"
-        # A run that is planned again, of a list that asks for the same, goes on with its rows.
+        # A run that is planned again, of a list that asks for the same, resumes it.
         if last.get(process.run.id) is process and list(sources.values()) != [1] * rows:
             yield f"2 rows: {rows} in the list, {len(sources)} in requests"
         ids = Counter(result.order.subject for result in results)

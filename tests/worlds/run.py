@@ -60,7 +60,7 @@ class Process:
     stop_reason: str | None = None
     error: BatchResendError | None = None
     plan: Plan | None = None
-    has_planned: bool = False  # rows of its own, and not gone on with those of another
+    has_planned: bool = False  # rows of its own, and not resumed with those of another
     heard: list[tuple[float, Outcome]] = field(default_factory=list)
     rows_read: int | None = None  # as the report counts them
     struck: tuple[str, ...] = ()
