@@ -105,7 +105,7 @@ JSON_PAIR = '{{"order_id": {n}, "domain": "s{n}.example", "email": "admin@s{n}.e
             12.1,
             id="an export of the CA",
         ),
-        pytest.param("", JSON_PAIR, 82, 5.1, id="JSON lines"),
+        pytest.param("", JSON_PAIR, 82.1, 5.1, id="JSON lines"),
     ],
 )
 def test_a_row_that_is_read_costs_few_calls_and_searches(

@@ -72,10 +72,10 @@ async def test_every_command_works_with_a_journal_in_a_database(
         assert ca.books.mails == 19
         shown = await desk.run("show", first["run"], "--json")
         assert json.loads(shown.out) == read_summary(tmp_path / "first")
-        report = await desk.run("report", first["run"], "--report-dir", "second")
+        report = await desk.run("report", first["run"], "--report-dir", "rewritten")
         assert report.code == 0, report.err
         for name in ("results.csv", "results.jsonl", "unsent.csv", "refused.csv"):
-            assert (tmp_path / "second" / name).read_text() == (
+            assert (tmp_path / "rewritten" / name).read_text() == (
                 tmp_path / "first" / name
             ).read_text()
         history = await desk.run("history", "700001", "--json")

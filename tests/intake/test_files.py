@@ -183,7 +183,7 @@ ENCODED = {  # what stands in a list, what it may be, and the encoding to name
     "Windows": ("köln".encode("cp1252"), "cp1252 ('köln'): ", "cp1252"),
     "a quotation": ("„köln“".encode("cp1252"), "cp1252 ('„köln“')", "cp1252"),
     "Czech": ("Plzeň příliš žluťoučký".encode("cp1250"), "or cp1250 ('Plzeň'): ", "cp1252"),
-    "no word of any": (b"k\x81\x94ln", "if it is of another encoding, ", "NAME"),
+    "no word of any": (b"a\xa5\xdf\x90b", "if it is of another encoding, ", "NAME"),
 }
 
 
