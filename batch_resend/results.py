@@ -3,7 +3,8 @@
 What there is one of for every row is a tuple: a dataclass takes several times as long to make.
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -26,17 +27,55 @@ class Result(NamedTuple):
     last_attempt_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What there is left to send of an unfinished run, were it resumed now on its own terms."""
+class Since(StrEnum):
+    """What became of a request that its run has not sent, from the run's planning until now."""
 
-    by_account: Mapping[str | None, int]  # requests
-    sent_elsewhere: int  # without an outcome, and sent by other runs meanwhile: they are skipped
+    SETTLED = "settled"  # its outcome stands, whatever other runs do
+    SENT_ELSEWHERE = "sent_elsewhere"  # another run has sent it
+    IN_DOUBT = "in_doubt"  # it may have been sent, as its run knows
+    IN_DOUBT_ELSEWHERE = "in_doubt_elsewhere"  # another run may have sent it
+    NOTHING = "nothing"
+
+
+class RestCount(NamedTuple):
+    """How many requests that their run has not sent have all this in common."""
+
+    account: str | None
+    status: RequestStatus  # as the run counts them
+    since: Since
+    may_be_sent: bool  # by `resume`, unless others have sent them, or they are held in doubt
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What became of the requests that a run that has ended has not sent."""
+
+    counts: Sequence[RestCount] = ()
+    holds_doubts: bool = False  # resumed on its own terms, the run leaves them to a person
+
+    def moved(self, since: Since) -> Counter[RequestStatus]:
+        """Count what other runs have sent, or left in doubt, by how the run itself counts it."""
+        found = Counter[RequestStatus]()
+        for one in self.counts:
+            if one.since is since and one.status in _OPEN_TO_OTHERS:
+                found[one.status] += one.requests
+        return found
 
     @property
-    def requests(self) -> int:
-        """All that would be sent."""
-        return sum(self.by_account.values())
+    def left(self) -> dict[str | None, int]:
+        """Requests that `resume` would send now, by the accounts that have some."""
+        stay = {Since.SETTLED, Since.SENT_ELSEWHERE}
+        if self.holds_doubts:
+            stay |= {Since.IN_DOUBT, Since.IN_DOUBT_ELSEWHERE}
+        found = Counter[str | None]()
+        for one in self.counts:
+            if one.may_be_sent and one.since not in stay:
+                found[one.account] += one.requests
+        return dict(sorted(found.items(), key=lambda of: of[0] or ""))
+
+
+_OPEN_TO_OTHERS = (RequestStatus.NOT_ATTEMPTED, RequestStatus.FAILED, RequestStatus.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True)

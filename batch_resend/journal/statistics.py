@@ -12,8 +12,8 @@ from batch_resend.journal.connection import Connection, execute
 from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import CUT_OFF, clock_values, settle, settled_since
 from batch_resend.journal.statements import decode_call, request_of
-from batch_resend.model import Request, RequestStatus, Run, SkipReason
-from batch_resend.results import Left, PartCount, ProductCount
+from batch_resend.model import Request, RequestStatus, Run, RunState, SkipReason
+from batch_resend.results import PartCount, ProductCount, Rest, RestCount, Since
 from batch_resend.windows import parse_windows
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
@@ -227,25 +227,26 @@ class StatisticsReader(Reader):
         """Return how many requests of a run under way are in flight."""
         return await self.count("unanswered", run=run.number)
 
-    async def left(self, run: Run) -> Left:
-        """Return what is left to send of a run that did not finish, if it is resumed."""
-        sent_elsewhere = await self.count("count_sent_elsewhere", **self._sent_since(run))
-        return Left(await self.left_by_account(run), sent_elsewhere)
-
-    async def sent_since(self, run: Run) -> dict[RequestStatus, int]:
-        """Return how many orders of a run that were not sent other runs have sent meanwhile.
-
-        By what became of them in this run: failed, or in doubt.
-        """
-        values = {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
-        found = await self.fetch("sent_since", **values)
-        return {RequestStatus(status): orders for status, orders in found}
-
-    async def left_by_account(self, run: Run) -> dict[str | None, int]:
-        """Return how many requests are left to send likewise, by the accounts that have some."""
-        hold_doubts = run.settings.get("in_doubt") == "hold"
-        found = await self.fetch("left_to_send", **self._sent_since(run), hold_doubts=hold_doubts)
-        return dict(found)
+    async def rest(self, run: Run) -> Rest:
+        """Return what became of what a run that has ended has not sent, also by other runs."""
+        is_complete = run.state is RunState.COMPLETED
+        cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
+        since = run.created_at if is_complete else settled_since(run, cooldown_s, self.clock())
+        values = {
+            "run": run.number,
+            "since": _NEVER if since is None else since,
+            **clock_values(self.clock),
+        }
+        found = await self.fetch(
+            "count_rest_of_complete" if is_complete else "count_rest", **values
+        )
+        return Rest(
+            [
+                RestCount(account, RequestStatus(status), Since(since), bool(may_be_sent), requests)
+                for account, status, since, may_be_sent, requests in found
+            ],
+            holds_doubts=run.settings.get("in_doubt") == "hold",
+        )
 
     async def count_mailed_otherwise(self, run: Run, cooldown_s: float) -> int:
         """Return how many requests to send are for what other requests of late have mailed."""
@@ -253,13 +254,6 @@ class StatisticsReader(Reader):
             return 0
         of = {"run": run.number, "since": since, **clock_values(self.clock)}
         return await self.count("count_mailed_otherwise", **of)
-
-    def _sent_since(self, run: Run) -> dict[str, object]:
-        """Return the values of statements that look for what other runs have sent since."""
-        cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
-        since = settled_since(run, cooldown_s, self.clock())
-        since = _NEVER if since is None else since
-        return {"run": run.number, "since": since, **clock_values(self.clock)}
 
     async def settle_copy(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         resume_command,
         to_resume,
     )
+    from batch_resend.report.counts import BackPressure, OrdersNow, beside_skipped
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
         OldReport,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     )
     from batch_resend.report.summary import (
         NOBODY_MAILED,
-        BackPressure,
         Summary,
         answer_in_words,
         counted,
@@ -79,10 +79,12 @@ __all__ = [
     "NextFlags",
     "NextStep",
     "OldReport",
+    "OrdersNow",
     "Presentation",
     "Preview",
     "Summary",
     "answer_in_words",
+    "beside_skipped",
     "can_be_written",
     "check_pattern",
     "counted",
@@ -135,6 +137,7 @@ __getattr__ = imported_on_demand(
             "resume_command",
             "to_resume",
         ),
+        "counts": ("BackPressure", "OrdersNow", "beside_skipped"),
         "folder": (
             "DEFAULT_PATTERN",
             "can_be_written",
@@ -167,7 +170,6 @@ __getattr__ = imported_on_demand(
         "report": ("prepare_report", "refuse_folder", "whole_file", "write_report"),
         "summary": (
             "NOBODY_MAILED",
-            "BackPressure",
             "Summary",
             "answer_in_words",
             "counted",

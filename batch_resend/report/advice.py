@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
-from batch_resend.model import RequestStatus
 from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, was_edited
-from batch_resend.report.summary import Summary, counted
+from batch_resend.report.summary import Summary, counted, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +105,18 @@ def _to_send_the_rest(
     if flags.none_will_do:
         yield from _of_a_real_run(summary)
         return
-    left = orders.failed + orders.not_attempted - summary.sent_since.get(RequestStatus.FAILED, 0)
-    in_doubt = orders.in_doubt - summary.sent_since.get(RequestStatus.IN_DOUBT, 0)
-    if others := sum(summary.sent_since.values()):
-        yield NextStep(_of_others(others, left + in_doubt))
+    now = summary.orders_now
+    left, doubts = now.failed + now.not_attempted, now.in_doubt + now.in_doubt_elsewhere
+    if of_others := _of_others(summary):
+        yield NextStep(of_others)
     send, edited = _to_send_a_list(UNSENT, summary, folder, flags)
     if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
-        policy = " --in-doubt hold" if in_doubt else flags.in_doubt
+        policy = " --in-doubt hold" if doubts else flags.in_doubt
         yield NextStep(f"To send what is left{edited}:", f"{send}{policy}")
-    if in_doubt:
-        yield _to_look_at_doubts(summary, in_doubt, flags)
-    if in_doubt and folder:
+    if now.in_doubt:
+        yield _to_look_at_doubts(summary, flags)
+    if doubts and folder:
         once_more = f"To mail once more what is in doubt{edited}:"
         yield NextStep(once_more, f"{send} --in-doubt retry")
 
@@ -133,7 +132,8 @@ def _to_send_a_list(
     return send, _IF_EDITED if was_edited(place) else ""
 
 
-def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> NextStep:
+def _to_look_at_doubts(summary: Summary, flags: NextFlags) -> NextStep:
+    in_doubt = summary.orders_now.in_doubt  # of its own: `verify` asks about these
     is_held = summary.state == "completed" or "hold" in flags.in_doubt
     it, which = ("it", "Whether it still waits") if in_doubt == 1 else ("they", "Which still wait")
     again = "" if is_held else f", and resuming mails {'it' if in_doubt == 1 else 'them'} again"
@@ -146,10 +146,9 @@ def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> Nex
 
 def _of_open_doubts(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
     """Yield what to do about doubts of a run that is not complete."""
-    have_others_sent = summary.left is not None and summary.left.sent_elsewhere  # perhaps those
     is_over = summary.state == "running" or flags.none_will_do
-    if summary.orders.in_doubt and not have_others_sent and not is_over:
-        yield _to_look_at_doubts(summary, summary.orders.in_doubt, flags)
+    if summary.orders_now.in_doubt and not is_over:
+        yield _to_look_at_doubts(summary, flags)
 
 
 def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
@@ -193,7 +192,7 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
     )
     good = summary.orders.not_attempted + summary.orders.in_doubt
     if summary.left is not None:
-        good = summary.left.requests
+        good = summary.left
     if not good:
         return
     if flags.none_will_do:
@@ -210,7 +209,7 @@ def _to_send_the_good_rows(summary: Summary, flags: NextFlags) -> Iterator[NextS
 
 def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
     elsewhere = _if_the_url_was_wrong(summary)
-    others, left = (summary.left.sent_elsewhere, summary.left.requests) if summary.left else (0, 0)
+    of_others = _of_others(summary)
     if summary.state == "running":
         yield NextStep("To follow it on a terminal:", _watch(summary, flags))
     elif flags.none_will_do and summary.is_rehearsal:
@@ -220,23 +219,28 @@ def _to_resume(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         else:  # there may have been no simulator
             yield from elsewhere
             yield NextStep(f"If this was a rehearsal, it {no_more}")
-    elif others and not left:
-        yield NextStep(
-            f"Nothing is left to send: other runs have sent the other {counted(others, 'order')} "
-            "meanwhile."
-        )
+    elif of_others and not summary.left:
+        yield NextStep(f"Nothing is left to send. {of_others}")
     else:
-        if others:
-            yield NextStep(_of_others(others, left))
+        if of_others:
+            yield NextStep(of_others)
         yield from _to_resume_the_rest(summary, _resume(summary, flags), elsewhere)
 
 
-def _of_others(others: int, left: int) -> str:
-    were = "was" if others == 1 else "were"
-    return (
-        f"{counted(others, 'order')} that it has not sent {were} sent by other runs meanwhile: "
-        f"{left:,} left."
-    )
+def _of_others(summary: Summary) -> str:
+    """Return what other runs have done with its orders, each of which is in one number."""
+    now = summary.orders_now
+    did = [f"sent {now.sent_elsewhere:,}"] * bool(now.sent_elsewhere)
+    did += [f"left {now.in_doubt_elsewhere:,} in doubt"] * bool(now.in_doubt_elsewhere)
+    if not did:
+        return ""
+    counts = [f"{count:,} {in_words(name)}" for name, count in now if count and name != "total"]
+    left = ""
+    if summary.rest and summary.left:
+        has_doubts = not summary.rest.holds_doubts and now.in_doubt + now.in_doubt_elsewhere
+        left = f" {summary.left:,} left{', those in doubt included' if has_doubts else ''}."
+    of_its = f"Of its {counted(now.total, 'order')}, other runs have meanwhile {' and '.join(did)}"
+    return f"{of_its}: {' · '.join(counts)}.{left}"
 
 
 def _if_the_url_was_wrong(summary: Summary) -> Sequence[NextStep]:
@@ -273,7 +277,8 @@ def _watch(summary: Summary, flags: NextFlags) -> str:
 
 def _resume(summary: Summary, flags: NextFlags) -> str:
     orders = summary.orders
-    return resume_command(summary.run_id, orders.to_send - orders.not_attempted, flags)
+    done = orders.total - orders.skipped - orders.not_attempted
+    return resume_command(summary.run_id, done, flags)
 
 
 def to_resume(text: str, command: str) -> NextStep:

@@ -40,7 +40,7 @@ class Night:
     summary: Summary
     state: Banner | None  # None: it was cut off
     percentage: int | None
-    sent_elsewhere: int  # of its orders, by other runs
+    sent_elsewhere: int  # of its orders, by other runs, when its summary was written
     at: str  # when it began, or was declined, in UTC; "" where it does not say
     day: date | None  # of that
     written_at: float
@@ -75,7 +75,7 @@ class Night:
     def left(self) -> int:
         """Orders that no run has sent, that were not refused, and that nobody is sending now."""
         done = self.summary.orders.sent + self.sent_elsewhere + self.summary.orders.refused
-        return self.summary.due - done - self.to_go
+        return self.summary.sent_of - done - self.to_go
 
     @property
     def not_waiting_for_mail(self) -> str:
@@ -192,7 +192,7 @@ def _nights(folder: Path, depth: int, now: float) -> Iterator[Night]:
     One of a run under way is written every half minute, by this machine's clock.
     """
     for path in folder.glob(f"{'*/' * depth}summary.json"):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, LookupError):
             found = json.loads(path.read_text(encoding="utf-8"))
             summary = Summary.model_validate(found)
             at = summary.started_at or summary.finished_at or ""
@@ -204,7 +204,7 @@ def _nights(folder: Path, depth: int, now: float) -> Iterator[Night]:
                 summary,
                 None if is_cut_off else state,
                 percentage_sent(summary),
-                found["sent_elsewhere"],
+                found["orders_now"]["sent_elsewhere"],
                 at,
                 date.fromisoformat(at[:10]) if at else None,
                 written_at,

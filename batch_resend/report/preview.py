@@ -21,7 +21,8 @@ from batch_resend.model import (
     Run,
     SkipReason,
 )
-from batch_resend.report.summary import RowCounts, counted
+from batch_resend.report.counts import RowCounts
+from batch_resend.report.summary import counted
 from batch_resend.results import InputNote, RowResult
 from batch_resend.windows import Window, dictated_time, joint
 

@@ -1,6 +1,6 @@
 """The summary of a run: its numbers, and what they come to in words."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -9,7 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.results import InputNote, Left, SweepCounts, Tally
+from batch_resend.report.counts import (
+    BackPressure,
+    InputSummary,
+    OrderCounts,
+    OrdersNow,
+    RequestCounts,
+    RowCounts,
+    SkipCounts,
+)
+from batch_resend.results import InputNote, Rest, Since, SweepCounts, Tally
 from batch_resend.settings import is_at_loopback
 
 EndState = Literal["completed", "stopped", "interrupted", "running"]
@@ -27,85 +36,6 @@ class Banner(StrEnum):
     REHEARSAL = "rehearsal"  # nobody was mailed
     COMPLETE = "complete"  # all rows good, all orders sent, by any run, or rightly skipped
     NEEDS_ACTION = "needs action"  # anything else
-
-
-class InputSummary(BaseModel):
-    """One input: its path, the SHA-256 of its bytes, its rows."""
-
-    path: str
-    sha256: str | None
-    rows: int
-
-
-class RowCounts(BaseModel):
-    """What became of the rows: `read` is the sum of the others."""
-
-    read: int
-    accepted: int
-    duplicate: int
-    skipped: int  # the list says that nothing waits for a mail; other rows of their orders ask
-    rejected: int
-
-    def in_words(self) -> str:
-        """Return the counts; the skipped ones where there are any."""
-        of_each = [f"{self.accepted:,} accepted", f"{self.duplicate:,} duplicate"]
-        of_each += [f"{self.skipped:,} skipped"] * bool(self.skipped)
-        return f"{', '.join(of_each)}, {self.rejected:,} rejected"
-
-
-class OrderCounts(BaseModel):
-    """What became of the requests to make: `total` is the sum of the others."""
-
-    total: int
-    sent: int
-    refused: int
-    failed: int
-    in_doubt: int
-    not_attempted: int
-    skipped: int
-    in_flight: int = 0  # a living process waits for their answers; afterwards there are none
-
-    @property
-    def to_send(self) -> int:
-        """Those that were not skipped."""
-        return self.total - self.skipped
-
-
-class SkipCounts(BaseModel):
-    """Why orders were skipped: the sum is `orders.skipped`."""
-
-    cooldown: int = 0
-    list: int = 0
-    preflight: int = 0
-    other_call: int = 0
-    under_way: int = 0
-
-    def in_words(self) -> str:
-        """Return what is not rightly skipped: what waits for mails that its call does not send."""
-        if not self.other_call:
-            return ""
-        skipped = sum(count for _, count in self)
-        which = "all" if skipped == self.other_call else f"{self.other_call:,}"
-        of_them = "" if skipped == 1 else f"{which} of them "
-        return f" ({of_them}perhaps waiting for mails of another call)"
-
-
-class RequestCounts(BaseModel):
-    """The requests that were made, and those for which there was no connection."""
-
-    attempts: int
-    retries: int
-    rate_limited: int
-    unconnected: int
-    possible_duplicates: int
-
-
-class BackPressure(BaseModel):
-    """What the CA held the run up with."""
-
-    pauses: int
-    paused_s: float
-    lowest_share: float  # of the windows that this run took: below 1 after a 429
 
 
 class Summary(BaseModel):
@@ -139,9 +69,8 @@ class Summary(BaseModel):
     # Of those refused, by this program itself: the CA would have mailed others for them, or might.
     withheld: Annotated[int, Field(exclude=True)] = 0
     incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
-    left: Annotated[Left | None, Field(exclude=True)] = None  # None: it is complete, or under way
-    # Orders of a complete run, failed or in doubt, that other runs have sent meanwhile.
-    sent_since: Annotated[Mapping[RequestStatus, int], Field(exclude=True)] = {}
+    # What became of the orders that it has not sent; None: it is under way, or all are settled.
+    rest: Annotated[Rest | None, Field(exclude=True)] = None
 
     @model_validator(mode="after")
     def _accounts_for_everything(self) -> Self:
@@ -166,9 +95,36 @@ class Summary(BaseModel):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
+    def orders_now(self) -> OrdersNow:
+        """Its orders with what other runs have made of them since."""
+        rest = self.rest or Rest()
+        sent, in_doubt = rest.moved(Since.SENT_ELSEWHERE), rest.moved(Since.IN_DOUBT_ELSEWHERE)
+        counts = self.orders.model_dump()
+        for status, count in (sent + in_doubt).items():
+            counts[status] -= count
+        return OrdersNow(**counts, sent_elsewhere=sent.total(), in_doubt_elsewhere=in_doubt.total())
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def left(self) -> int | None:
+        """How many orders `resume` would send; None: it is complete, or under way."""
+        if self.rest is None or self.state == "completed":
+            return None
+        return sum(self.rest.left.values())
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def sent_of(self) -> int:
+        """Orders that may wait for a mail: what "so many of so many sent" and percentages are of.
+
+        All that are not skipped, and those skipped because another call sends their mails.
+        """
+        return self.orders.total - self.orders.skipped + self.skipped.other_call
+
+    @property
     def sent_elsewhere(self) -> int:
-        """Orders that it has not sent, and other runs have sent meanwhile."""
-        return self.left.sent_elsewhere if self.left else sum(self.sent_since.values())
+        """Orders that it has not sent, and other runs have sent since."""
+        return self.orders_now.sent_elsewhere
 
     @property
     def _to_account_for(self) -> int:
@@ -176,14 +132,6 @@ class Summary(BaseModel):
         orders = self.orders
         skipped = orders.skipped - self.skipped_unsure - self.skipped.other_call
         return self.rows.rejected + orders.total - orders.sent - skipped - self.sent_elsewhere
-
-    @property
-    def due(self) -> int:
-        """Orders that may wait for a mail: what "so many of so many sent" and percentages are of.
-
-        Also those that are skipped because another call sends it.
-        """
-        return self.orders.to_send + self.skipped.other_call
 
     @property
     def active_s(self) -> float | None:
@@ -225,12 +173,11 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
         in_flight = min(await reader.count_in_flight(run), counts.in_doubt - in_doubt)
         to_go = counts.not_attempted + counts.in_doubt - in_doubt - in_flight
         orders = {"in_flight": in_flight, "in_doubt": in_doubt, "not_attempted": to_go}
-    is_complete = run.state is RunState.COMPLETED
+    is_settled = run.state is RunState.COMPLETED and not counts.failed + counts.in_doubt
     return summary.model_copy(
         update={
             "state": "running" if is_under_way else summary.state,
-            "left": None if is_under_way or is_complete else await reader.left(run),
-            "sent_since": await reader.sent_since(run) if is_complete else {},
+            "rest": None if is_under_way or is_settled else await reader.rest(run),
             "skipped_unsure": await reader.count_unsure(run),
             "withheld": await reader.count_withheld(run) if counts.refused else 0,
             "incomplete": (await reader.incomplete(run, 1))[0] if summary.rows.rejected else 0,
@@ -294,10 +241,14 @@ def percentage_sent(summary: Summary) -> int | None:
 
     None: none was.
     """
-    return summary.orders.sent * 100 // summary.due if summary.due else None
+    return summary.orders.sent * 100 // summary.sent_of if summary.sent_of else None
 
 
-_STATUS_IN_WORDS = {"unknown": "not known to the CA"}  # as `verify` found
+_STATUS_IN_WORDS = {
+    "unknown": "not known to the CA",  # as `verify` found
+    "sent_elsewhere": "sent by other runs",
+    "in_doubt_elsewhere": "in doubt by other runs",
+}
 
 
 def in_words(status: str) -> str:
@@ -372,7 +323,7 @@ _HOW: dict[EndState, str] = {
 
 def _how_many_were_sent(summary: Summary) -> str:
     orders = summary.orders
-    if not summary.due:
+    if not summary.sent_of:
         if summary.sweep is not None and not orders.total:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
@@ -381,7 +332,7 @@ def _how_many_were_sent(summary: Summary) -> str:
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
-    return f"{how}{orders.sent:,} of {summary.due:,} orders sent{took}"
+    return f"{how}{orders.sent:,} of {summary.sent_of:,} orders sent{took}"
 
 
 def time_taken(active_s: float, between_starts_s: float) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.simulator import Simulator
+from batch_resend.simulator import FaultName, Simulator
 from tests.cli.conftest import (
     Desk,
     Ended,
@@ -283,10 +283,10 @@ async def test_what_others_have_sent_meanwhile_is_not_left_and_resume_sends_what
                 in (await desk.run(command)).out
             )
             assert (
-                "2 orders that it has not sent were sent by other runs meanwhile: 2 left.\n"
-                in (await desk.run(command, first)).out
+                "Of its 5 orders, other runs have meanwhile sent 2: 1 sent · 2 not attempted · "
+                "2 sent by other runs. 2 left.\n" in (await desk.run(command, first)).out
             )
-        assert "4 not attempted, 2 left" in (await desk.run("runs")).out
+        assert "2 not attempted, 2 sent by other runs  " in (await desk.run("runs")).out
         listed = json.loads((await desk.run("runs", "--json")).out)
         assert [run["left"] for run in listed] == [None, 1, 2]
         before = ca.books.requests
@@ -297,5 +297,55 @@ async def test_what_others_have_sent_meanwhile_is_not_left_and_resume_sends_what
         assert (await desk.run("send", "rest.csv")).code == 0
         assert more not in (await desk.run("show")).out, "nothing of it is left"
         shown = (await desk.run("show", more)).out
-        assert "Nothing is left to send: other runs have sent the other 1 order meanwhile." in shown
+        assert (
+            "Nothing is left to send. Of its 2 orders, other runs have meanwhile sent 1: 1 sent · "
+            "1 sent by other runs.\n" in shown
+        )
         assert "To resume" not in shown
+
+
+@pytest.mark.parametrize(
+    ("policy", "left", "included"),
+    [("hold", 3, ""), ("retry", 7, ", those in doubt included")],
+)
+async def test_what_others_left_in_doubt_is_in_one_number_wherever_a_run_is_shown(
+    tmp_path: Path, policy: str, left: int, included: str
+) -> None:
+    """Of ten orders: one sent, one in doubt; by others, two sent and three in doubt."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        lists = {"all": range(10), "sent": (2, 3), "doubtful": (4, 5, 6)}
+        for name, orders in lists.items():
+            desk.write(f"{name}.csv", "order_id\n" + "".join(f"70000{n}\n" for n in orders))
+        first = ("--max-orders", "1", "--in-doubt", policy, "--max-attempts", "1")
+        assert (await desk.run("send", "all.csv", *first)).code == 4
+        ca.fail({FaultName.DROP: 1.0})
+        assert (await desk.run("resume", *first)).code == 4
+        assert (await desk.run("send", "doubtful.csv", "--in-doubt", "hold")).code == 3
+        ca.fail({})
+        assert (await desk.run("send", "sent.csv")).code == 0
+        run = (await run_ids(desk))[-1]
+
+        sentence = (
+            "Of its 10 orders, other runs have meanwhile sent 2 and left 3 in doubt: 1 sent · "
+            "1 in doubt · 3 not attempted · 2 sent by other runs · 3 in doubt by other runs. "
+            f"{left} left{included}."
+        )
+        for command in ("show", "watch", "report"):
+            shown = (await desk.run(command, run)).out
+            assert f"\n{sentence}\nTo resume:\n" in shown
+            assert "\n1 in doubt: it may have been mailed" in shown
+            assert f"\n  batch-resend verify {run}" in shown
+        report = next(tmp_path.glob(f"reports/*{run}*"))
+        assert sentence in (report / "report.html").read_text()
+        summary = read_summary(report)
+        now = summary["orders_now"]
+        assert now.pop("total") == sum(now.values()) == 10
+        assert (now["sent_elsewhere"], now["in_doubt_elsewhere"]) == (2, 3)
+        (listed,) = (one for one in json.loads((await desk.run("runs", "--json")).out)
+                     if one["run"] == run)  # fmt: skip
+        assert {name: listed[name] for name in now} == now
+        assert summary["left"] == listed["left"] == left
+        asked = (await desk.run("resume", run, "--dry-run", "--in-doubt", policy)).out
+        assert f"requests  {left} to send of 10\n" in asked
+        in_table = "1 in doubt, 3 not attempted, 2 sent by other runs, 3 in doubt by other runs"
+        assert in_table in (await desk.run("runs")).out

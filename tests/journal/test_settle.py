@@ -6,6 +6,7 @@ from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.journal import Journal, Terms, read_journal
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.results import Since
 from tests.journal.conftest import (
     BASE_URL,
     HOUR,
@@ -259,7 +260,7 @@ async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
     async with read_journal(place, clock) as reader:
         run = await reader.run(run.id)
         before = await statuses(reader, run)
-        left = await reader.left(run)
+        rest = await reader.rest(run)
         assert await statuses(reader, run) == before
         await reader.settle_copy(run, cooldown_s, hold_doubts=hold)
         in_copy = await reader.count_by_account(run)
@@ -269,7 +270,35 @@ async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
     async with opened(place, clock) as journal:
         await journal.settle(run, cooldown_s, hold_doubts=hold)
         expected = await journal.reader.count_by_account(run)
-    assert left.by_account == in_copy == expected
+    assert rest.left == in_copy == expected
     doubts = 4 if cooldown_s else 3  # of another run's nobody is reminded then
     asked = {None: 9 + (not cooldown_s) - (doubts if hold else 0)}
-    assert (left.by_account, left.sent_elsewhere) == (asked, 1 if cooldown_s else 0)
+    assert rest.left == asked
+    for since in (Since.SENT_ELSEWHERE, Since.IN_DOUBT_ELSEWHERE):
+        assert rest.moved(since) == ({RequestStatus.NOT_ATTEMPTED: 1} if cooldown_s else {})
+
+
+@pytest.mark.parametrize("state", [RunState.INTERRUPTED, RunState.COMPLETED])
+async def test_what_other_runs_have_sent_or_left_in_doubt_is_counted_by_what_it_was_in_the_run(
+    place: Place, clock: Clock, state: RunState
+) -> None:
+    fates = {"1": "204", "2": "404", **dict.fromkeys("345", "503 failed")}
+    fates |= dict.fromkeys("678", "lost in_doubt")
+    not_tried = () if state is RunState.COMPLETED else (9, 10, 11)
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(*map(int, fates), *not_tried))
+        await journal.settle(run, DAY_S, hold_doubts=True)
+        recorder = await journal.start(run, Terms(WINDOWS, {"cooldown_s": DAY_S}))
+        for planned in await pending(journal.reader, run):
+            await carry(recorder, clock, planned, fates.get(planned.request.subject, ""))
+        await journal.finish(run, state)
+        clock.now += 1
+        sent, doubts = dict.fromkeys(("3", "6", "9"), "204"), ("4", "7", "10")
+        await ended_run(journal, clock, sent | dict.fromkeys(doubts, "lost in_doubt"))
+        rest = await journal.reader.rest(await journal.reader.run(run.id))
+    failed, in_doubt, not_attempted = (
+        RequestStatus.FAILED, RequestStatus.IN_DOUBT, RequestStatus.NOT_ATTEMPTED
+    )  # fmt: skip
+    more = {not_attempted: 1} if not_tried else {}
+    assert rest.moved(Since.SENT_ELSEWHERE) == {failed: 1, in_doubt: 1} | more
+    assert rest.moved(Since.IN_DOUBT_ELSEWHERE) == {failed: 1} | more, "7 was in doubt already"

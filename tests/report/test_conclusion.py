@@ -7,7 +7,7 @@ import pytest
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.model import RequestStatus
 from batch_resend.report import NextFlags, Summary, headline, next_steps
-from batch_resend.results import Left
+from batch_resend.results import Rest, RestCount, Since
 from tests.report.summaries import FOLDER, summary
 
 
@@ -249,15 +249,63 @@ def test_what_is_in_doubt_is_mailed_again_only_by_the_step_that_says_so() -> Non
     assert "2 in doubt: they may have been mailed, and resuming mails them again." in asked.text
 
 
+def of_others(
+    *counts: tuple[RequestStatus, Since, int], holds_doubts: bool = False
+) -> dict[str, Rest]:
+    """Return the change of a summary that says what other runs have done, by how it counts it."""
+    found = [RestCount(None, status, since, True, count) for status, since, count in counts]
+    return {"rest": Rest(found, holds_doubts)}
+
+
+FAILED, IN_DOUBT = RequestStatus.FAILED, RequestStatus.IN_DOUBT
+NOT_ATTEMPTED = RequestStatus.NOT_ATTEMPTED
+
+
 def test_what_other_runs_have_sent_since_is_not_to_be_mailed_again() -> None:
     run = summary(sent=1, failed=1, in_doubt=3)
-    sent_since = {RequestStatus.FAILED: 1, RequestStatus.IN_DOUBT: 1}
-    told, _, again = next_steps(run.model_copy(update={"sent_since": sent_since}), FOLDER)
-    assert told.text.startswith("2 orders that it has not sent were sent by other runs")
+    failed = (FAILED, Since.SENT_ELSEWHERE, 1)
+    changed = run.model_copy(update=of_others(failed, (IN_DOUBT, Since.SENT_ELSEWHERE, 1)))
+    told, asked, again = next_steps(changed, FOLDER)
+    assert told.text.startswith("Of its 5 orders, other runs have meanwhile sent 2: 1 sent · ")
+    assert asked.text.startswith("2 in doubt: ")
     assert again.command == "batch-resend send reports/RUN/unsent.csv --in-doubt retry"
-    sent_since[RequestStatus.IN_DOUBT] = 3
-    (told,) = next_steps(run.model_copy(update={"sent_since": sent_since}), FOLDER)
-    assert told.text.endswith("sent by other runs meanwhile: 0 left.")
+    changed = run.model_copy(update=of_others(failed, (IN_DOUBT, Since.SENT_ELSEWHERE, 3)))
+    (told,) = next_steps(changed, FOLDER)
+    assert told.text.endswith("other runs have meanwhile sent 4: 1 sent · 4 sent by other runs.")
+
+
+@pytest.mark.parametrize(
+    ("holds_doubts", "left"), [(True, "31 left."), (False, "39 left, those in doubt included.")]
+)
+def test_each_order_is_in_one_number_of_what_is_said_of_other_runs(
+    holds_doubts: bool, left: str
+) -> None:
+    run = summary(state="interrupted", sent=20, refused=8, in_doubt=2, not_attempted=95)
+    counts = (
+        (NOT_ATTEMPTED, Since.SENT_ELSEWHERE, 58),
+        (NOT_ATTEMPTED, Since.IN_DOUBT_ELSEWHERE, 6),
+        (NOT_ATTEMPTED, Since.NOTHING, 31),
+        (IN_DOUBT, Since.IN_DOUBT, 2),
+    )
+    run = run.model_copy(update=of_others(*counts, holds_doubts=holds_doubts))
+    told, _, asked, *_ = next_steps(run, None)
+    assert told.text == (
+        "Of its 125 orders, other runs have meanwhile sent 58 and left 6 in doubt: 20 sent · "
+        "8 refused · 2 in doubt · 31 not attempted · 58 sent by other runs · 6 in doubt by other "
+        f"runs. {left}"
+    )
+    assert asked.text.startswith("2 in doubt: ")
+    assert asked.command == "batch-resend verify RUN"
+
+
+def test_what_other_runs_left_in_doubt_is_mailed_again_only_by_the_step_that_says_so() -> None:
+    run = summary(sent=1, failed=2).model_copy(
+        update=of_others((FAILED, Since.IN_DOUBT_ELSEWHERE, 1))
+    )
+    told, rest, again = next_steps(run, FOLDER)
+    assert told.text.endswith("left 1 in doubt: 1 sent · 1 failed · 1 in doubt by other runs.")
+    assert rest.command == "batch-resend send reports/RUN/unsent.csv --in-doubt hold"
+    assert again.command == "batch-resend send reports/RUN/unsent.csv --in-doubt retry"
 
 
 def test_what_other_runs_have_sent_needs_no_action_once_it_is_all_that_was_left() -> None:
@@ -270,12 +318,17 @@ def test_what_other_runs_have_sent_needs_no_action_once_it_is_all_that_was_left(
         (summary(state="interrupted", refused=1, not_attempted=8), 8, "needs action"),
         (summary(state="interrupted", rejected=1, not_attempted=8), 8, "needs action"),
     ):
-        found = run.model_copy(update={"left": Left({}, orders)})
+        waiting = min(orders, run.orders.not_attempted)
+        changed = of_others(
+            (NOT_ATTEMPTED, Since.SENT_ELSEWHERE, waiting),
+            (IN_DOUBT, Since.SENT_ELSEWHERE, orders - waiting),
+        )
+        found = run.model_copy(update=changed)
         assert (found.verdict, found.sent_elsewhere) == (verdict, orders)
         assert not found.all_well, "it has not sent them itself"
     for orders, verdict in ((7, "needs action"), (8, "complete")):
-        sent_since = {RequestStatus.FAILED: orders}
-        found = failed.model_copy(update={"sent_since": sent_since})
+        changed = of_others((FAILED, Since.SENT_ELSEWHERE, orders))
+        found = failed.model_copy(update=changed)
         assert found.verdict == verdict
 
 

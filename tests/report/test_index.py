@@ -25,7 +25,9 @@ async def test_the_index_has_nothing_left_of_a_run_whose_orders_other_runs_have_
     found = json.loads(place.read_text())
     found["orders"] = dict.fromkeys(found["orders"], 0) | {"total": 9, "not_attempted": 9}
     for sent_elsewhere, left in ((0, "9"), (9, "0")):
-        place.write_text(json.dumps(found | {"sent_elsewhere": sent_elsewhere}))
+        now = found["orders"] | {"not_attempted": 9 - sent_elsewhere}
+        now |= {"sent_elsewhere": sent_elsewhere, "in_doubt_elsewhere": 0}
+        place.write_text(json.dumps(found | {"orders_now": now}))
         write_index(tmp_path / "reports")
         page = (tmp_path / "reports" / "index.html").read_text()
         row = page[page.index('"a/report.html"') :].partition("</tr>")[0]

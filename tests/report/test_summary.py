@@ -70,11 +70,16 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
         "sweep": None,
         "profile": None,
         "verdict": "needs action",
-        "sent_elsewhere": 0,
+        "orders_now": {
+            "total": 5, "sent": 1, "refused": 1, "failed": 1, "in_doubt": 1, "not_attempted": 1,
+            "skipped": 0, "in_flight": 0, "sent_elsewhere": 0, "in_doubt_elsewhere": 0,
+        },
+        "left": 2,
+        "sent_of": 5,
     }  # fmt: skip
     assert found.summary == expected
     assert json.dumps(found.summary) == json.dumps(expected), "and in that order"
-    assert Summary.model_validate(found.summary) == summary.model_copy(update={"left": None})
+    assert Summary.model_validate(found.summary) == summary.model_copy(update={"rest": None})
 
 
 @pytest.mark.parametrize(

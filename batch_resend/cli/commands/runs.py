@@ -32,11 +32,13 @@ from batch_resend.cli.standing import as_it_stands
 from batch_resend.clock import in_local_time, with_local_times
 from batch_resend.folders import Place
 from batch_resend.journal import read_journal, size_of_journal
-from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
+    OrdersNow,
     Presentation,
     Summary,
+    beside_skipped,
     counted,
     folder_of,
     in_words,
@@ -49,8 +51,8 @@ from batch_resend.report import (
     write_report,
 )
 
-_COUNTS = ("total", *RequestStatus, "in_flight")
-_TO_RESUME = (RequestStatus.NOT_ATTEMPTED, RequestStatus.IN_DOUBT)
+_COUNTS = tuple(OrdersNow.model_fields)
+_TO_RESUME = ("not_attempted", "in_doubt", "in_doubt_elsewhere")
 _ALL_RUNS = 2**31
 
 
@@ -115,7 +117,7 @@ def _local(at: str | None) -> str:
 
 
 def _count(status: str) -> Callable[[tuple[Summary, str]], object]:
-    return lambda run: getattr(run[0].orders, status)
+    return lambda run: getattr(run[0].orders_now, status)
 
 
 _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
@@ -127,7 +129,9 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "elapsed_s": lambda run: run[0].elapsed_s,
     "between_starts_s": lambda run: run[0].between_starts_s,
     **{status: _count(status) for status in _COUNTS},
-    "left": lambda run: run[0].left and run[0].left.requests,
+    "other_call": lambda run: run[0].skipped.other_call,
+    "sent_of": lambda run: run[0].sent_of,
+    "left": lambda run: run[0].left,
     "stuck": lambda run: run[0].stuck,
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
@@ -142,8 +146,11 @@ def _not_sent(record: Any) -> str:
     """Return what became of what was not sent, and what `resume` sends, where that differs."""
     counts = [(name, record[name]) for name in _COUNTS if name not in ("total", "sent")]
     words = {"not_attempted": "to go"} if str(record["state"]).startswith("running") else {}
+    beside = {"skipped": beside_skipped(record["skipped"], record["other_call"])}
     shown = [
-        f"{count:,} {words.get(status) or in_words(status)}" for status, count in counts if count
+        f"{count:,} {words.get(status) or in_words(status)}{beside.get(status, '')}"
+        for status, count in counts
+        if count
     ]
     open_ones = sum(record[status] for status in _TO_RESUME)
     if record["left"] not in (None, open_ones):
@@ -161,9 +168,7 @@ _RUN_TABLE: dict[str, Callable[[Any], str]] = {
     ),
     "started": lambda run: _local(run["started_at"]),
     "took": lambda run: _took(run["elapsed_s"], run["between_starts_s"]),
-    "sent": lambda run: (
-        f"{run[RequestStatus.SENT]:,} of {run['total'] - run[RequestStatus.SKIPPED]:,}"
-    ),
+    "sent": lambda run: f"{run['sent']:,} of {run['sent_of']:,}",
     "not sent": _not_sent,
     "lists": lambda run: f"{', '.join(run['inputs'])}{of_profile(run['profile'])}",
 }
@@ -233,8 +238,11 @@ def _facts(summary: Summary, state: str) -> list[Record]:
         *(("input", f"{note.path}: {counted(note.rows, 'row')}") for note in summary.inputs),
     ]
     for group, counts in (
-        ("rows", summary.rows), ("orders", summary.orders), ("requests", summary.requests)
-    ):  # fmt: skip
+        ("rows", summary.rows),
+        ("orders", summary.orders),
+        ("skipped orders", summary.skipped),
+        ("requests", summary.requests),
+    ):
         facts += [(f"{group}, {in_words(name)}", count) for name, count in counts]
     held_up = summary.back_pressure
     facts += [

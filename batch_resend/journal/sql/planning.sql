@@ -210,26 +210,45 @@ WHERE run = :run AND NOT {has_outcome} AND NOT doubted_before AND EXISTS (
 EXISTS (SELECT 1 FROM attempts, starts
     WHERE {by_another_run_since} AND attempts.ruling = 'accepted')
 
--- What settling would leave to send, were the run resumed now, by account; nothing is changed.
--- name: left_to_send
-SELECT account, count(*) FROM requests
-WHERE run = :run AND skip IS NULL AND NOT {is_acknowledged_elsewhere}
-    AND NOT EXISTS (SELECT 1 FROM outcomes WHERE outcomes.run = requests.run
-        AND outcomes.request = requests.number AND NOT {is_looked_at_again})
-    AND NOT (:hold_doubts AND ({may_have_arrived} OR EXISTS (SELECT 1 FROM attempts, starts
-        WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')))
-GROUP BY account ORDER BY account NULLS FIRST
+-- part: is_doubted_elsewhere
+EXISTS (SELECT 1 FROM attempts, starts
+    WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')
 
--- name: count_sent_elsewhere
-SELECT count(*) FROM requests
-WHERE run = :run AND NOT {has_outcome} AND {is_acknowledged_elsewhere}
+-- part: has_outcome_for_good
+coalesce((SELECT NOT {is_looked_at_again} FROM outcomes
+    WHERE outcomes.run = requests.run AND outcomes.request = requests.number), FALSE)
 
--- name: sent_since
-SELECT outcomes.status, count(*) FROM outcomes
+-- What became of a request that its run has not sent, see `results.Since`. What has failed, another
+-- run may have sent.
+-- part: since
+CASE WHEN {has_outcome_for_good} AND {outcome} <> 'failed' THEN 'settled'
+    WHEN {is_acknowledged_elsewhere} THEN 'sent_elsewhere'
+    WHEN {may_have_arrived} THEN 'in_doubt'
+    WHEN {is_doubted_elsewhere} THEN 'in_doubt_elsewhere'
+    ELSE 'nothing' END
+
+-- part: counted_status
+coalesce({outcome}, CASE WHEN requests.doubted_before OR EXISTS (SELECT 1 FROM attempts
+        WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt})
+    THEN 'in_doubt' ELSE 'not_attempted' END)
+
+-- What resuming the run would find; nothing is changed.
+-- name: count_rest
+SELECT account, status, since, may_be_sent, count(*) AS requests FROM (
+    SELECT requests.account, {counted_status} AS status, {since} AS since,
+        requests.skip IS NULL AND NOT {has_outcome_for_good} AS may_be_sent
+    FROM requests WHERE requests.run = :run AND coalesce({outcome}, '') <> 'sent'
+) AS rest
+GROUP BY account, status, since, may_be_sent
+
+-- Of a run that is complete, likewise: it is not resumed, and most of it needs no look.
+-- name: count_rest_of_complete
+SELECT requests.account, outcomes.status, {since} AS since, FALSE AS may_be_sent,
+    count(*) AS requests
+FROM outcomes
 JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
 WHERE outcomes.run = :run AND outcomes.status IN ('failed', 'in_doubt')
-    AND {is_acknowledged_elsewhere}
-GROUP BY outcomes.status
+GROUP BY 1, 2, 3
 
 -- name: acknowledged_elsewhere
 SELECT acknowledged.number, acknowledged.sent_at, (
