@@ -253,6 +253,9 @@ def _metrics(
     for status in RequestStatus:
         count = getattr(summary.orders, status)
         yield "orders", "Orders of the last run", count, {"outcome": status.value}
+    for reason, count in summary.skipped:
+        text = "Skipped orders of the last run, by why"
+        yield "skipped_orders", text, count, {"reason": reason}
     text = "Orders that wait at the CA, by what the last sweep decided"
     for decision in Decision if summary.sweep else ():
         count = getattr(summary.sweep, decision)

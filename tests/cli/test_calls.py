@@ -185,6 +185,49 @@ async def test_what_is_not_dv_is_sent_by_the_orders_call_only_where_that_is_want
         )
 
 
+async def test_every_place_says_the_same_numbers_of_what_waits_for_mails_of_another_call(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path) as (desk, ca):
+        fill(desk, ca)
+        words = ("--notify-url", hook.url, "--metrics-file", "m.prom", "--report-dir", "all/{run}")
+        said = {"send": (await desk.run("send", "numbers.csv", "--preflight", *words)).out}
+        for command in ("show", "watch", "report", "runs", "history 100200302"):
+            said[command] = (await desk.run(*command.split())).out
+        for command in ("runs", "show"):
+            said[f"{command} csv"] = (await desk.run(command, "--format", "csv")).out
+        (folder,) = (tmp_path / "all").glob("*/")
+        said["page"] = (folder / "report.html").read_text()
+        said["index"] = (tmp_path / "all" / "index.html").read_text()
+        said["metrics"] = (tmp_path / "m.prom").read_text()
+        notified = json.loads(hook.posts[-1][1])
+        said["notification"] = notified["text"]
+        (listed,) = csv.DictReader(said["runs csv"].splitlines())
+        (run,) = json.loads((await desk.run("runs", "--json")).out)
+        shown = json.loads((await desk.run("show", "--json")).out)
+    of, beside = "1 of 2", "3 skipped (1 of them perhaps waiting for mails of another call)"
+    for places, parts in (
+        (
+            ("send", "show", "watch", "report", "page", "notification"),
+            (f"{of} orders sent", beside),
+        ),
+        (("runs",), (f" {of} ", beside)),
+        (("page",), ("50 %<span> of 2 sent",)),
+        (("index",), (">1 (50 % of 2)<", ">1 (1 perhaps waiting for mails of another call)<")),
+        (("metrics",), ('{outcome="skipped"} 3.0', '_skipped_orders{reason="other_call"} 1.0')),
+        (("show csv",), ('"orders, skipped",3', '"skipped orders, other call",1')),
+        (("history 100200302",), ("other_call",)),
+    ):
+        for place in places:
+            assert [part for part in parts if part not in said[place]] == [], place
+    counts = {"sent": 1, "skipped": 3, "other_call": 1, "sent_of": 2}
+    assert {name: run[name] for name in counts} == counts
+    assert {name: int(listed[name]) for name in counts} == counts
+    for summary in (shown, notified, read_summary(folder)):
+        assert (summary["sent_of"], summary["orders"]["skipped"]) == (2, 3)
+        assert summary["skipped"]["other_call"] == 1
+
+
 async def test_what_is_approved_or_waits_no_more_is_of_no_other_call(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         fill(desk, ca)
