@@ -112,6 +112,15 @@ class JournalReader(ResultReader, StatisticsReader):
         """Return the runs that sending was begun for, the newest first, at most so many."""
         return [run_of(record) for record in await self.fetch("runs", most=most)]
 
+    async def newest_start(self) -> int:
+        """Return the number of the newest start of any run; 0: there was none."""
+        return await self.count("newest_start")
+
+    async def begun_since(self, start: int) -> Run | None:
+        """Return the run that was the last to begin, or to be resumed, after a start."""
+        found = await self.fetch("begun_since", start=start)
+        return run_of(found[0]) if found else None
+
     async def is_under_way(self, run: Run) -> bool:
         """Whether another process sends a run now, or workers are to."""
         return run.state is RunState.RUNNING and await self.holder(run) is not None

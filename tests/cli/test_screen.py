@@ -220,6 +220,31 @@ async def test_a_run_that_was_killed_is_watched_no_further(tmp_path: Path) -> No
         await ended(sending)
 
 
+async def test_who_waits_for_a_run_keeps_waiting_while_a_killed_one_is_asked_about(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(60)
+        killed = await desk.start("send", "orders.csv", "--limit", "20/1h")
+        await until(lambda: ca.books.requests >= 20)
+        killed.kill()
+        await ended(killed)
+        async with on_screen(desk, "watch", "--wait") as watching:
+            await watching.shows(has("waiting for the next one to begin"))
+            for command, answer in (
+                (("resume",), b"n\n"),
+                (("send", "orders.csv"), b"n\n"),
+                (("send", "orders.csv"), b"y\n"),
+            ):
+                async with on_screen(desk, *command, "--limit", "none") as asking:
+                    await asking.shows(has("now? [y/N]"))
+                    assert "Interrupted" not in watching.text
+                    asking.type(answer)
+                    await asking.ended()
+            assert await watching.ended() == 0
+            assert "60 of 60 orders sent" in watching.text
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 async def test_however_it_is_killed_the_cursor_of_the_terminal_is_seen(
     tmp_path: Path, number: signal.Signals

@@ -146,6 +146,26 @@ async def test_a_run_that_was_cut_off_is_interrupted_at_its_last_sign_of_life(
         assert await statuses(journal.reader, run) == {"1": is_known, "2": "not_attempted"}
 
 
+async def test_a_run_has_begun_since_once_it_starts_not_when_its_end_is_written(
+    place: Place, clock: Clock
+) -> None:
+    async with opened(place, clock) as journal:
+        assert await journal.reader.newest_start() == 0
+        cut_off = await plan(journal, orders(1))
+        await send(journal, clock, cut_off, {"1": "cut"})
+        before = await journal.reader.newest_start()
+    async with opened(place, clock) as journal:
+        assert (await journal.reader.run(cut_off.id)).state is RunState.INTERRUPTED
+        held_back = await plan(journal, orders(2))
+        await journal.finish(held_back, RunState.STOPPED, "a row was rejected")
+        assert await journal.reader.begun_since(before) is None
+        await journal.start(cut_off, Terms(WINDOWS))
+        begun = await journal.reader.begun_since(before)
+        assert begun is not None
+        assert (begun.id, begun.state) == (cut_off.id, RunState.RUNNING)
+        assert await journal.reader.begun_since(await journal.reader.newest_start()) is None
+
+
 @pytest.mark.parametrize(
     "state", [RunState.COMPLETED, RunState.STOPPED, RunState.INTERRUPTED], ids=str
 )

@@ -341,13 +341,13 @@ async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
 
 async def _next_run(reader: JournalReader) -> Run:
     """Return the run under way, or the next one to begin, which may have ended by then."""
-    before = await reader.runs(1)
+    # What a killed run left is settled before a question about the rest: that is no beginning.
+    before = await reader.newest_start()
     if (run := await _under_way(reader)) is None:
         say("No run is under way: waiting for the next one to begin.")
     while run is None:
         await anyio.sleep(_LOOK_EVERY_S)
-        ended = [one for one in await reader.runs(1) if one.finished_at and [one] != before]
-        run = await _under_way(reader) or next(iter(ended), None)
+        run = await reader.begun_since(before)
     return run
 
 

@@ -9,6 +9,13 @@ state IN ('running', 'stopped', 'interrupted', 'completed')
 -- name: runs
 SELECT * FROM runs WHERE {begun} ORDER BY activity DESC LIMIT :most
 
+-- name: newest_start
+SELECT coalesce(max(number), 0) FROM starts
+
+-- name: begun_since
+SELECT runs.* FROM runs JOIN starts ON starts.run = runs.number
+WHERE starts.number > :start ORDER BY starts.number DESC LIMIT 1
+
 -- name: runs_by_part
 SELECT * FROM runs WHERE {begun} AND CAST(:part AS TEXT) IN (
     substr(id, 1, length(CAST(:part AS TEXT))),
