@@ -67,10 +67,13 @@ def named(sign: str) -> str:
     return f"{sign!r} (U+{ord(sign):04X}, {name})"
 
 
+_BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _GROUPED_DIGITS = re.compile(r"[0-9]{1,3}([ ,.'\u2019\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*")
 _FLOAT_DIGITS = re.compile(r"([0-9]+)\.0+")
 _MISSING = "the order number is missing: write it in each row of the order"
-_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+-]?[0-9]+")
+_SCIENTIFIC = re.compile(
+    rf"[+-]?[0-9]+(?:[.,][0-9]*)?[{_BLANKS}]*[eE][{_BLANKS}]*[+-]?[{_BLANKS}]*[0-9]+"
+)
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+(?:\n|\Z)){_LABEL}")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -83,7 +86,6 @@ _PLAIN_PAIR = re.compile(
     rf"(?:\*\.)?{_NAME.pattern}\n(?:{'|'.join(sorted(USUAL_LOCAL_PARTS))})@{_NAME.pattern}"
 )
 _LONGEST_PLAIN_PAIR = 253  # characters: neither of the two is then too long
-_BLANKS = " \t\r\n\u00a0\u2000\u2001\u2002\u2003\u2007\u2009\u202f\u3000"
 _BETWEEN_TEXTS = re.compile(f"[;,{_BLANKS}]+")
 _VISIBLE = re.compile(r"[!-~]+")
 _NOTHING = frozenset(
@@ -193,10 +195,12 @@ def _plain_digits(text: str) -> str:
         stripped = stripped[2:-1]
     if not stripped:
         raise Malformed(_MISSING)
+    # Also with as many decimals as the exponent asks for: a program that calculates with seven
+    # digits writes 1.00200024E+08 for 100200025, too.
     if _SCIENTIFIC.fullmatch(stripped):
         raise Malformed(
-            f"the order number {shown(stripped)} has lost digits in a spreadsheet: "
-            "format the column as text and export it again"
+            f"the order number {shown(stripped)} may have lost digits, because it is in scientific "
+            "notation: format the column as text and export it again"
         )
     whole, grouped = _FLOAT_DIGITS.fullmatch(stripped), _GROUPED_DIGITS.fullmatch(stripped)
     if whole and grouped:

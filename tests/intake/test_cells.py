@@ -1,5 +1,6 @@
 """What one cell may hold."""
 
+import struct
 import unicodedata
 
 import pytest
@@ -56,9 +57,6 @@ def test_an_order_number_is_its_digits(cell: object, number: str) -> None:
         pytest.param("", "missing", id="an empty cell"),
         pytest.param(" \u00a0\t", "missing", id="blanks"),
         pytest.param("'", "missing", id="only the apostrophe of a text cell"),
-        pytest.param("1.00200301E+08", "lost digits", id="scientific"),
-        pytest.param("1e8", "lost digits", id="scientific, as programs write it"),
-        pytest.param("1,002E+08", "lost digits", id="scientific with a decimal comma"),
         pytest.param("12.5", "digits are expected", id="a fraction"),
         pytest.param("1,23", "digits are expected", id="marks that stand nowhere near thousands"),
         pytest.param("1,,234", "digits are expected", id="two marks in a row"),
@@ -100,6 +98,38 @@ def test_an_order_number_is_its_digits(cell: object, number: str) -> None:
 def test_what_is_no_order_number_is_refused_with_the_reason(cell: object, reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         order_number(cell)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param("1.002E+08", id="fewer decimals than the exponent asks for"),
+        pytest.param("1e8", id="none, as programs write it"),
+        pytest.param("1.00200005E+08", id="as many"),
+        pytest.param("1.002000050E+08", id="a zero more"),
+        pytest.param("1.002000054E+08", id="another digit more"),
+        pytest.param("1,00200005E+08", id="a decimal comma"),
+        pytest.param("1.00200005e8", id="in lower case, as Java writes it"),
+        pytest.param("1.00200005E+008", id="three digits in the exponent"),
+        pytest.param("1.00200005E-08", id="a negative exponent"),
+        pytest.param("+1.00200005E+08", id="a plus sign"),
+        pytest.param("-1.00200005E+08", id="a minus sign"),
+        pytest.param(" 1.00200005E+08\t", id="blanks around it"),
+        pytest.param("1.00200005 E +08", id="blanks in it"),
+        pytest.param("'1.00200005E+08", id="the apostrophe of a text cell"),
+        pytest.param('="1.00200005E+08"', id="a formula that keeps it a text"),
+        pytest.param("100.200005E+06", id="an exponent of thousands"),
+        pytest.param("1.E+08", id="a point without decimals"),
+    ],
+)
+def test_scientific_notation_is_refused_whatever_digits_it_has(cell: str) -> None:
+    with pytest.raises(Malformed, match="may have lost digits, because it is in scientific nota"):
+        order_number(cell)
+
+
+def test_of_two_order_numbers_single_precision_makes_one_of_as_many_digits() -> None:
+    made = {f"{struct.unpack('f', struct.pack('f', n))[0]:.8E}" for n in (100200024, 100200025)}
+    assert made == {"1.00200024E+08"}
 
 
 @given(st.text() | st.text("0123456789\uff11\u0662 ,.'eE+-\u00a0") | st.floats() | st.integers())
