@@ -12,7 +12,14 @@ from functools import lru_cache
 from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.fields import plain, words_of
 from batch_resend.intake.looks import has_address, is_domain
-from batch_resend.intake.states import is_live_state, is_state, letters_of
+from batch_resend.intake.states import (
+    BY,
+    is_live_state,
+    is_state,
+    is_state_by_somebody,
+    is_wanted,
+    letters_of,
+)
 from batch_resend.model import USUAL_LOCAL_PARTS
 
 # --- whether to mail at all ---------------------------------------------------------------
@@ -35,10 +42,17 @@ _REMARKS = re.compile(
 _NO = frozenset(("no", "n", "false", "nein", "non"))
 _LONGEST_MARK = 80  # characters
 _STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
+# Behind a no: that a mail is missing, so it is wanted.
+_NOT_MAILED = r"(?! (?:re)?(?:sent|e?-?mailed|contacted|notified)\b)"
+_NOT_ARRIVED = r"(?! (?:(?:was|were|has|have|been) )*(?:(?:re)?sent|received|arrived|came)\b)"
+_NOT_MAILED_DE = (
+    r"(?! (?:(?:erneut|wieder) )?(?:(?:ab|zu)?ge(?:sendet|schickt|sandt|mailt)"
+    r"|ver(?:sendet|schickt|sandt)|benachrichtigt|angeschrieben|kontaktiert)\b)"
+)
 # Anywhere in a text.
 _NOT_TO_SEND = re.compile(
-    r"\b(?:do not|don['\u2019 ]?t|never|no need to|(?:not|no longer|never) to be"
-    r"|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
+    rf"\b(?:do not|don['\u2019 ]?t|never{_NOT_MAILED}|no need to"
+    r"|(?:not|no longer|never) to be|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
     r"(?:re)?(?:send|sent|e?-?mail(?:ed)?|contact(?:ed)?|notif(?:y|ied))\b"
     r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen)\b"
     r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
@@ -46,9 +60,10 @@ _NOT_TO_SEND = re.compile(
     r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
     r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b"
     r"|\bnot to (?:re)?(?:send|mail)\b|\bleave (?:it |this )?out\b|\bnot this one\b"
-    r"|\bno (?:more )?e?-?mails?\b|\b(?:bitte|vorerst|noch) nicht\b|\bnão (?:re)?enviar\b"
-    r"|\binte skicka\b|\bikke send|\bnie wysyła|\bneodesíl|\bälä lähet|\bgönderme|не отправ"
-    "|不要发送|不要發送|送信しない|送信不要",
+    rf"|\bno (?:more )?e?-?mails?\b{_NOT_ARRIVED}"
+    rf"|\b(?:bitte|vorerst) nicht\b|\bnoch nicht\b{_NOT_MAILED_DE}|\bnão (?:re)?enviar\b"
+    r"|\binte skicka\b|\bikke sende?\b|\bnie wysyła|\bneodesíl|\bälä lähet|\bgönderme"
+    "|не отправля|不要发送|不要發送|送信しない|送信不要",
     re.IGNORECASE,
 )
 # Each of these texts has one of these words in it, if it has no other letters than ASCII's. For
@@ -155,7 +170,12 @@ def _is_mark(text: str) -> bool:
     if len(word) > _LONGEST_MARK:
         return False
     letters = letters_of(word)
-    return _is_not_to_send(letters) or (is_state(letters) and not is_live_state(letters))
+    if _is_not_to_send(letters):
+        return True
+    if is_state(letters):
+        return not (is_live_state(letters) or is_wanted(word))
+    # Split for speed: few cells that are not read have such a word.
+    return not BY.isdisjoint(word.split()) and is_state_by_somebody(word) and not is_wanted(word)
 
 
 def is_title(text: str) -> bool:
