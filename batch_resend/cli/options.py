@@ -294,7 +294,8 @@ asking_options = together(
     flag(
         "--preflight",
         "Ask the CA about each request first: skip an order that needs no mail, refuse a request "
-        "for a domain (domain-dcv) that would mail anyone it does not name.",
+        "for a domain (domain-dcv) that would mail anyone it does not name. It does not know of "
+        "mails that were resent by hand.",
         carried_to=(SEND, RESUME),
     ),
     flag("--yes", "Do not ask before sending. (You are asked if there is a terminal.)"),
