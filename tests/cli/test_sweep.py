@@ -224,6 +224,21 @@ async def test_a_mail_in_doubt_counts_toward_the_limit_and_everybody_is_told_so(
         )
 
 
+async def test_a_sweep_with_hold_does_not_mail_again_what_may_have_been_mailed(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, faults={FaultName.DROP: 1.0}) as (desk, ca):
+        wait(ca, 9)
+        desk.write("list.csv", "order_id\n1\n")
+        sent = await desk.run("send", "list.csv", "--all-domains", "--in-doubt", "hold")
+        assert sent.code == 3
+        ca.fail({})
+        for policy, mails in (("hold", 1), ("retry", 2)):
+            swept = await desk.run("sweep", "--max-mails-per-order", "2", "--in-doubt", policy)
+            assert "1 order waits: 1 due" in swept.out
+            assert ca.books.mails == mails
+
+
 async def test_a_dry_run_shows_what_is_due_and_mails_and_notifies_nobody(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca), listening() as watchdog:
         wait(ca, 9, domains=("a.example",))

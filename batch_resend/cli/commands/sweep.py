@@ -63,7 +63,8 @@ sweep_options = together(
         "--max-mails-per-order",
         type=WholeNumber(min=1),
         default=5,
-        help="At most this many mails for one order, in all runs with this journal.",
+        help="Orders that were mailed this often, by all runs with this journal, are not due. A "
+        "run's retries may mail more often, unless --in-doubt hold.",
     ),
     option(
         "--max-orders",
