@@ -219,11 +219,12 @@ class OrderReader:
         orders: Sequence[ListedOrder],
         take: Callable[[ListedOrder], object],
         wanted: Callable[[], int],
-    ) -> None:
+    ) -> list[ListedOrder]:
         """Hand on orders, in their order, each with how it is validated where that can be had.
 
         The order report tells it of all in one answer; of the others each order's own call does.
-        No more than `wanted` says are asked about. Raises CallError, JournalError.
+        No more than `wanted` says are asked about: the rest is returned, not handed on, with what
+        the order report tells. Raises CallError, JournalError.
         """
         unknown = sum(order.dcv_method is None for order in orders)
         known = _with(orders, await self.methods() if unknown >= MANY else {})
@@ -239,7 +240,15 @@ class OrderReader:
             self.progress.done += 1
             return found
 
-        await ask_each(known, ask, take, wanted=wanted)
+        handed_on = 0
+
+        def hand_on(order: ListedOrder) -> None:
+            nonlocal handed_on
+            handed_on += 1
+            take(order)
+
+        await ask_each(known, ask, hand_on, wanted=wanted)
+        return known[handed_on:]
 
     async def methods(self) -> dict[str, str]:
         """Return how orders are validated, by number, of the order report; empty: it is not had.

@@ -140,7 +140,8 @@ class Decision(StrEnum):
     MAILED_LATELY = "mailed_lately"  # within the cooldown
     STUCK = "stuck"  # mailed as often as allowed, without effect
     NOTHING_TO_MAIL = "nothing_to_mail"  # not DV, not validated by e-mail, or issued meanwhile
-    LEFT_FOR_LATER = "left_for_later"  # beyond the most of one sweep
+    LEFT_FOR_LATER = "left_for_later"  # due, but beyond the most of one sweep
+    NOT_ASKED = "not_asked"  # beyond it, and due or with nothing to mail: nobody asked the CA
     DUE = "due"
 
 
@@ -157,7 +158,8 @@ class SweepCounts:
     stuck: int  # mailed as often as allowed, and waiting still
     excluded: int  # by --exclude
     nothing_to_mail: int  # not DV, not validated by e-mail, or issued since it was listed
-    left_for_later: int  # beyond the most of one sweep
+    left_for_later: int  # due, but beyond the most of one sweep
+    not_asked: int  # beyond it, and due or with nothing to mail: nobody asked the CA
     due: int
     unusable: int  # items of the CA's list without an order number
     max_mails: int  # of one order, over all runs

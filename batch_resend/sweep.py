@@ -56,6 +56,13 @@ class Rules:
         nothing = nothing_to_mail(order, any_product=self.any_product)
         return Decision.DUE if nothing is None else Decision.NOTHING_TO_MAIL
 
+    def decide_beyond_most(self, order: ListedOrder) -> Decision:
+        """Decide about an order for which a sweep that mails its most has not asked the CA."""
+        if order.dcv_method is None:
+            return Decision.NOT_ASKED
+        decision = self.decide_by_method(order)
+        return Decision.LEFT_FOR_LATER if decision is Decision.DUE else decision
+
 
 @dataclass(slots=True)
 class SweepResult:
@@ -127,8 +134,10 @@ async def sweep(
         if decision is Decision.DUE:
             swept.due.append(order)
 
-    await order_reader.with_methods(candidates, take, lambda: rules.max_orders - len(swept.due))
-    swept.decided[Decision.LEFT_FOR_LATER] = len(orders) - swept.decided.total()
+    left = await order_reader.with_methods(
+        candidates, take, lambda: rules.max_orders - len(swept.due)
+    )
+    swept.decided.update(map(rules.decide_beyond_most, left))
     swept.unusable = len(order_reader.unusable)
     return swept
 

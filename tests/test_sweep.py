@@ -109,7 +109,7 @@ async def test_an_order_is_due_or_counted_by_why_it_is_not(
     order: ListedOrder, mailed: Mailed | None, counted: str
 ) -> None:
     found = await swept(order, mailed={order.order_id: mailed} if mailed else {})
-    assert found.decided == {Decision(counted): 1, Decision.LEFT_FOR_LATER: 0}
+    assert found.decided == {Decision(counted): 1}
     assert found.counts.waiting == getattr(found.counts, counted) == 1
     assert [order.order_id for order in found.stuck] == (["1"] if counted == "stuck" else [])
 
@@ -155,7 +155,22 @@ async def test_no_more_orders_are_asked_about_than_may_still_be_due() -> None:
     found = await sweep(order_reader, {}, replace(RULES, max_orders=5), NOW)
     assert [order.order_id for order in found.due] == ["1", "3", "5", "7", "9"]
     assert order_reader.asked == [str(n) for n in range(1, 10)]
-    assert (found.counts.nothing_to_mail, found.counts.left_for_later) == (4, 40)
+    counts = found.counts
+    assert (counts.nothing_to_mail, counts.left_for_later, counts.not_asked) == (4, 0, 40)
+
+
+async def test_of_those_beyond_the_most_what_the_order_report_tells_is_counted_by_what_it_is() -> (
+    None
+):
+    lacking = [replace(WAITS, order_id=str(n), dcv_method=None) for n in range(1, 31)]
+    report = {str(n): "email" if n % 2 else "dns-txt-token" for n in range(1, 28)}
+    order_reader = Listed(lacking, report=report)
+    found = await sweep(order_reader, {}, replace(RULES, max_orders=5), NOW)
+    assert [order.order_id for order in found.due] == ["1", "3", "5", "7", "9"]
+    assert order_reader.asked == [], "no request is made for a count"
+    counts = found.counts
+    assert (counts.nothing_to_mail, counts.left_for_later, counts.not_asked) == (13, 9, 3)
+    assert counts.waiting == 30
 
 
 async def test_what_the_order_report_tells_of_many_is_not_asked_of_each() -> None:

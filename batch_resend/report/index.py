@@ -88,6 +88,7 @@ class Night:
                 (counts.too_young, "too young"),
                 (counts.excluded, "excluded"),
                 (counts.left_for_later, "left for later"),
+                (counts.not_asked, "not asked about"),
             )
             if counts
             else ()

@@ -18,6 +18,10 @@ def sweep_in_words(counts: SweepCounts) -> str:
             "with nothing to mail (not by e-mail, approved, or not DV without --any-product)",
         ),
         (counts.left_for_later, "left for the next sweep (--max-orders)"),
+        (
+            counts.not_asked,
+            "not asked about (--max-orders): left for the next sweep or with nothing to mail",
+        ),
         (counts.unusable, "more in the CA's list without an order number (the log names them)"),
     )
     parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)

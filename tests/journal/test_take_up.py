@@ -219,7 +219,7 @@ async def test_what_a_sweep_finds_that_resumes_a_run_stands_in_place_of_what_was
     assert await journal.reader.swept(run) is None
     stuck = [StuckOrder(number, Mailed(3, 1), None, "", "", ()) for number in ("7", "8")]
     for found in (stuck, stuck[1:]):
-        counts = SweepCounts(9, 1, 2, len(found), 0, 0, 0, 6 - len(found), 0, 3)
+        counts = SweepCounts(9, 1, 2, len(found), 0, 0, 0, 0, 6 - len(found), 0, 3)
         await journal.note_sweep(run, counts, found)
         assert await journal.reader.swept(run) == counts
         assert [one async for one in journal.reader.stuck(run)] == found

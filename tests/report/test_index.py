@@ -56,7 +56,7 @@ async def test_the_index_says_of_each_sweep_how_many_orders_it_has_given_up_on(
     place = tmp_path / "reports" / "a" / "summary.json"
     waiting = SweepCounts(
         waiting=21, too_young=0, mailed_lately=0, stuck=17, excluded=0, nothing_to_mail=0,
-        left_for_later=0, due=4, unusable=0, max_mails=5,
+        left_for_later=0, not_asked=0, due=4, unusable=0, max_mails=5,
     )  # fmt: skip
     place.write_text(json.dumps(json.loads(place.read_text()) | {"sweep": asdict(waiting)}))
     write_index(tmp_path / "reports")
@@ -194,7 +194,8 @@ async def test_the_index_names_the_list_of_each_run_and_what_else_keeps_orders_w
     like, places = await like_a_run(tmp_path), tmp_path / "nights"
     counts = SweepCounts(
         waiting=34, too_young=0, mailed_lately=0, stuck=8, excluded=0, nothing_to_mail=26,
-        left_for_later=0, due=0, unusable=0, max_mails=5, mailed_before=26, no_longer_waiting=9,
+        left_for_later=0, not_asked=0, due=0, unusable=0, max_mails=5, mailed_before=26,
+        no_longer_waiting=9,
     )  # fmt: skip
     put(places / "by hand", **(like | {"run_id": "x"}))
     put(places / "night", **(like | {"run_id": "y", "sweep": asdict(counts)}))
