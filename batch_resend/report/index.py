@@ -145,6 +145,7 @@ def write_index(folder: Path, depth: int = 1) -> None:
             key=lambda one: one.at,
             reverse=True,
         ),
+        "began": {one.summary.run_id: one.at[:16].replace("T", " ") for one in found},
         "days": days,
         "not_started": list(_not_started(folder))[: -MOST_RUNS - 1 : -1],
         "top": _top(days),

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,8 +194,7 @@ async def test_the_index_names_the_list_of_each_run_and_what_else_keeps_orders_w
     like, places = await like_a_run(tmp_path), tmp_path / "nights"
     counts = SweepCounts(
         waiting=34, too_young=0, mailed_lately=0, stuck=8, excluded=0, nothing_to_mail=26,
-        left_for_later=0, not_asked=0, due=0, unusable=0, max_mails=5, mailed_before=26,
-        no_longer_waiting=9,
+        left_for_later=0, not_asked=0, due=0, unusable=0, max_mails=5,
     )  # fmt: skip
     put(places / "by hand", **(like | {"run_id": "x"}))
     put(places / "night", **(like | {"run_id": "y", "sweep": asdict(counts)}))
@@ -206,7 +205,33 @@ async def test_the_index_names_the_list_of_each_run_and_what_else_keeps_orders_w
     assert f'<td data-is="List"><bdi>{lists[0]} and 1 more</bdi></td>' in page
     assert '<td data-is="List"><bdi>sweep</bdi></td>' in page
     assert 'data-is="Waiting">34 (26 with nothing to mail)<' in page
-    assert 'data-is="No longer waiting">9 of 26<' in page
+
+
+@pytest.mark.asyncio
+async def test_the_index_names_the_run_whose_orders_a_sweep_finds_no_longer_waiting(
+    tmp_path: Path,
+) -> None:
+    like, places = await like_a_run(tmp_path), tmp_path / "nights"
+    of_none = SweepCounts(
+        waiting=2, too_young=2, mailed_lately=0, stuck=0, excluded=0, nothing_to_mail=0,
+        left_for_later=0, not_asked=0, due=0, unusable=0, max_mails=5,
+    )  # fmt: skip
+    for day, gone, mailed_by in (
+        ("1", 2, "20261231-020304-c156"),
+        ("2", 1, "night 1"),
+        ("3", 3, "night 1"),
+    ):
+        counts = replace(of_none, mailed_before=5, mailed_by=mailed_by, no_longer_waiting=gone)
+        at = {"started_at": f"2027-01-0{day}T02:03:04.000Z"}
+        put(places / day, **(like | {"run_id": f"night {day}", "sweep": asdict(counts)} | at))
+    write_index(places)
+    page = (places / "index.html").read_text()
+    assert re.findall(r'data-is="No longer waiting">([^<]+)<', page) == [
+        "3 of 5 (run of 2027-01-01 02:03)",
+        "1 of 5 (run of 2027-01-01 02:03)",
+        "2 of 5 (run of 20261231-020304-c156)",
+    ]
+    assert "the last run before this one to mail any" in page
 
 
 @pytest.mark.asyncio

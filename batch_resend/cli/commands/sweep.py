@@ -211,7 +211,7 @@ def _not_waiting(excluded: Sequence[str]) -> str:
 
 
 async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
-    """Return which orders are due, and what came of those that the newest run has mailed."""
+    """Return which orders are due, and what came of those of the last run to mail any."""
     reader, settings = batch.reader, batch.settings
     mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
