@@ -91,27 +91,30 @@ class Batch:
         self.stopped_keys: dict[str, str] = {}  # by budget: why nothing by it is to be sent
         self.reading = self.channels.reading
 
-    async def plan(self, sources: Sequence[Source], *, may_be_empty: bool = False) -> Plan:
+    async def plan(
+        self,
+        sources: Sequence[Source],
+        *,
+        may_be_empty: bool = False,
+        budgets: Mapping[str | None, str] = MappingProxyType({}),
+    ) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
-        The plan is that of a new run, or of an unfinished one of just the same requests.
-        Raises JournalError; InputError where a list cannot be read, or no row is there.
+        The plan is that of a new run, or of an unfinished one of just the same requests. `budgets`:
+        of accounts whose keys these settings do not have, to plan by. Raises JournalError;
+        InputError where a list cannot be read, or no row is there.
         """
         settings = self.settings
         run, staging = await self.journal.new_run(
             settings.base_url, settings.windows, settings.snapshot()
         )
-        accounts = {name: settings.account(name) for name in settings.names}
+        endpoints = {}
+        for name in settings.names:
+            account = settings.account(name)
+            endpoints[name] = Endpoint(account.base_url, budgets.get(name, account.budget))
         try:
-            await stage(
-                sources,
-                staging,
-                refused=settings.refused,
-                may_be_empty=may_be_empty,
-            )
-            digest = await staging.group(
-                {name: Endpoint(one.base_url, one.budget) for name, one in accounts.items()}
-            )
+            await stage(sources, staging, refused=settings.refused, may_be_empty=may_be_empty)
+            digest = await staging.group(endpoints)
             # What an older run had acknowledged may be sent again by now, so to resume it would
             # leave out too much. `--again` says nothing of runs that did not finish.
             since = self._clock() - (settings.cooldown_s or DEFAULT_COOLDOWN_S)

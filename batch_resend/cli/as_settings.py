@@ -329,6 +329,18 @@ def endpoint_of(
     return Endpoint(own.base_url, own.budget)
 
 
+def budgets_of(options: dict[str, Any]) -> dict[str | None, str]:
+    """Return what names the keys of accounts, of those that can be read here."""
+    profiles, url = accounts_of(options), base_url_of(options)
+    keys, _ = _read_keys(options, profiles, [None, *profiles])
+    return {
+        name: profiles[name].account_by(key).budget
+        if name
+        else make_account(api_key=key.text, base_url=url).budget
+        for name, key in keys.items()
+    }
+
+
 def base_url_of(options: dict[str, Any]) -> str:
     """Return where the CA of the command's own account is. Raises SettingsError."""
     try:

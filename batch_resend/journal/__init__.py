@@ -7,7 +7,7 @@ from batch_resend.journal.journal import (
     read_journal,
     size_of_journal,
 )
-from batch_resend.journal.lately import copy_lately, resumed_instead
+from batch_resend.journal.lately import copy_lately, last_budgets, resumed_instead
 from batch_resend.journal.planning import Endpoint, Staging
 from batch_resend.journal.reading import (
     LATEST,
@@ -57,6 +57,7 @@ __all__ = [
     "Unapproved",
     "WaitingNames",
     "copy_lately",
+    "last_budgets",
     "mention_of",
     "open_journal",
     "prune_journal",

@@ -39,6 +39,22 @@ def _copy(table: str, records: Iterable[Record], now: float, connection: Connect
         execute(connection, "copy_record", (("table", table), *words.items()), **values)
 
 
+async def last_budgets(
+    reader: JournalReader, base_url: str, profile: str | None, names: Iterable[str | None]
+) -> dict[str | None, str]:
+    """Return by which keys accounts were last sent; None among them: a command's own.
+
+    That one is known by its profile, or else by its URL. Raises JournalError.
+    """
+    by_name = {
+        record.account or record.profile: record.budget
+        for record in await reader.fetch("budgets_by_account")
+        if record.account or record.profile or record.base_url == base_url
+    }
+    known = {name: by_name.get(name or profile or "") for name in names}
+    return {name: budget for name, budget in known.items() if budget is not None}
+
+
 async def resumed_instead(
     reader: JournalReader, since: float, planned: JournalReader, run: Run
 ) -> Run | None:

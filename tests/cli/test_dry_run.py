@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.model import Call
 from batch_resend.simulator import FaultName
 from tests.cli.conftest import desk_with_ca, read_summary, run_ids
 from tests.cli.test_sweep import wait
+from tests.cli.town import town
 from tests.notify.listener import listening
 
 WHOLE_LIST = 20
@@ -173,3 +175,58 @@ async def test_resume_with_a_dry_run_counts_the_last_requests_by_the_key_that_se
         waited, shown = await waits_s()
         assert waited > 0
         assert "because requests of the last minutes count in these limits\n" in shown
+
+
+@pytest.mark.parametrize("key", ["the same key", "no key", "another key"])
+@pytest.mark.parametrize("call", list(Call))
+async def test_a_dry_run_and_send_leave_out_the_same_by_each_call(
+    tmp_path: Path, call: Call, key: str
+) -> None:
+    """A domain may be in several accounts, so a request about one is known by its key, too."""
+    heading = "order_id,domain,email\n"
+    rows = [
+        f"{n},{'' if call is Call.ORDER_APPROVAL else name},admin@{name}\n"
+        for n, name in ((1, "a.example"), (2, "b.example"), (3, "c.example"))
+    ]
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        own = desk.environment["DIGICERT_API_KEY"]
+        keys = {"the same key": own, "no key": "", "another key": f"another-{own}"}
+        desk.write("two.csv", "".join([heading, *rows[:2]]))
+        desk.write("all.csv", "".join([heading, *rows]))
+        send = ("send", "all.csv", "--call", call.value, "--in-doubt", "hold")
+        assert (await desk.run("send", "two.csv", "--call", call.value)).code == 0
+        ca.fail({FaultName.DROP: 1.0})
+        await desk.run(*send, "--report-dir", "dropped")
+        ca.fail({})
+        dry = await desk.run(*send, "--dry-run", "--json", DIGICERT_API_KEY=keys[key])
+        assert dry.code == 0, dry.err
+        sent_by = keys[key] or own
+        await desk.run(*send, "--report-dir", "then", DIGICERT_API_KEY=sent_by)
+        then, counts = read_summary(tmp_path / "then"), json.loads(dry.out)
+        is_new = key == "another key" and call is Call.DOMAIN_DCV
+        became = (then["orders"]["sent"], then["skipped"]["cooldown"], then["orders"]["in_doubt"])
+        assert became == ((3, 0, 0) if is_new else (0, 2, 1))
+        told = (counts["to_send"], counts["cooling_down"], counts["held"])
+        assert told == became
+
+
+@pytest.mark.parametrize("can_read_keys", [True, False])
+async def test_a_dry_run_and_send_leave_out_the_same_domains_of_each_account(
+    tmp_path: Path, *, can_read_keys: bool
+) -> None:
+    async with town(tmp_path) as at:
+        desk = at.desk
+        desk.write("named.csv", "domain,account\na.example,shop\na.example,bank\n")
+        desk.write("own.csv", "domain\na.example\nb.example\n")
+        named = ("send", "named.csv", "--call", "domain-dcv")
+        own = ("send", "own.csv", "--call", "domain-dcv", "--profile", "shop")
+        assert (await desk.run(*named, "--report-dir", "named")).code == 0
+        assert (await desk.run(*own, "--report-dir", "own")).code == 0
+        if not can_read_keys:
+            for name in ("shop.key", "bank.key"):
+                (tmp_path / name).unlink()
+        for words in (named, own):
+            dry = await desk.run(*words, "--dry-run", "--json")
+            assert dry.code == 0, dry.err
+            counts = json.loads(dry.out)
+            assert (counts["to_send"], counts["cooling_down"]) == (0, 2)

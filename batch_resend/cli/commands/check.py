@@ -20,7 +20,13 @@ from click.core import ParameterSource
 from batch_resend.batch import Batch, open_batch
 from batch_resend.calls import body_of, list_fields, path_of
 from batch_resend.cli.accounts import FoundKey, clock_of_command
-from batch_resend.cli.as_settings import accounts_to_plan_by, reading_of, settings_by, windows_of
+from batch_resend.cli.as_settings import (
+    accounts_to_plan_by,
+    budgets_of,
+    reading_of,
+    settings_by,
+    windows_of,
+)
 from batch_resend.cli.command import (
     FILE,
     ExitCode,
@@ -49,6 +55,7 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import (
     JournalReader,
     copy_lately,
+    last_budgets,
     read_journal,
     resumed_instead,
     size_of_journal,
@@ -147,8 +154,8 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
         settings = _settings(options, Path(folder) / "check.db")
         async with open_batch(settings, clock_of_command()) as batch:
-            await _learn_what_was_sent(batch, options)
-            plan, reader = await batch.plan(sources), batch.reader
+            budgets = await _learn_what_was_sent(batch, options)
+            plan, reader = await batch.plan(sources, budgets=budgets), batch.reader
             await _say_what_is_resumed(batch, plan, options)
             preview = await make_preview(
                 plan, reader, shown=closeness.first, cooldown_s=batch.settings.cooldown_s
@@ -214,15 +221,25 @@ def _journal_of(options: Mapping[str, Any]) -> Place | None:
     return None if place is None or size_of_journal(place) is None else place
 
 
-async def _learn_what_was_sent(batch: Batch, options: Mapping[str, Any]) -> None:
-    """Have a plan go by what the journal of `send` says was mailed, or may have been."""
-    since = batch.journal.now() - batch.settings.cooldown_s
+async def _learn_what_was_sent(batch: Batch, options: dict[str, Any]) -> dict[str | None, str]:
+    """Have a plan go by what the journal of `send` says was mailed, or may have been.
+
+    Return by which keys that goes, for requests about domains: those of `send`, or where these
+    cannot be read, those that the journal knows.
+    """
+    settings, found = batch.settings, dict[str | None, str]()
+    since = batch.journal.now() - settings.cooldown_s
     try:
         if journal := _journal_of(options):
             async with read_journal(journal, clock_of_command()) as reader:
                 await copy_lately(reader, since, batch.journal)
+                found = await last_budgets(
+                    reader, settings.base_url, settings.profile, settings.names
+                )
+                found |= budgets_of(options)
     except JournalError as error:
         say(f"What was sent before is not left out of this plan: {error}")
+    return found
 
 
 async def _say_what_is_resumed(batch: Batch, plan: Plan, options: Mapping[str, Any]) -> None:

@@ -41,6 +41,12 @@ ORDER BY was_useless, activity DESC LIMIT :most
 SELECT account, budget FROM budgets JOIN starts ON starts.number = budgets.start
 WHERE starts.run = :run GROUP BY account, budget ORDER BY max(starts.number)
 
+-- Those of the last starts come last.
+-- name: budgets_by_account
+SELECT runs.base_url, {run_profile} AS profile, budgets.account, budgets.budget
+FROM budgets JOIN starts ON starts.number = budgets.start JOIN runs ON runs.number = starts.run
+GROUP BY 1, 2, 3, 4 ORDER BY max(starts.number)
+
 -- name: budgets_of_start
 SELECT DISTINCT budget FROM budgets WHERE start = :start
 
