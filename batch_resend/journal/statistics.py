@@ -248,6 +248,11 @@ class StatisticsReader(Reader):
             holds_doubts=run.settings.get("in_doubt") == "hold",
         )
 
+    async def doubts_of_domains(self, run: Run) -> int:
+        """Return how many requests about domains are in doubt, and were not sent since."""
+        values = {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
+        return await self.count("doubts_of_domains", **values)
+
     async def count_mailed_otherwise(self, run: Run, cooldown_s: float) -> int:
         """Return how many requests to send are for what other requests of late have mailed."""
         if (since := settled_since(run, cooldown_s, self.clock())) is None:

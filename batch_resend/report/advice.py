@@ -115,7 +115,7 @@ def _to_send_the_rest(
         policy = " --in-doubt hold" if doubts else flags.in_doubt
         yield NextStep(f"To send what is left{edited}:", f"{send}{policy}")
     if now.in_doubt:
-        yield _to_look_at_doubts(summary, flags)
+        yield from _to_look_at_doubts(summary, now.in_doubt, flags)
     if doubts and folder:
         once_more = f"To mail once more what is in doubt{edited}:"
         yield NextStep(once_more, f"{send} --in-doubt retry")
@@ -132,23 +132,45 @@ def _to_send_a_list(
     return send, _IF_EDITED if was_edited(place) else ""
 
 
-def _to_look_at_doubts(summary: Summary, flags: NextFlags) -> NextStep:
-    in_doubt = summary.orders_now.in_doubt  # of its own: `verify` asks about these
+def _to_look_at_doubts(summary: Summary, in_doubt: int, flags: NextFlags) -> Iterator[NextStep]:
+    """Yield where to see what became of what is in doubt: for domains the CA cannot be asked."""
+    orders, domains = _doubts(summary, in_doubt)
     is_held = summary.state == "completed" or "hold" in flags.in_doubt
-    it, which = ("it", "Whether it still waits") if in_doubt == 1 else ("they", "Which still wait")
-    again = "" if is_held else f", and resuming mails {'it' if in_doubt == 1 else 'them'} again"
-    return NextStep(
-        f"{in_doubt:,} in doubt: {it} may have been mailed{again}. {which} at the CA (that does "
-        "not say whether a mail arrived):",
-        f"batch-resend{flags.config} verify {summary.run_id}{flags.verify}",
-    )
+    if orders:
+        it, which = (
+            ("it", "Whether it still waits") if orders == 1 else ("they", "Which still wait")
+        )
+        yield NextStep(
+            f"{orders:,} in doubt{' for orders' * bool(domains)}: {it} may have been mailed"
+            f"{_is_mailed_again(orders, is_held)}. {which} at the CA (that does not say whether a "
+            "mail arrived):",
+            f"batch-resend{flags.config} verify {summary.run_id}{flags.verify}",
+        )
+    if domains:
+        it, what = ("it", "a domain") if domains == 1 else ("they", "domains")
+        which = "whether it still waits" if domains == 1 else "which of them still wait"
+        yield NextStep(
+            f"{domains:,} in doubt for {what}: {it} may have been mailed"
+            f"{_is_mailed_again(domains, is_held)}. `verify` cannot ask the CA about "
+            f"{what}: see in CertCentral {which} (that does not say whether a mail arrived)."
+        )
+
+
+def _doubts(summary: Summary, in_doubt: int) -> tuple[int, int]:
+    """Return how many of so many doubts are about orders, and how many about domains."""
+    domains = min(summary.doubts_of_domains, in_doubt)
+    return in_doubt - domains, domains
+
+
+def _is_mailed_again(count: int, is_held: bool) -> str:
+    return "" if is_held else f", and resuming mails {'it' if count == 1 else 'them'} again"
 
 
 def _of_open_doubts(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
     """Yield what to do about doubts of a run that is not complete."""
     is_over = summary.state == "running" or flags.none_will_do
     if summary.orders_now.in_doubt and not is_over:
-        yield _to_look_at_doubts(summary, flags)
+        yield from _to_look_at_doubts(summary, summary.orders_now.in_doubt, flags)
 
 
 def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
@@ -177,10 +199,13 @@ def _of_a_real_run(summary: Summary) -> Iterator[NextStep]:
             "that stands here then."
         )
     if orders.in_doubt:
+        of_orders, of_domains = _doubts(summary, orders.in_doubt)
+        which = ["with `batch-resend verify` which of the orders still wait"] * bool(of_orders)
+        which += ["in CertCentral which of the domains still wait"] * bool(of_domains)
         yield NextStep(
             f"{orders.in_doubt:,} in doubt: in a real run they may have been mailed. You would see "
-            "with `batch-resend verify` which of them still wait, and mail them once more by "
-            "sending unsent.csv with --in-doubt retry, or leave them with --in-doubt hold."
+            f"{', and '.join(which)}, and mail them once more by sending unsent.csv with "
+            "--in-doubt retry, or leave them with --in-doubt hold."
         )
 
 

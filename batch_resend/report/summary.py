@@ -68,6 +68,8 @@ class Summary(BaseModel):
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
     # Of those refused, by this program itself: the CA would have mailed others for them, or might.
     withheld: Annotated[int, Field(exclude=True)] = 0
+    # Of those in doubt that no other run has sent since: about domains, which the CA is not asked.
+    doubts_of_domains: Annotated[int, Field(exclude=True)] = 0
     incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
     # What became of the orders that it has not sent; None: it is under way, or all are settled.
     rest: Annotated[Rest | None, Field(exclude=True)] = None
@@ -180,6 +182,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
             "rest": None if is_under_way or is_settled else await reader.rest(run),
             "skipped_unsure": await reader.count_unsure(run),
             "withheld": await reader.count_withheld(run) if counts.refused else 0,
+            "doubts_of_domains": await reader.doubts_of_domains(run) if counts.in_doubt else 0,
             "incomplete": (await reader.incomplete(run, 1))[0] if summary.rows.rejected else 0,
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),

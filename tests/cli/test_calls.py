@@ -2,13 +2,14 @@
 
 import csv
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batch_resend.simulator import Simulator, WorldOrder
+from batch_resend.simulator import FaultName, Simulator, WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, results
 from tests.notify.listener import listening
 
@@ -360,6 +361,31 @@ async def test_requests_for_domains_are_counted_and_a_run_of_them_alone_is_passe
         told = json.loads((await desk.run("verify", "--json")).out)
         assert (told["run"], told["orders"], told["domain_requests"]) == (both, 1, 3)
         assert f"Run {newer} sent nothing" in (await desk.run("verify", newer)).out
+
+
+@pytest.mark.parametrize("with_orders", [True, False])
+async def test_of_doubts_about_domains_nobody_is_told_to_verify_them(
+    tmp_path: Path, *, with_orders: bool
+) -> None:
+    heading, order = "order_id,domain,email,call\n", "1,a.example,admin@a.example,\n"
+    domains = ",b.example,admin@b.example,domain-dcv\n,c.example,admin@c.example,domain-dcv\n"
+    async with desk_with_ca(tmp_path, faults={FaultName.DROP: 1.0}) as (desk, ca):
+        desk.write("list.csv", heading + order * with_orders + domains)
+        sent = await desk.run("send", "list.csv", "--in-doubt", "hold", "--report-dir", "first")
+        run = read_summary(tmp_path / "first")["run_id"]
+        page = (tmp_path / "first" / "report.html").read_text()
+        seen = [(await desk.run(name, run)).out for name in ("show", "watch")]
+        for told in (sent.out, *seen, page):
+            text = " ".join(re.sub("<[^>]+>|`", "", told).split())
+            assert (f"batch-resend verify {run}" in text) is with_orders
+            assert "2 in doubt for domains: they may have been mailed. verify cannot" in text
+            assert ("1 in doubt for orders: it may have been mailed." in text) is with_orders
+        ca.fail({})
+        desk.write("one.csv", heading + domains[: domains.index("\n") + 1])
+        assert (await desk.run("send", "one.csv", "--report-dir", "then")).code == 0
+        assert "1 in doubt for a domain: it may" in " ".join(
+            (await desk.run("show", run)).out.split()
+        )
 
 
 @pytest.mark.parametrize("first", ["dv-resend", "domain-dcv"])

@@ -249,6 +249,29 @@ def test_what_is_in_doubt_is_mailed_again_only_by_the_step_that_says_so() -> Non
     assert "2 in doubt: they may have been mailed, and resuming mails them again." in asked.text
 
 
+@pytest.mark.parametrize(
+    ("in_doubt", "domains", "counted"),
+    [(3, 0, ["3 in doubt: they"]), (1, 1, ["1 in doubt for a domain: it"]),
+     (5, 3, ["2 in doubt for orders: they", "3 in doubt for domains: they"])],
+)  # fmt: skip
+@pytest.mark.parametrize("state", ["completed", "interrupted"])
+def test_only_about_orders_the_ca_is_to_be_asked_what_became_of_a_doubt(
+    in_doubt: int, domains: int, counted: list[str], state: str
+) -> None:
+    run = summary(state=state, in_doubt=in_doubt)
+    run = run.model_copy(update={"doubts_of_domains": domains})
+    steps = [step for step in next_steps(run, FOLDER) if " in doubt" in step.text[:20]]
+    for step, words in zip(steps, counted, strict=True):
+        assert step.text.startswith(f"{words} may have been mailed")
+        is_of_domains = "for " in words and "domain" in words
+        assert ("in CertCentral" in step.text) is is_of_domains
+        assert step.command == (None if is_of_domains else "batch-resend verify RUN")
+    ended = run.model_copy(update={"state": "completed", "is_rehearsal": True})
+    (told,) = next_steps(ended, FOLDER, NextFlags(none_will_do=True))
+    assert ("`batch-resend verify`" in told.text) is (in_doubt > domains)
+    assert ("in CertCentral" in told.text) is (domains > 0)
+
+
 def of_others(
     *counts: tuple[RequestStatus, Since, int], holds_doubts: bool = False
 ) -> dict[str, Rest]:

@@ -63,8 +63,8 @@ class Standing:
 
 
 _OF_DOUBTS = (
-    "They may have been mailed. `batch-resend verify` says which of them still wait at the CA; "
-    "--in-doubt retry mails them once more, --in-doubt hold leaves them to you."
+    "They may have been mailed. --in-doubt retry mails them once more, --in-doubt hold leaves them "
+    "to you."
 )
 _STUCK_SHOWN = 5
 _REASONS_SHOWN = 5  # for which orders were not sent

@@ -111,6 +111,10 @@ ORDER BY number LIMIT 1000
 -- name: count_domains_mailed
 SELECT count(*) FROM requests WHERE run = :run AND call IN {about_domains} AND {is_mailed}
 
+-- name: doubts_of_domains
+SELECT count(*) FROM requests WHERE run = :run AND call IN {about_domains} AND {is_mailed}
+    AND coalesce({outcome}, 'in_doubt') = 'in_doubt' AND NOT {is_acknowledged_elsewhere}
+
 -- Some of it by the run's own attempts: what is in doubt may be so by an earlier run alone.
 -- name: any_order_mailed
 SELECT 1 FROM attempts
