@@ -177,8 +177,9 @@ EXPLANATIONS = (
         "There is nothing to do."),
     Explanation(None, SkipReason.OTHER_CALL,
         "They may wait for mails, but this call does not send those: their product is not DV.",
-        "Send their domains with --call domain-dcv, from a list of their own. Where the list names "
-        "the product, --auto-call does that."),
+        "Have `export --skipped-by RUN` write the domains of these alone, and send that list with "
+        "--call domain-dcv. If your own list names product, domain and address, send it with "
+        "--auto-call instead: that gives its addresses to the CA."),
     Explanation(None, SkipReason.UNDER_WAY,
         "Another run, which is under way, sends these.", "`batch-resend watch` follows it."),
     Explanation(None, "no_such_host",

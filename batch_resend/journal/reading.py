@@ -240,6 +240,12 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("notes_of_skipped", run=run.number)
         return sum(n for notes, n in found if not set(UNKNOWN_WORDS).isdisjoint(notes.split()))
 
+    async def skipped_for_other_calls(self, run: Run) -> AsyncIterator[Request]:
+        """Yield the requests that a run skipped: they may wait for mails of another call."""
+        async for page in self.pages("skipped_for_other_calls", run=run.number):
+            for record in page:
+                yield request_of(record)
+
     async def count_without_addresses(self, run: Run) -> dict[Call, int]:
         """Return how many requests to send leave it to the CA whom to mail, by their call."""
         found = await self.fetch("count_without_addresses", run=run.number)

@@ -8,9 +8,6 @@ if TYPE_CHECKING:
     from batch_resend.report.advice import (
         NO_KEY_NAMED,
         URL_NOT_SHOWN,
-        NextFlags,
-        NextStep,
-        Presentation,
         next_steps,
         resume_command,
         to_resume,
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
     )
     from batch_resend.report.live import LiveReport, keep_report_of_workers, live_report
     from batch_resend.report.mail_routes import MOST_DOMAINS_ASKED, with_mail_routes
+    from batch_resend.report.presentation import NextFlags, NextStep, Presentation
     from batch_resend.report.preview import (
         Kind,
         MailDomainsAsked,
@@ -130,9 +128,6 @@ __getattr__ = imported_on_demand(
         "advice": (
             "NO_KEY_NAMED",
             "URL_NOT_SHOWN",
-            "NextFlags",
-            "NextStep",
-            "Presentation",
             "next_steps",
             "resume_command",
             "to_resume",
@@ -167,6 +162,7 @@ __getattr__ = imported_on_demand(
             "make_preview",
             "plan_of",
         ),
+        "presentation": ("NextFlags", "NextStep", "Presentation"),
         "report": ("prepare_report", "refuse_folder", "whole_file", "write_report"),
         "summary": (
             "NOBODY_MAILED",

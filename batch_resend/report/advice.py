@@ -3,30 +3,13 @@
 import itertools
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
 from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, was_edited
+from batch_resend.report.presentation import NO_FLAGS, NextFlags, NextStep
 from batch_resend.report.summary import Summary, counted, in_words
 
-
-@dataclass(frozen=True, slots=True)
-class NextFlags:
-    """What of a run's command line the next ones need as well; each with a blank in front."""
-
-    send: str = ""
-    resume: str = ""  # which reads no list, and has no option for one
-    in_doubt: str = ""  # the policy, where it was named: what is held must stay so
-    watch: str = ""  # which only reads the journal
-    config: str = ""  # which stands in front of the command's name
-    verify: str = ""  # which only asks the CA
-    first: str = ""  # how many are sent before the rest is asked about
-    for_real: str = ""  # of a rehearsal: the same command, to send for real
-    none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
-
-
-NO_FLAGS = NextFlags()
 _FIRST = {  # what has to be done before a run is resumed, by what stopped it
     KEY_REFUSED: "First put the API key right: correct its file, or name another one",
     KEY_MAY_NOT: "First give the API key a role that may do this, or use another key",
@@ -41,26 +24,6 @@ _AFTER_A_REFUSAL = (
     "To send only these again, once the reason is fixed in this list, by the role of the key or by "
     "another --call"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Presentation:
-    """How a report speaks to whom."""
-
-    flags: NextFlags = NO_FLAGS
-    redact: bool = False  # mask e-mail addresses
-    order_url: str | None = None  # of an order in the CA's console, {order} for its number
-
-
-PLAIN = Presentation()
-
-
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """Something to do after a run, and the command that does it, where one does."""
-
-    text: str
-    command: str | None = None
 
 
 def next_steps(
@@ -340,7 +303,7 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
             "--ignore COLUMN."
         )
     if summary.skipped.other_call:
-        yield _to_send_by_another_call(summary.skipped.other_call, folder)
+        yield from _to_send_by_another_call(summary, folder, flags)
     if orders.skipped:
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
@@ -369,15 +332,25 @@ def _refused(count: int, withheld: int) -> str:
     return f"{count:,} refused ({count - withheld:,} by the CA; {withheld:,} {why} {it})"
 
 
-def _to_send_by_another_call(count: int, folder: Path) -> NextStep:
-    """Return what to do; no command does it: which domains they have, only the CA knows."""
+def _to_send_by_another_call(
+    summary: Summary, folder: Path, flags: NextFlags
+) -> Iterator[NextStep]:
+    """Yield what to do: which domains wait, the CA says, of these orders and no others."""
+    count, program = summary.skipped.other_call, f"batch-resend{flags.config}"
     its, it, these = ("its", "it", "this order") if count == 1 else ("their", "them", "these")
-    return NextStep(
+    yield NextStep(
         f"{counted(count, 'order')} skipped that may wait for mails, which this call does not "
-        f"send: {its} product is not DV. {folder}/results.csv names {it} (error_code "
-        f"other_call). To have {it} mailed, have `batch-resend export --details --product PRODUCT "
-        f"--out domains.csv` write the domains for which {these} may wait, and send that list with "
-        "--call domain-dcv."
+        f"send: {its} product is not DV. {folder}/results.csv names {it} (error_code other_call)."
+    )
+    yield NextStep(
+        f"To have {it} mailed domain by domain, first write the domains for which {these} may "
+        "wait, of those that the list named. They are written without addresses, so that the CA "
+        "will mail its contacts on file for each domain:",
+        f"{program} export --skipped-by {summary.run_id}{flags.verify} --out domains.csv",
+    )
+    yield NextStep(
+        "Then look at that list, and send it:",
+        f"{program} send domains.csv --call domain-dcv{flags.verify}",
     )
 
 

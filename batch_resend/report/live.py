@@ -28,10 +28,10 @@ from batch_resend.journal import (
     read_journal,
 )
 from batch_resend.model import Plan, RequestStatus, Run
-from batch_resend.report.advice import Presentation
 from batch_resend.report.counts import BackPressure, SkipCounts
 from batch_resend.report.files import forget_earlier
 from batch_resend.report.folder import has_report
+from batch_resend.report.presentation import Presentation
 from batch_resend.report.report import make_folder, write_page_and_summary, write_report
 from batch_resend.report.summary import Summary, summarize
 from batch_resend.results import InputNote, SweepCounts, Tally

@@ -15,7 +15,7 @@ from batch_resend.intake import Field
 from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
-from batch_resend.report.advice import Presentation, if_cut_off, next_steps
+from batch_resend.report.advice import if_cut_off, next_steps
 from batch_resend.report.breakdowns import (
     MOST_PARTS,
     Breakdown,
@@ -26,6 +26,7 @@ from batch_resend.report.breakdowns import (
 )
 from batch_resend.report.files import REJECTED, Lists, files_in_words, newest
 from batch_resend.report.lists import origin_of
+from batch_resend.report.presentation import Presentation
 from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
     REHEARSED,

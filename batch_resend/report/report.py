@@ -29,7 +29,6 @@ from batch_resend.folders import followed, make_private
 from batch_resend.intake import Field
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run, RunState
-from batch_resend.report.advice import PLAIN, Presentation
 from batch_resend.report.files import (
     LISTS,
     OF_ORDERS,
@@ -39,6 +38,7 @@ from batch_resend.report.files import (
     REPORT_FILES,
     Lists,
 )
+from batch_resend.report.presentation import PLAIN, Presentation
 from batch_resend.report.summary import Summary, make_summary
 from batch_resend.results import InputNote
 

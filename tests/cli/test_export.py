@@ -1,6 +1,7 @@
 """`export` and `--preflight`: what the CA is asked about orders before they are mailed."""
 
 import csv
+import json
 import time
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, results, until
 from tests.cli.screen import on_screen
+from tests.cli.town import town
 
 DAY_S = 86_400.0
 FIRST = 100_200_300
@@ -200,3 +202,107 @@ async def test_beyond_the_most_of_a_sweep_orders_are_counted_as_far_as_the_ca_wa
     metrics = (tmp_path / "night.prom").read_text()
     for decision, orders in (("left_for_later", 17), ("not_asked", 0), ("nothing_to_mail", 5)):
         assert f'waiting_orders{{decision="{decision}"}} {orders}.0\n' in metrics
+
+
+# --- what a run skipped because another call mails for it ----------------------------------------
+
+
+def skip_some(desk: Desk, ca: Simulator) -> None:
+    """Have a list with orders that are not DV, and more of these at the CA than the list has."""
+    names = [f"{letter}.example" for letter in "abcd"]
+    for number in range(1, 5):
+        ca.world.add(WorldOrder(FIRST + number, product="ssl_basic", domains=tuple(names)))
+    ca.world.add(WorldOrder(FIRST + 5, product="ssl_basic", status="issued"))
+    ca.world.add(WorldOrder(FIRST + 6, product="ssl_basic", domains=("other.example",)))
+    ca.world.add(WorldOrder(FIRST + 7))
+    ca.world.orders[FIRST + 1].approved.add("a.example")
+    for number in range(1, 5):
+        ca.world.orders[FIRST + 4].approved.add(names[number - 1])
+    numbers = "".join(f"{FIRST + n},ssl_basic,,\n" for n in (1, 4, 5))
+    named = f"{FIRST + 6},ssl_basic,gone.example,admin@gone.example\n" + "".join(
+        f"{FIRST + 2},ssl_basic,{name},admin@{name[-9:]}\n" for name in ("b.example", "*.c.example")
+    )
+    heading = "order_id,product,domain,email\n"
+    desk.write("numbers.csv", heading + numbers + f"{FIRST + 7},,,\n")
+    desk.write("named.csv", heading + named)
+
+
+def scopes(ca: Simulator) -> list[str]:
+    """Return the names for which mails of domains were asked for."""
+    bodies = [body for asked in ca.books.bodies.values() for body in asked]
+    return sorted(body["name_scope"] for body in bodies if body)
+
+
+async def test_of_a_run_is_written_what_it_skipped_for_another_call_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """The promise is that nobody is mailed but whom the list asked to be mailed."""
+    async with desk_with_ca(tmp_path, keep_bodies=True) as (desk, ca):
+        skip_some(desk, ca)
+        sent = await desk.run("send", "numbers.csv", "named.csv", "--all-domains")
+        assert sent.code == 3, sent.err
+        run = desk.summary()["run_id"]
+        step = f"batch-resend export --skipped-by {run}"
+        assert step in sent.out
+        assert "--product" not in sent.out
+        ca.books.reads_of.clear()
+        exported = await desk.run("export", "--skipped-by", run, "--out", "domains.csv", "-q")
+        assert (exported.code, exported.err) == (0, "")
+        assert ca.books.reads_of["validation"] == 4, "each of these that the CA's list has"
+        with (tmp_path / "domains.csv").open() as file:
+            lines = [(line["order_id"], line["domains"]) for line in csv.DictReader(file)]
+        assert lines == [
+            *((str(FIRST + 1), name) for name in ("b.example", "c.example", "d.example")),
+            *((str(FIRST + 2), name) for name in ("b.example", "c.example")),
+        ]
+        told = (await desk.run("export", "--skipped-by", run)).err
+        assert told == (
+            "2 orders wait.\n"
+            "1 order more with all names approved: nothing to mail.\n"
+            "1 order more of that run, left out: not in the CA's list of orders that wait.\n"
+            "1 order more, left out: none of the domains that the run's list named waits there.\n"
+            "This list has no addresses: sent with --call domain-dcv, it has the CA mail its "
+            "contacts on file for each domain.\n"
+            "The run's list named addresses for 1 order: to have only those mailed, add them in "
+            "a column email first. `batch-resend help calls` says what to beware of.\n"
+        )
+        mailed = await desk.run("send", "domains.csv", "--call", "domain-dcv", "--json")
+        assert mailed.code == 0, mailed.err
+        assert scopes(ca) == ["b.example", "c.example", "d.example"], "each once"
+        nothing = await desk.run("export", "--skipped-by", json.loads(mailed.out)["run_id"])
+        assert nothing.code == 1
+        assert "skipped no order that may wait for mails of another call" in nothing.err
+
+
+async def test_what_a_run_skipped_of_several_accounts_is_written_and_sent_by_each(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        for ca, number in ((at.shop, 1), (at.bank, 2)):
+            domains = (f"{number}.example",)
+            ca.world.add(WorldOrder(FIRST + number, product="ssl_basic", domains=domains))
+        rows = f"{FIRST + 1},ssl_basic,shop\n{FIRST + 2},ssl_basic,bank\n"
+        at.desk.write("orders.csv", f"order_id,product,account\n{rows}")
+        await at.desk.run("send", "orders.csv")
+        run = at.desk.summary()["run_id"]
+        export = ("export", "--skipped-by", run)
+        assert [(r["domains"], r["account"]) for r in records(await at.desk.run(*export))] == [
+            ("1.example", "shop"), ("2.example", "bank"),
+        ]  # fmt: skip
+        await at.desk.run(*export, "--format", "jsonl", "--out", "domains.jsonl")
+        sent = await at.desk.run("send", "domains.jsonl", "--call", "domain-dcv")
+        assert sent.code == 0, sent.err
+        assert (scopes(at.shop), scopes(at.bank)) == (["1.example"], ["2.example"])
+
+
+async def test_of_another_profiles_run_is_said_which_to_name_and_nobody_is_asked(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        at.desk.write("orders.csv", f"order_id,product\n{FIRST + 1},ssl_basic\n{FIRST + 2},\n")
+        await at.desk.run("send", "orders.csv", "--profile", "bank")
+        run, reads = at.desk.summary()["run_id"], at.bank.books.reads
+        refused = await at.desk.run("export", "--skipped-by", run, "--profile", "shop")
+        assert refused.code == 1
+        assert "give --profile bank" in refused.err
+        assert (at.shop.books.reads, at.bank.books.reads) == (0, reads)

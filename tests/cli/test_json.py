@@ -199,6 +199,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "journal": "j.db", "dry_run": False, "runs": 0, "rows": 0, "reports": 0,
         "bytes_before": None, "bytes_after": None, "forgotten": [],
     },
-    "export": {"file": "w.csv", "waiting": 1, "approved": 0, "unusable": 0, "unread": 0},
+    "export": {
+        "file": "w.csv", "waiting": 1, "approved": 0, "unusable": 0, "unread": 0,
+        "with_addresses": 0, "not_listed": 0, "other_domains": 0,
+    },
     "simulate": {"base_url": "http://127.0.0.1:1/services/v2", "books_url": "http://127.0.0.1:1/"},
 }  # fmt: skip

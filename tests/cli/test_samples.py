@@ -252,6 +252,7 @@ def test_the_compose_file_is_what_its_specification_says_and_starts_what_is_unde
 OF_THE_MACHINE = re.compile(r"(make|pip|pipx|uv|podman|rm|python3 -m venv|\.venv/bin/pip)\b")
 WORKER = "batch-resend worker "
 LISTS = {
+    "basic.csv": "order_id,product\n100200302,ssl_basic\n",
     "hopeless.csv": "order_id\n100200302\n",
     "config.toml": """limit = ["1000/3m", "100/5s"]
 [profiles.shop]
@@ -302,6 +303,8 @@ class Reader:
         """Run a line to its end; a worker is left to work."""
         if " resume " in printed:
             await self._leave_unfinished()
+        if " --skipped-by " in printed:
+            await ended(await self._start("batch-resend send --api-key-file key.txt basic.csv"))
         line = printed
         for theirs, ours in self._yours.items():
             line = line.replace(theirs, ours)
@@ -392,7 +395,6 @@ def assert_left_by(name: str, desk: Desk, ca: Simulator) -> None:
         assert (desk.folder / "key.txt").stat().st_mode & 0o077 == 0
     if name == "nightly":
         assert there >= {"pending.csv", "resend.prom", "batch-resend.log"}
-    if name == "lists":
-        assert "plan.jsonl" in there
+    assert name != "lists" or "plan.jsonl" in there
     if name == "several-hosts":
         assert ca.books.mails == ORDERS

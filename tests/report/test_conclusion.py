@@ -127,7 +127,12 @@ SEND_REFUSED = "batch-resend send reports/RUN/refused.csv --region eu"
         ),
         pytest.param(summary(skipped=1), [], id="skipped: nothing needs doing"),
         pytest.param(
-            summary(sent=1, skipped=2, skips={"other_call": 2}), [], id="of another call: by hand"
+            summary(sent=1, skipped=2, skips={"other_call": 2}),
+            [
+                "batch-resend export --skipped-by RUN --api-key-file k --out domains.csv",
+                "batch-resend send domains.csv --call domain-dcv --api-key-file k",
+            ],
+            id="of another call: the domains of these alone",
         ),
     ],
 )

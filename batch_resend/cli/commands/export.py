@@ -1,12 +1,10 @@
 """`export`: which orders wait, asked of the CA, as a list that `send` reads."""
 
-import csv
-import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,8 +13,8 @@ import anyio
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.accounts import clock_of_command
-from batch_resend.cli.as_settings import settings_of, style_of
+from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
+from batch_resend.cli.as_settings import settings_of, style_of, warn_of_keys_of
 from batch_resend.cli.command import (
     FILE,
     OF_READING,
@@ -30,23 +28,22 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.next_flags import refuse_other_profile
 from batch_resend.cli.options import Style, export_options
+from batch_resend.cli.output.exported import ExportWriter
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.streams import STREAMS
-from batch_resend.cli.values import DURATION
-from batch_resend.clock import timestamp, whole_days
-from batch_resend.journal import Purpose
+from batch_resend.cli.values import DURATION, complete_run
+from batch_resend.errors import UnknownRun
+from batch_resend.folders import Place
+from batch_resend.journal import Purpose, read_journal
 from batch_resend.listed import ListedOrder
-from batch_resend.order_reader import OrderReader, is_dv_order
+from batch_resend.model import Request, Run
+from batch_resend.order_reader import OrderReader
 from batch_resend.report import counted, whole_file
 from batch_resend.sending import ask_each
-from batch_resend.visible import defused_row
 
-COLUMNS = (
-    "order_id", "status", "product", "dcv_method", "created_at", "age_days", "container", "domains",
-    "domain_id",
-)  # fmt: skip
 # Through no link: its name can be foreseen, and somebody else's file may wait behind one.
 _NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 filter_options = together(
@@ -70,6 +67,8 @@ filter_options = together(
         "All orders that wait, into a list": "batch-resend export --out pending.csv",
         "Those that have waited for two days": "batch-resend export --older-than 2d --out old.csv",
         "And send their mails again": "batch-resend send old.csv",
+        "The domains of the orders that a run skipped, because they are not DV": "batch-resend "
+        "export --skipped-by RUN --out domains.csv",
     },
     exit_codes=OF_READING,
     see_also=("send", "check"),
@@ -80,6 +79,14 @@ filter_options = together(
     "--details",
     "Ask the CA how each order is validated and which of its names still wait, one request per "
     "order. Only those names are written.",
+)
+@option(
+    "--skipped-by",
+    metavar="RUN",
+    shell_complete=complete_run,
+    help="Only the orders that this run skipped because they may wait for mails of another call, "
+    "and of these only the domains that its list named: a list for `send --call domain-dcv`. With "
+    "--details, whether given or not.",
 )
 @format_option("csv", "jsonl", help="Format of the list.")
 @option_of_its_own(
@@ -102,62 +109,220 @@ def export(**options: Any) -> int:
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
-        settings = settings_of(options, names=(None,))
+        run, skipped = await _skipped_by(options)
+        settings = settings_of(options, run, [*skipped])
+        warn_of_keys_of([*skipped])
         async with open_batch(settings, clock_of_command()) as batch:
+            if run is not None:
+                batch.channels.refuse_elsewhere(run, skipped)
             # Where the list goes to the terminal too, nothing is drawn between its lines.
             is_shown = options["out"] is not None or not sys.stdout.isatty()
             style = style_of(options) if is_shown else Style.NONE
-            return await while_asking(_export(batch, filters, options), batch, style)
+            return await while_asking(_export(batch, skipped, filters, options), batch, style)
 
     return run_interruptibly(work)
 
 
-async def _export(batch: Batch, filters: list[tuple[str, str]], options: dict[str, Any]) -> int:
+@dataclass(slots=True)
+class _Skipped:
+    """What a run skipped of an account, because it may wait for mails of another call."""
+
+    domains: dict[str, set[str]] = field(default_factory=dict)  # by order: named; empty: all
+    with_addresses: set[str] = field(default_factory=set)  # of these orders
+
+    def add(self, order: Request) -> None:
+        """Take in a request; of an order in several languages there are several."""
+        asked = {_base(entry.domain) for entry in order.entries}
+        known = self.domains.get(order.subject, asked)
+        self.domains[order.subject] = known | asked if known and asked else set()
+        if order.entries:
+            self.with_addresses.add(order.subject)
+
+    def narrowed(self, order: ListedOrder) -> ListedOrder | None:
+        """Return an order with the domains alone that were asked for; None: none of them waits."""
+        asked = self.domains[order.order_id]
+        if not asked:
+            return order
+        domains = tuple(one for one in order.domains if _base(one) in asked)
+        names = tuple(one for one in order.names if _base(one.name) in asked)
+        return replace(order, domains=domains, names=names) if domains else None
+
+
+def _base(name: str) -> str:
+    """Return the name that is validated for a name: a wildcard's is the one below it."""
+    return name.lower().removeprefix("*.")
+
+
+async def _skipped_by(
+    options: dict[str, Any],
+) -> tuple[Run | None, Mapping[str | None, _Skipped | None]]:
+    """Return a run, and by account what it skipped for other calls. Raises UnknownRun.
+
+    Without one: the command's own account, of which all orders are wanted.
+    """
+    name: str | None = options["skipped_by"]
+    if name is None:
+        return None, {None: None}
+    journal: Place = options["journal"]
+    async with read_journal(journal, clock_of_command()) as reader:
+        run = await reader.run(name)
+        skipped: dict[str | None, _Skipped] = {}
+        async for order in reader.skipped_for_other_calls(run):
+            skipped.setdefault(order.account, _Skipped()).add(order)
+    if not skipped:
+        raise UnknownRun(
+            f"run {run.id} skipped no order that may wait for mails of another call: its "
+            "results.csv has none with the error_code other_call"
+        )
+    refuse_other_profile(click.get_current_context(), run, [*skipped])
+    refuse_ended_rehearsal(run, [*skipped], "nobody can say any more what waits there.")
+    return run, skipped
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Orders, by what became of them; as --json has them."""
+
+    waiting: int = 0  # written
+    approved: int = 0  # left out: so are all their names
+    unusable: int = 0  # left out: the CA's list has no number of theirs
+    unread: int = 0  # written, though they could not be asked about
+    with_addresses: int = 0  # written: the run's list named addresses for them
+    not_listed: int = 0  # left out: the run skipped them, and the CA's list does not have them
+    other_domains: int = 0  # left out: they wait for none of the domains that the run's list named
+
+
+async def _export(
+    batch: Batch,
+    skipped: Mapping[str | None, _Skipped | None],
+    filters: list[tuple[str, str]],
+    options: dict[str, Any],
+) -> int:
     path: Path | None = options["out"]
-    counts = {True: 0, False: 0}  # of orders that wait, and of those with all names approved
     with whole_file(path) if path else nullcontext(sys.stdout) as file:
-        writer = _Writer(file, options["form"], batch.journal.now())
-
-        def take(order: ListedOrder | None) -> None:
-            counts[order is not None] += 1
-            if order is not None:
-                writer.write(order)
-
-        async with batch.order_reader(purpose=Purpose.EXPORT) as order_reader:
-            chosen = _chosen(order_reader, filters, writer.now, options)
-            try:
-                if options["details"]:
-                    await ask_each(chosen, partial(_with_details, order_reader), take)
-                else:
-                    async for order in chosen:
-                        take(order)
-            except anyio.get_cancelled_exc_class():
-                if path is not None and counts[True]:
-                    _keep_part(file, path, counts[True])
-                raise
-            await order_reader.reader.forget()
-    found = {
-        "waiting": counts[True],
-        "approved": counts[False],
-        "unusable": len(order_reader.unusable),
-        "unread": len(order_reader.unread),
-    }
+        now, with_accounts = batch.journal.now(), skipped.keys() != {None}
+        writer = ExportWriter(file, options["form"], now, with_accounts=with_accounts)
+        export = _Export(writer, filters, options)
+        try:
+            for name, of_account in skipped.items():
+                async with batch.order_reader(name, Purpose.EXPORT) as order_reader:
+                    await export.write_account(order_reader, name, of_account)
+                    await order_reader.reader.forget()
+        except anyio.get_cancelled_exc_class():
+            if path is not None and export.counts.waiting:
+                _keep_part(file, path, export.counts.waiting)
+            raise
     if options["is_json"]:
-        show_json({"file": str(path), **found})
+        show_json({"file": str(path), **asdict(export.counts)})
     elif not options["quiet"]:
-        _say_counts(**found)
+        _say_counts(export.counts)
+        if options["skipped_by"]:
+            _say_that_it_has_no_addresses(export.counts)
     return ExitCode.ALL_WELL
 
 
-def _say_counts(waiting: int, approved: int, unusable: int, unread: int) -> None:
-    say(f"{counted(waiting, 'order')} {'waits' if waiting == 1 else 'wait'}.")
-    if approved:
-        say(f"{counted(approved, 'order')} more with all names approved: nothing to mail.")
-    if unusable:
-        say(f"{unusable:,} more in the CA's list without an order number are left out.")
-    if unread:
-        what = counted(unread, "order")
+@dataclass(slots=True)
+class _Export:
+    """Writes the orders that options ask for, of one account after another, and counts them."""
+
+    writer: ExportWriter
+    filters: list[tuple[str, str]]
+    options: dict[str, Any]
+    counts: _Counts = field(default_factory=_Counts)
+
+    async def write_account(
+        self, order_reader: OrderReader, name: str | None, skipped: _Skipped | None
+    ) -> None:
+        """Write the orders of an account; `skipped`: those alone, and what was asked of them.
+
+        Raises CallError, JournalError.
+        """
+
+        def take(order: ListedOrder | None) -> None:
+            self._take(order, name, skipped)
+
+        chosen = self._chosen(order_reader, self._listed(order_reader, skipped))
+        if self._asks_for_details:
+            await ask_each(chosen, partial(_with_details, order_reader), take)
+        else:
+            async for order in chosen:
+                take(order)
+        self.counts.unusable += len(order_reader.unusable)
+        self.counts.unread += len(order_reader.unread)
+
+    @property
+    def _asks_for_details(self) -> bool:
+        return bool(self.options["details"] or self.options["skipped_by"])
+
+    def _take(self, order: ListedOrder | None, name: str | None, skipped: _Skipped | None) -> None:
+        if order is None:
+            self.counts.approved += 1
+        elif skipped is None:
+            self.counts.waiting += 1
+            self.writer.write(order)
+        elif (narrowed := skipped.narrowed(order)) is None:
+            self.counts.other_domains += 1
+        else:
+            self.counts.waiting += 1
+            self.counts.with_addresses += order.order_id in skipped.with_addresses
+            self.writer.write(narrowed, name, by_domain=True)
+
+    async def _listed(
+        self, order_reader: OrderReader, skipped: _Skipped | None
+    ) -> AsyncIterator[ListedOrder]:
+        """Yield the orders that the CA's list has, of those that a run skipped, if it is them."""
+        self.counts.not_listed += len(skipped.domains) if skipped else 0
+        async for order in order_reader.orders(filters=self.filters):
+            if skipped is None:
+                yield order
+            elif order.order_id in skipped.domains:
+                self.counts.not_listed -= 1
+                yield order
+
+    async def _chosen(
+        self, order_reader: OrderReader, listed: AsyncIterator[ListedOrder]
+    ) -> AsyncIterator[ListedOrder]:
+        """Yield the orders that the options ask for. One whose age is not known counts as old."""
+        is_wanted, older_than = wanted_of(self.options), self.options["older_than"]
+        async for order in listed:
+            age_s = self.writer.now - order.created_at if order.created_at else None
+            is_young = older_than and age_s is not None and age_s < older_than
+            if is_wanted(order) and not is_young:
+                await STREAMS.keep_pace()
+                order_reader.progress.total += self._asks_for_details
+                yield order
+
+
+def _say_counts(counts: _Counts) -> None:
+    say(f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}.")
+    if counts.approved:
+        say(f"{counted(counts.approved, 'order')} more with all names approved: nothing to mail.")
+    if counts.not_listed:
+        what = counted(counts.not_listed, "order")
+        say(f"{what} more of that run, left out: not in the CA's list of orders that wait.")
+    if counts.other_domains:
+        what = counted(counts.other_domains, "order")
+        say(f"{what} more, left out: none of the domains that the run's list named waits there.")
+    if counts.unusable:
+        say(f"{counts.unusable:,} more in the CA's list without an order number are left out.")
+    if counts.unread:
+        what = counted(counts.unread, "order")
         say(f"{what} could not be asked about: listed with all names, approved ones too.")
+
+
+def _say_that_it_has_no_addresses(counts: _Counts) -> None:
+    if not counts.waiting:
+        return
+    say(
+        "This list has no addresses: sent with --call domain-dcv, it has the CA mail its contacts "
+        "on file for each domain."
+    )
+    if counts.with_addresses:
+        say(
+            f"The run's list named addresses for {counted(counts.with_addresses, 'order')}: to "
+            "have only those mailed, add them in a column email first. `batch-resend help calls` "
+            "says what to beware of."
+        )
 
 
 def _keep_part(file: TextIO, path: Path, orders: int) -> None:
@@ -173,19 +338,6 @@ def _keep_part(file: TextIO, path: Path, orders: int) -> None:
         )
 
 
-async def _chosen(
-    order_reader: OrderReader, filters: list[tuple[str, str]], now: float, options: dict[str, Any]
-) -> AsyncIterator[ListedOrder]:
-    """Yield the orders that the options ask for. One whose age is not known counts as old."""
-    is_wanted, older_than = wanted_of(options), options["older_than"]
-    async for order in order_reader.orders(filters=filters):
-        is_young = older_than and order.created_at and now - order.created_at < older_than
-        if is_wanted(order) and not is_young:
-            await STREAMS.keep_pace()
-            order_reader.progress.total += bool(options["details"])
-            yield order
-
-
 async def _with_details(order_reader: OrderReader, order: ListedOrder) -> ListedOrder | None:
     """Return an order with how it is validated, and of its names those that wait; None: none do."""
     found = await order_reader.completed(order)
@@ -195,50 +347,6 @@ async def _with_details(order_reader: OrderReader, order: ListedOrder) -> Listed
         return None
     # It may have been approved since it was listed: then its status says so.
     return replace(found, domains=tuple(n.name for n in waiting) or found.domains, names=waiting)
-
-
-class _Writer:
-    """Writes orders: a line for each, or one for each domain where it is not DV."""
-
-    def __init__(self, file: TextIO, form: str, now: float) -> None:
-        self.now = now
-        self._file = file
-        self._table = None if form == "jsonl" else csv.writer(file, lineterminator="\n")
-        if self._table is not None:
-            self._table.writerow(COLUMNS)
-
-    def write(self, order: ListedOrder) -> None:
-        for part in _parts(order):
-            record = _record(part, self.now)
-            if self._table is None:
-                print(json.dumps(record, ensure_ascii=False), file=self._file)
-            else:
-                record["domains"] = "; ".join(part.domains)
-                self._table.writerow(defused_row(map(record.__getitem__, COLUMNS)))
-
-
-def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
-    """Return an order as `send --auto-call` takes it: domain by domain where it is not DV."""
-    if order.product is None or is_dv_order(order):
-        return (order,)
-    if order.names:
-        return [replace(order, domains=(one.name,), names=(one,)) for one in order.names]
-    return [replace(order, domains=(domain,)) for domain in order.domains] or (order,)
-
-
-def _record(order: ListedOrder, now: float) -> dict[str, object]:
-    is_one_domain = len(order.names) == 1 and not is_dv_order(order)
-    return {
-        "order_id": order.order_id,
-        "status": order.status,
-        "product": order.product,
-        "dcv_method": order.dcv_method,
-        "created_at": None if order.created_at is None else timestamp(order.created_at),
-        "age_days": None if order.created_at is None else whole_days(now - order.created_at),
-        "container": order.container,
-        "domains": list(order.domains),
-        "domain_id": order.names[0].domain_id if is_one_domain else None,
-    }
 
 
 def wanted_of(options: dict[str, Any]) -> Callable[[ListedOrder], bool]:

@@ -36,6 +36,12 @@ GROUP BY requests.notes
 SELECT error_code, count(*) FROM outcomes WHERE run = :run AND status = 'skipped'
 GROUP BY error_code
 
+-- name: skipped_for_other_calls
+SELECT requests.* FROM outcomes
+JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
+WHERE outcomes.run = :run AND outcomes.status = 'skipped' AND outcomes.error_code = 'other_call'
+ORDER BY requests.number
+
 -- Refused, though not by the CA: it would have mailed others for them, or might have.
 -- name: count_withheld
 SELECT count(*) FROM outcomes
