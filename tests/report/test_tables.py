@@ -73,7 +73,7 @@ async def test_results_csv_has_a_line_a_row_in_the_order_of_the_lists_which_says
     assert f"line 2 of {first}" in duplicate[6]
     assert ambiguous[5] == "rejected"
     assert f"line 3 of {first}" in ambiguous[6]
-    assert "spreadsheet" in malformed[6]
+    assert "in scientific notation" in malformed[6]
     for row in (duplicate, ambiguous, malformed):
         assert row[7:] == [*[""] * 6, "dv-resend", ""]
 
