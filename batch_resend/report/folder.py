@@ -15,8 +15,8 @@ from pathlib import Path
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.model import Run
+from batch_resend.report.banner import Banner
 from batch_resend.report.files import LISTS, PACKED_EARLIER, REPORT_FILES, beside
-from batch_resend.report.summary import Banner
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,11 @@ from urllib.parse import quote
 
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
+from batch_resend.report.banner import Banner, banner_in_words
 from batch_resend.report.charts import nice
 from batch_resend.report.rendering import render
 from batch_resend.report.report import whole_file
-from batch_resend.report.summary import Banner, Summary, percentage_sent
+from batch_resend.report.summary import Summary, percentage_sent
 from batch_resend.settings import is_at_loopback
 
 MOST_RUNS = 400
@@ -51,6 +52,13 @@ class Night:
         has_ended = self.state not in (Banner.UNDER_WAY, None)
         at_loopback = not has_ended and is_at_loopback(self.summary.base_url)
         return self.state is Banner.REHEARSAL or at_loopback
+
+    @property
+    def state_in_words(self) -> str:
+        """What there is to know of it first."""
+        if self.state is None:
+            return "cut off"
+        return banner_in_words(self.state, self.summary.state, self.sent_elsewhere)
 
     @property
     def tone(self) -> str:

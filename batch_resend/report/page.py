@@ -16,6 +16,7 @@ from batch_resend.journal import JournalReader, PauseNote
 from batch_resend.model import SENT_BY, Call, Request, RequestStatus, Run
 from batch_resend.report import charts
 from batch_resend.report.advice import if_cut_off, next_steps
+from batch_resend.report.banner import Banner, banner_in_words
 from batch_resend.report.breakdowns import (
     MOST_PARTS,
     Breakdown,
@@ -31,7 +32,6 @@ from batch_resend.report.rendering import render
 from batch_resend.report.summary import (
     REHEARSED,
     STATUS_MEANINGS,
-    Banner,
     Summary,
     answer_in_words,
     headline,
@@ -152,6 +152,7 @@ def _of_summary(
         "sent_by": run.settings.get(SENT_BY),
         "summary": summary,
         "banner": summary.verdict,
+        "banner_in_words": banner_in_words(summary.verdict, summary.state, summary.sent_elsewhere),
         "percentage": percentage_sent(summary),
         "headline": headline(summary),
         "sweep": summary.sweep and sweep_in_words(summary.sweep),

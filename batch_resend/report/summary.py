@@ -1,14 +1,14 @@
 """The summary of a run: its numbers, and what they come to in words."""
 
 from collections.abc import Collection
-from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
+from batch_resend.report.banner import HOW_IT_ENDED, Banner, EndState
 from batch_resend.report.counts import (
     BackPressure,
     InputSummary,
@@ -21,21 +21,10 @@ from batch_resend.report.counts import (
 from batch_resend.results import InputNote, Rest, Since, SweepCounts, Tally
 from batch_resend.settings import is_at_loopback
 
-EndState = Literal["completed", "stopped", "interrupted", "running"]
-
 _ENDED: dict[RunState, EndState] = {
     RunState.COMPLETED: "completed",
     RunState.STOPPED: "stopped",
 }  # anything else was cut off
-
-
-class Banner(StrEnum):
-    """What there is to know of a run before anything else."""
-
-    UNDER_WAY = "under way"  # it was being sent when this was written
-    REHEARSAL = "rehearsal"  # nobody was mailed
-    COMPLETE = "complete"  # all rows good, all orders sent, by any run, or rightly skipped
-    NEEDS_ACTION = "needs action"  # anything else
 
 
 class Summary(BaseModel):
@@ -311,17 +300,11 @@ def _outcome(summary: Summary) -> str:
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
+    if sent_elsewhere := summary.sent_elsewhere:
+        others.append(f"{sent_elsewhere:,} sent by other runs since")
     if stuck := summary.stuck:
         others.append(f"{stuck:,} stuck")
     return "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
-
-
-_HOW: dict[EndState, str] = {
-    "completed": "",
-    "stopped": "Stopped early: ",
-    "interrupted": "Interrupted: ",
-    "running": "Under way: ",
-}
 
 
 def _how_many_were_sent(summary: Summary) -> str:
@@ -331,7 +314,8 @@ def _how_many_were_sent(summary: Summary) -> str:
             return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
         return "Nothing was due" if orders.total else "There was nothing to send"
     is_known = summary.finished_at or summary.state == "running"
-    how = _HOW[summary.state] if is_known else "Not finished: "
+    ended = HOW_IT_ENDED[summary.state] if is_known else "not finished"
+    how = "" if summary.state == "completed" and is_known else f"{ended.capitalize()}: "
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"

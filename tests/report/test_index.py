@@ -34,6 +34,29 @@ async def test_the_index_has_nothing_left_of_a_run_whose_orders_other_runs_have_
         assert re.findall(r'data-is="Left">(\d+)<', row) == [left]
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("state", "sent_elsewhere", "said"),
+    [
+        ("completed", 0, "complete"),
+        ("completed", 2, "finished; rest sent by other runs"),
+        ("stopped", 2, "stopped early; rest sent by other runs"),
+        ("interrupted", 2, "interrupted; rest sent by other runs"),
+    ],
+)
+async def test_a_run_whose_rest_other_runs_have_sent_is_not_called_complete(
+    tmp_path: Path, state: str, sent_elsewhere: int, said: str
+) -> None:
+    await nights(tmp_path)
+    place = tmp_path / "reports" / "a" / "summary.json"
+    of_it = {"verdict": "complete", "state": state, "sent_elsewhere": sent_elsewhere}
+    place.write_text(json.dumps(json.loads(place.read_text()) | of_it))
+    write_index(tmp_path / "reports")
+    page = (tmp_path / "reports" / "index.html").read_text()
+    row = page[page.index('"a/report.html"') :].partition("</tr>")[0]
+    assert f'<span class="complete tone">{said}</span>' in row, "there is nothing to do"
+
+
 async def nights(folder: Path) -> list[str]:
     """Put the reports of two runs into a folder, the second with a hostile name beside them."""
     names = []

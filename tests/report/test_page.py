@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,16 @@ from batch_resend.report import NextFlags, Presentation, make_summary, write_rep
 from batch_resend.report.files import Lists
 from batch_resend.report.page import MOST_ENTRIES, MOST_OPEN, MOST_ORDERS, make_page
 from batch_resend.visible import visible
-from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan
-from tests.report.carried import SCRIPT, Report, carried, reported, two_lists, write_list
+from tests.journal.conftest import WINDOWS, Clock, opened, pending, plan, send
+from tests.report.carried import (
+    SCRIPT,
+    Report,
+    carried,
+    plan_lists,
+    reported,
+    two_lists,
+    write_list,
+)
 
 pytestmark = pytest.mark.asyncio
 MOST_BYTES = 5_000_000
@@ -44,6 +53,21 @@ async def page_of(journal: Journal, run: Run, presentation: Presentation | None 
     summary = await make_summary(journal.reader, run)
     lists = Lists(Path("reports/RUN"), run.id)
     return await make_page(journal.reader, run, summary, lists, presentation or Presentation())
+
+
+async def test_a_run_whose_rest_another_run_has_sent_says_how_it_ended(tmp_path: Path) -> None:
+    orders = ListSource(write_list(tmp_path, "orders.csv", "order_id", "700001", "700002"))
+    script, clock = {"700001": "204"}, Clock()
+    cut_off = carried(tmp_path, [orders], script, RunState.INTERRUPTED, clock)
+    async with cut_off as (journal, run):
+        other = await plan_lists(journal, ListSource(str(tmp_path / "orders.csv")))
+        await send(journal, clock, other, {"700002": "204"}, cooldown_s=3600.0)
+        await journal.finish(other, RunState.COMPLETED)
+        run = replace(run, settings={"cooldown_s": 3600.0})
+        page = text_of(await page_of(journal, run))
+    said = "interrupted; rest sent by other runs batch-resend"
+    assert (said in page, "complete" in page) == (True, False)
+    assert "; 1 not attempted, 1 sent by other runs since" in page
 
 
 async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path) -> None:
