@@ -142,6 +142,8 @@ def next_flags_of_run(
     context: click.Context, run: Run, accounts: Sequence[str | None]
 ) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
+    if "report_dir" in context.params:
+        context.params["report_dir"] = report_dir_for(context, run)
     flags = _with_those_of(_begun_with(run, accounts), next_flags(context), context)
     has_ended = flags.none_will_do or ended_simulator(run, accounts) is not None
     return replace(flags, none_will_do=has_ended)
@@ -165,11 +167,15 @@ def refuse_other_profile(context: click.Context, run: Run, accounts: Sequence[st
 def report_dir_for(context: click.Context, run: Run) -> Path:
     """Return the pattern of where a run's report is to be.
 
-    That is what this command was given, or else what the run was.
+    That is what this command line says, or else where the run put it. What is said for all runs, in
+    the file or the environment, is for one that does not say.
     """
     given: Path = context.params["report_dir"]
-    is_given = context.get_parameter_source("report_dir") is not ParameterSource.DEFAULT
-    return given if is_given else own_report_dir(run) or given
+    is_said = context.get_parameter_source("report_dir") is ParameterSource.COMMANDLINE
+    own = own_report_dir(run)
+    if is_said or own is None or own == given.absolute():  # this one may be shorter
+        return given
+    return own
 
 
 def own_report_dir(run: Run) -> Path | None:

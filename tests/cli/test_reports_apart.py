@@ -109,6 +109,37 @@ async def test_a_report_is_found_where_the_file_of_its_run_put_it(tmp_path: Path
         assert "no up-to-date report" not in shown.out
 
 
+@pytest.mark.parametrize("by_file", [True, False])
+async def test_a_report_is_where_its_run_put_it_whatever_is_usual_now(
+    tmp_path: Path, by_file: bool
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(2)
+        elsewhere = ("--report-dir", "week/{date}/{run}")
+        assert (await desk.run(*AGAIN, *elsewhere, "--max-orders", "1")).code == 4
+        if by_file:
+            desk.write("batch.toml", "report-dir = 'nights/{run}'\n")
+        else:
+            desk.environment["BATCH_RESEND_REPORT_DIR"] = "nights/{run}"
+        usual = ("--config", "batch.toml") if by_file else ()
+        (place,) = (tmp_path / "week").glob("*/2*")
+        for command in ("show", "watch"):
+            shown = (await desk.run(*usual, command)).out
+            assert f"Report: {place}/report.html" in shown
+            assert "no up-to-date report" not in shown
+            assert "nights" not in shown, "nor in the commands that come next"
+        remove(place)
+        missing = (await desk.run(*usual, "show")).out
+        assert f"There is no up-to-date report of it in {place}. " in missing
+        assert (await desk.run(*usual, "report")).code == 0
+        assert (place / "summary.json").exists()
+        assert (await desk.run(*usual, "resume", "--yes")).code == 0
+        assert json.loads((place / "summary.json").read_text())["state"] == "completed"
+        assert not (tmp_path / "nights").exists()
+        assert (await desk.run(*usual, "report", "--report-dir", "copy/{run}")).code == 0
+        assert (tmp_path / "copy" / place.name / "summary.json").exists(), "a flag goes before"
+
+
 async def test_rows_corrected_in_a_report_stay_when_it_is_written_again(tmp_path: Path) -> None:
     """And that list can be sent as often as one likes."""
     async with desk_with_ca(tmp_path) as (desk, ca):
