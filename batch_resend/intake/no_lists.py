@@ -7,6 +7,7 @@ import re
 from pathlib import PurePath
 
 from batch_resend.errors import InputError
+from batch_resend.intake.own_files import LISTS_BESIDE
 
 OLE = b"\xd0\xcf\x11\xe0"  # [MS-CFB]: old Excel, and workbooks that are locked
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second, where it has no member
@@ -57,6 +58,7 @@ _TAG = re.compile(r"<(?:!|\?|[A-Za-z][\w.-]*(?::[\w.-]+)?[\s/>])")
 _HTML = re.compile(
     r"<!doctype\s+html|<(?:html|head|body|table|meta|title|style|script|div)[\s>]", re.IGNORECASE
 )
+_OUR_PAGE = '<meta name="generator" content="batch-resend">'
 _MAIL = re.compile(
     r"(?:From|To|Subject|Date|Received|Return-Path|Delivered-To|Message-ID|MIME-Version"
     r"|Content-Type|X-[\w-]+): .*[\r\n]",
@@ -181,6 +183,8 @@ def _markup(base: str, begin: str) -> tuple[str, str]:
         return "an Excel 2003 XML file", "save it as .xlsx or CSV"
     if "<office:document" in begin:
         return "an OpenDocument file of XML", "save it as .xlsx or CSV"
+    if _OUR_PAGE in begin[:4096]:
+        return "the page of a report, not a list to send", LISTS_BESIDE
     if _HTML.search(begin[:4096]):
         although = f", although its name is {base}" if not base.endswith((".html", ".htm")) else ""
         return f"a web page (HTML){although}", "open it in Excel and save it as .xlsx or CSV"

@@ -18,6 +18,7 @@ from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.files import Bytes, ListFile
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
+from batch_resend.intake.own_files import refuse_own_tables
 from batch_resend.intake.passed_over import unnamed
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import check_record
@@ -156,6 +157,8 @@ class ListSource:
         if not self.columns:
             with suppress(ValueError, TypeError):
                 self.columns = tuple(dict(json.loads(raw)))
+            if not self._reading.numbers_only:
+                refuse_own_tables(self.name, set(self.columns) - self._reading.ignored)
         if self.not_there:
             found = {key for key in self.not_there if json.dumps(key) in raw or f'"{key}"' in raw}
             self.not_there -= found

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice, pairwise
 from json import dumps
 from typing import Protocol
@@ -40,6 +41,7 @@ from batch_resend.intake.layout import (
     refuse_narrowing,
     with_footers_apart,
 )
+from batch_resend.intake.own_files import mail_counts_of_stuck, refuse_own_tables
 from batch_resend.intake.passed_over import FedBack, PassedOver, own_columns
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
@@ -122,6 +124,10 @@ class TableRows:
         heading = [name.strip(STRAY_CR) for name in heading]
         self._about_rejected = own_columns(heading)
         where = f"{self._name}, line {line}"
+        if not reading.numbers_only:
+            refuse_own_tables(self._name, set(map(in_one_line, heading)) - reading.ignored)
+            counts = mail_counts_of_stuck(heading)
+            self._reading = reading = replace(reading, ignored=reading.ignored | counts)
         seen = self._seen(heading, where, self._table.unseen.struck.get(line, ()))
         # What is written in its form is read again by what was seen, and has nothing hidden.
         self.heading = tuple(

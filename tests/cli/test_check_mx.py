@@ -96,6 +96,16 @@ async def test_the_domains_are_counted_by_where_their_mail_goes_for_programs_and
     assert "Worth a look 2 orders: an address at a domain that does not exist" in text
 
 
+async def test_the_manual_shows_how_to_ask_about_the_domains_of_orders_without_addresses(
+    listed: Desk,
+) -> None:
+    listed.write("orders.csv", block("domains_of_stuck"))
+    async with dns_server(NAMES) as server:
+        plan = await plan_with_dns(listed, server)
+    assert plan["mail_domains"]["asked"] == 2
+    assert {name for name, _ in server.asked} == {"shop.example.com", "example.com"}
+
+
 async def test_more_domains_than_are_asked_about_are_counted_as_such(
     listed: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from batch_resend.simulator import WorldOrder
+from batch_resend.report.files import OF_SWEEPS
+from batch_resend.simulator import Simulator, WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary
 from tests.cli.screen import on_screen
 from tests.cli.test_sweep import wait
@@ -284,3 +285,75 @@ async def test_without_a_journal_there_are_no_runs(
     listed = await desk.run("runs", *form)
     journal = desk.environment["BATCH_RESEND_JOURNAL"]
     assert (listed.code, listed.out) == (0, told.replace("JOURNAL", journal))
+
+
+LISTS_BESIDE = "send unsent.csv of the same folder"
+CHECKED = {  # what `check` says of each file, by its name
+    "sent/unsent.csv": "1 for 1 order (one per order and language), 1 to send",
+    "sent/refused.csv": "1 for 1 order (one per order and language), 1 to send",
+    "sent/rejected.csv": "1 row: not corrected yet, in a rejected.csv",
+    "sent/results.csv": LISTS_BESIDE,
+    "sent/results.jsonl": LISTS_BESIDE,
+    "sent/summary.json": LISTS_BESIDE,
+    "sent/report.html": LISTS_BESIDE,
+    "sent/report.zip": "unpack it first",
+    "night/stuck.csv": "2 for 2 orders (one per order and language), 2 to send",
+    "cut.csv": "2 for 2 orders (one per order and language), 2 to send",
+    "night/results.csv": LISTS_BESIDE,
+    "history.csv": "batch-resend resume RUN sends what a run has left",
+    "history.json": "batch-resend resume RUN sends what a run has left",
+    "runs.csv": "batch-resend resume RUN sends what a run has left",
+    "runs.json": "batch-resend resume RUN sends what a run has left",
+    "export.csv": "2 for 2 orders (one per order and language), 2 to send",
+    "export.jsonl": "2 for 2 orders (one per order and language), 2 to send",
+    "requests.jsonl": "2 for 2 orders (one per order and language), 2 to send",
+}
+NO_LISTS = {name for name, said in CHECKED.items() if "resume RUN" in said or said == LISTS_BESIDE}
+
+
+async def test_check_reads_each_own_list_and_says_of_each_other_file_what_it_is(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700012"})) as (desk, ca):
+        await written(desk, ca)
+        files = {f"sent/{name}" for name in FILES} | {f"night/{OF_SWEEPS}"}
+        assert files <= set(CHECKED)
+        for name, said in CHECKED.items():
+            checked = await desk.run("check", name)
+            text = " ".join((checked.out + checked.err).split())
+            assert said in text, name
+            if name in NO_LISTS:
+                assert checked.code == 1, name
+                assert re.search(rf"{name} is .+, not a list to send: ", text), name
+            assert "--ignore" not in text, name
+        asked = " ".join((await desk.run("check", "--mx", f"night/{OF_SWEEPS}")).out.split())
+        assert "dns no request has an address to ask about" in asked
+        for name in ("sent/results.csv", "history.json", f"night/{OF_SWEEPS}"):
+            swept = await desk.run("sweep", "--dry-run", "--exclude", name)
+            assert swept.code == 0, "of a list to exclude, only the order numbers count"
+
+
+async def written(desk: Desk, ca: Simulator) -> None:
+    """Write one of each file that has orders or runs in it."""
+    rows = [(700011, "a.example"), (700012, "b.example"), (700013, "c..example"), (700014, "d.ex")]
+    lines = "".join(f"{order},{domain},admin@{domain}\n" for order, domain in rows)
+    desk.write("orders.csv", f"order_id,domain,email\n{lines}")
+    few = ("--max-orders", "2", "--max-rejected", "100%")
+    await desk.run("send", "orders.csv", "--report-dir", "sent", *few)
+    wait(ca, 9, 8, first=700021)
+    limit = ("sweep", "--max-mails-per-order", "1", "--cooldown", "0s")
+    for place in ("before", "night"):
+        await desk.run(*limit, "--report-dir", place)
+    with (desk.folder / "night" / OF_SWEEPS).open() as file:
+        stuck = list(csv.reader(file))
+    desk.write("cut.csv", "".join(f"{','.join(row[:5])}\n" for row in stuck))
+    for name, words in {
+        "history.csv": ("history", "700011", "--format", "csv"),
+        "history.json": ("history", "700011", "--json"),
+        "runs.csv": ("runs", "--format", "csv"),
+        "runs.json": ("runs", "--json"),
+        "export.csv": ("export",),
+        "export.jsonl": ("export", "--format", "jsonl"),
+    }.items():
+        desk.write(name, (await desk.run(*words)).out)
+    await desk.run("check", "export.csv", "--out", "requests.jsonl")

@@ -44,6 +44,23 @@ def test_a_heading_close_to_that_word_is_asked_about(heading: str) -> None:
     assert goes(content, Reading(ignored=frozenset((heading,)))) == ["100200301"]
 
 
+@pytest.mark.parametrize(
+    ("content", "orders"),
+    [
+        ("order_id,mails,mails_in_doubt,last_mail_at\n100200301,5,0,2026-12-01\n", ["100200301"]),
+        ("order_id,mails\n100200301,5\n", REFUSED),
+        ("order_id,mails,last_mail_at\n100200301,5,2026-12-01\n", REFUSED),
+        ("order_id,mails,mails_in_doubt,last_mail_at\n100200301,a@b.example,0,\n", REFUSED),
+        ("order_id,mails,mails_in_doubt,last_mail_at,send\n100200301,5,0,,no\n", REFUSED),
+        ("order_id,mails,mails_in_doubt,last_mail_at,email\n100200301,5,0,,a@b.example\n", REFUSED),
+    ],
+)
+def test_mails_are_counted_only_where_a_list_has_all_such_columns_of_stuck_csv(
+    content: str, orders: list[str]
+) -> None:
+    assert goes(content) == orders
+
+
 # Row numbers under ID, beside what any inventory of certificates has.
 INVENTORIES = [
     "ID,Common Name,CertCentral Nr,Status\n1,a.example.com,100200301,Pending\n",

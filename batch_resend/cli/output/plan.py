@@ -209,6 +209,9 @@ def _of_dns(asked: MailDomainsAsked) -> Iterator[str]:
         if count
     ]
     domains = counted(asked.domains, "domain")
+    if not asked.domains:
+        yield "no request has an address to ask about: `batch-resend help mail` says what to do"
+        return
     yield f"{domains} of addresses{': ' if found else ''}{', '.join(found)}"
     if asked.unknown:
         more = asked.routes["unknown"] - len(asked.unknown)
