@@ -49,8 +49,9 @@ async def test_a_run_whose_rest_other_runs_have_sent_is_not_called_complete(
 ) -> None:
     await nights(tmp_path)
     place = tmp_path / "reports" / "a" / "summary.json"
-    of_it = {"verdict": "complete", "state": state, "sent_elsewhere": sent_elsewhere}
-    place.write_text(json.dumps(json.loads(place.read_text()) | of_it))
+    found = json.loads(place.read_text()) | {"verdict": "complete", "state": state}
+    found["orders_now"]["sent_elsewhere"] = sent_elsewhere
+    place.write_text(json.dumps(found))
     write_index(tmp_path / "reports")
     page = (tmp_path / "reports" / "index.html").read_text()
     row = page[page.index('"a/report.html"') :].partition("</tr>")[0]

@@ -63,8 +63,8 @@ async def test_a_run_whose_rest_another_run_has_sent_says_how_it_ended(tmp_path:
         other = await plan_lists(journal, ListSource(str(tmp_path / "orders.csv")))
         await send(journal, clock, other, {"700002": "204"}, cooldown_s=3600.0)
         await journal.finish(other, RunState.COMPLETED)
-        run = replace(run, settings={"cooldown_s": 3600.0})
-        page = text_of(await page_of(journal, run))
+        kept = replace(run, settings={"cooldown_s": 3600.0})
+        page = text_of(await page_of(journal, kept))
     said = "interrupted; rest sent by other runs batch-resend"
     assert (said in page, "complete" in page) == (True, False)
     assert "; 1 not attempted, 1 sent by other runs since" in page
