@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import shutil
 import sqlite3
 from contextlib import closing
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -259,114 +257,6 @@ async def test_what_a_run_put_elsewhere_is_found_there_by_prune_report_and_resum
         assert not place[newer].exists()
         assert newer not in (tmp_path / "shop" / "index.html").read_text()
         assert not (tmp_path / "reports").exists()
-
-
-async def test_a_run_writes_the_reports_that_those_before_it_could_not_write(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        arguments = ("--report-dir", "nights/{run}", "--redact")
-        desk.write_list(3)
-        for _ in range(5):
-            assert (await desk.run(*AGAIN, *arguments)).code == 0
-        _, without, killed, _, removed = await run_ids(desk)
-        places = {run: tmp_path / "nights" / run for run in (without, killed, removed)}
-        remove(places[without])
-        remove(places[removed])
-        await desk.run(*AGAIN, *arguments)
-        assert not places[without].exists(), "somebody removed it: the last night's is there"
-        remove(tmp_path / "nights" / (await run_ids(desk))[0])
-        remove(tmp_path / "nights" / (await run_ids(desk))[1])
-        live = json.loads((places[killed] / "summary.json").read_text())
-        live |= {"state": "running", "verdict": "under way", "finished_at": None}
-        (places[killed] / "summary.json").write_text(json.dumps(live))
-        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
-            journal.execute(
-                "UPDATE runs SET state = 'interrupted', finished_at = NULL WHERE id = ?", [killed]
-            )
-        desk.write_list(2)
-        sent = await desk.run(*AGAIN, "--report-dir", "other/{run}", "--log-file", "run.log")
-        assert sent.code == 0, sent.err
-        for run in (without, killed):
-            summary = json.loads((places[run] / "summary.json").read_text())
-            assert (summary["run_id"], summary["state"] != "running") == (run, True)
-            assert "@example" not in (places[run] / "report.html").read_text(), "as it was told"
-        assert "other/{run}" not in (places[killed] / "report.html").read_text()
-        assert not places[removed].exists()
-        index = (tmp_path / "nights" / "index.html").read_text()
-        assert without in index
-        assert ">under way<" not in index
-        assert f"wrote the missing report of run {killed}" in (tmp_path / "run.log").read_text()
-
-
-@pytest.mark.parametrize("where", [(), ("--report-dir", "nights/{run}")])
-async def test_a_report_that_was_only_begun_is_written_by_a_later_run(
-    tmp_path: Path, where: tuple[str, ...]
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        begun, newer = await two_nights(desk, *where)
-        place = tmp_path / ("nights" if where else "reports")
-        for path in (place / begun).iterdir():
-            if path.name != "results.csv":
-                path.unlink()
-        shown = await desk.run("show", begun)
-        assert f"There is no up-to-date report of it in {'nights' if where else 'reports'}/" in (
-            shown.out.replace(f"{tmp_path}/", "")
-        )
-        assert f"batch-resend report {begun}" in shown.out
-        assert "There is no up-to-date report" not in (await desk.run("show", newer)).out
-        assert (await desk.run(*AGAIN, *where)).code == 0
-        assert read_summary(place / begun)["run_id"] == begun
-        assert begun in (place / "index.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("there", "is_written"),
-    [
-        pytest.param([], True, id="nothing"),
-        pytest.param(["results.csv", ".unsent.csv.7.ab12"], True, id="what a report begins with"),
-        pytest.param(["results.csv", "notes.txt"], False, id="a file of somebody's"),
-        pytest.param(["summary.json"], False, id="a summary that cannot be read"),
-        pytest.param(None, False, id="the report of another run of that day"),
-    ],
-)
-async def test_a_killed_night_is_reported_in_the_folder_of_its_day_if_nothing_else_is_there(
-    tmp_path: Path, there: list[str] | None, is_written: bool
-) -> None:
-    """Of two killed on one day, the newer one is."""
-    async with desk_with_ca(tmp_path) as (desk, _):
-        where = ("--report-dir", "nights/{date}")
-        _, newer = await two_nights(desk, *where)
-        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
-            journal.execute("UPDATE runs SET created_at = created_at - 86400")
-        (today,) = (tmp_path / "nights").iterdir()
-        day = today.rename(today.with_name(f"{date.fromisoformat(today.name) - timedelta(1)}"))
-        if there is not None:
-            remove(day)
-            day.mkdir()
-            for name in there:
-                (day / name).write_text("begun")
-        sent = await desk.run(*AGAIN, *where, "--log-file", "run.log")
-        assert sent.code == 0, sent.err
-        told = (tmp_path / "run.log").read_text()
-        assert (f"wrote the missing report of run {newer}: {day}" in told) is is_written
-        assert ("missing report" in told) is is_written
-        if is_written or there is None:
-            assert read_summary(day)["run_id"] == newer
-        else:
-            assert {path.name for path in day.iterdir()} == {*(there or ())}
-
-
-async def test_a_report_is_written_though_the_disk_of_all_reports_was_another_one(
-    tmp_path: Path,
-) -> None:
-    async with desk_with_ca(tmp_path) as (desk, _):
-        where = ("--report-dir", "nights/{run}")
-        names = await two_nights(desk, *where)
-        shutil.rmtree(tmp_path / "nights")
-        assert (await desk.run(*AGAIN, *where)).code == 0
-        for name in names:
-            assert read_summary(tmp_path / "nights" / name)["run_id"] == name
 
 
 async def test_pings_and_notifications_link_to_the_page_where_it_is_served(tmp_path: Path) -> None:
