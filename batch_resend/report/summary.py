@@ -281,6 +281,9 @@ def of_profile(name: str | None) -> str:
     return f" (profile {name})" if name else ""
 
 
+_OPEN_TO_OTHERS = ("failed", "in_doubt", "not_attempted")  # in the order of `OrderCounts`
+
+
 def headline(summary: Summary) -> str:
     """Return what came of a run, in a sentence or two without the last full stop."""
     text = _outcome(summary)
@@ -292,7 +295,7 @@ def headline(summary: Summary) -> str:
 def _outcome(summary: Summary) -> str:
     if summary.started_at is None:
         return f"Nothing was sent: {summary.stop_reason or 'the run was never started'}"
-    beside = {RequestStatus.SKIPPED.value: summary.skipped.in_words()}
+    beside = {RequestStatus.SKIPPED.value: summary.skipped.in_words(), **_sent_since(summary)}
     others = [
         f"{count:,} {outcome_in_words(name, summary)}{beside.get(name, '')}"
         for name, count in summary.orders
@@ -300,11 +303,22 @@ def _outcome(summary: Summary) -> str:
     ]
     if rejected := summary.rows.rejected:
         others.append(f"{counted(rejected, 'row')} rejected")
-    if sent_elsewhere := summary.sent_elsewhere:
-        others.append(f"{sent_elsewhere:,} sent by other runs since")
     if stuck := summary.stuck:
         others.append(f"{stuck:,} stuck")
     return "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
+
+
+def _sent_since(summary: Summary) -> dict[str, str]:
+    """Return what stands behind the last of the counts of which other runs have sent some."""
+    counts = {name: getattr(summary.orders, name) for name in _OPEN_TO_OTHERS}
+    names = [name for name, count in counts.items() if count]
+    since = summary.sent_elsewhere
+    if not (since and names):
+        return {}
+    unsent = sum(counts.values())
+    which = "all" if since == unsent else f"{since:,}"
+    what = "sent by another run" if unsent == 1 else f"{which} of these sent by other runs"
+    return {names[-1]: f" ({what} since)"}
 
 
 def _how_many_were_sent(summary: Summary) -> str:

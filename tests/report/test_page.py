@@ -67,7 +67,7 @@ async def test_a_run_whose_rest_another_run_has_sent_says_how_it_ended(tmp_path:
         page = text_of(await page_of(journal, kept))
     said = "interrupted; rest sent by other runs batch-resend"
     assert (said in page, "complete" in page) == (True, False)
-    assert "; 1 not attempted, 1 sent by other runs since" in page
+    assert "; 1 not attempted (sent by another run since)" in page
 
 
 async def test_a_page_says_of_every_order_and_row_why_and_whence(tmp_path: Path) -> None:
