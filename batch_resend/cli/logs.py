@@ -5,6 +5,7 @@ that it is part of is added here.
 """
 
 import errno
+import json
 import logging
 import os
 import stat
@@ -169,7 +170,8 @@ def with_run_id(run_id: str) -> Iterator[None]:
 
 async def prepare_logs() -> None:
     """Load what formats events, beside the first request: at the end the files may be others."""
-    with suppress(ImportError):  # whatever it is, the run continues
+    # Whatever it is, the run continues. No file may be opened where descriptors have run out.
+    with suppress(ImportError, OSError):
         await anyio.to_thread.run_sync(import_module, "structlog")
 
 
@@ -194,7 +196,24 @@ class _Formatter(logging.Formatter):
         self._is_coloured = is_coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._made.format(record)
+        try:
+            made = self._made
+        except (ImportError, OSError):  # it cannot be loaded now: the next event tries again
+            return self._plain(record)
+        return made.format(record)
+
+    def _plain(self, record: logging.LogRecord) -> str:
+        """Return an event without structlog: the same, but for colours and further fields."""
+        event = {"event": record.getMessage(), "level": record.levelname.lower()}
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        steps = [_with_run, self._with_whose, _with_time, _without_nothing]
+        for step in (*steps, _redacted) if self._redact else steps:
+            event = dict(step(None, "", event))
+        if self._is_json:
+            return json.dumps(event, ensure_ascii=False)
+        begin = f"{event.pop('timestamp')} [{event.pop('level')}] {event.pop('event')}"
+        return " ".join([begin, *(f"{name}={value}" for name, value in event.items())])
 
     @cached_property
     def _made(self) -> logging.Formatter:

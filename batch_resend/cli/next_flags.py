@@ -109,9 +109,14 @@ def _set_by_simulate(context: click.Context) -> set[str]:
 def _for_real(context: click.Context) -> str:
     """Return this command as it would send for real what it rehearses; "" where none would."""
     name, inputs = context.info_name, context.params.get("inputs", ())
-    if name not in _REHEARSED or "-" in inputs:
+    set_by_simulate = _set_by_simulate(context)
+    stays = (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)  # for the next command, too
+    is_at_simulator = (
+        "base_url" not in set_by_simulate and context.get_parameter_source("base_url") in stays
+    )
+    if name not in _REHEARSED or "-" in inputs or is_at_simulator:
         return ""
-    left_out = {"base_url", *_set_by_simulate(context)}
+    left_out = {"base_url", *set_by_simulate}
     options = [
         one.name
         for one in context.command.params

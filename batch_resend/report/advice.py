@@ -139,7 +139,10 @@ def _of_open_doubts(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
 def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
     if not flags.for_real:
         what = "run the same sweep" if summary.sweep else "send the whole list"
-        return NextStep(f"To send for real, {what} without simulate and --base-url.")
+        return NextStep(
+            f"To send for real, {what} without simulate, and without a base-url: as an option, in "
+            "the environment, or in the configuration file."
+        )
     words, notes = shlex.split(flags.for_real), ["To send for real"]
     if NO_KEY_NAMED in flags.for_real:
         notes.append("key.txt is the file with your API key")

@@ -304,6 +304,24 @@ async def test_a_base_url_beside_it_is_refused_with_a_word_and_nothing_is_asked(
         assert at.bank.books.requests == 0
 
 
+@pytest.mark.parametrize("by_file", [True, False])
+async def test_no_command_for_real_is_named_that_would_go_to_the_simulator_again(
+    tmp_path: Path, by_file: bool
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(1)
+        if by_file:
+            desk.write(
+                "config.toml", f'base-url = "{desk.environment.pop("BATCH_RESEND_BASE_URL")}"'
+            )
+            sent = await desk.run("--config", "config.toml", "send", "orders.csv")
+        else:
+            sent = await desk.run("send", "orders.csv")
+    assert sent.code == 0, sent.err
+    told = " ".join(sent.out.split())
+    assert "To send for real, send the whole list without simulate, and without a base-url" in told
+
+
 async def test_a_run_that_asks_one_account_for_real_is_none(tmp_path: Path) -> None:
     async with town(tmp_path) as at:
         config = tmp_path / "config.toml"

@@ -1,11 +1,13 @@
 """The log: every attempt, retry, pause and stop, a line each."""
 
+import errno
 import json
 import logging
 import os
 import re
 import shlex
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,38 @@ async def test_a_log_file_has_no_line_for_every_attempt_unless_it_is_asked_for(
     assert [log[0]["event"], log[-1]["event"]] == ["run begins", "run ended: completed"]
     assert {event["level"] for event in log} <= {"info", "warning"}
     assert len(log) < 60
+
+
+class _NoFileLeft:
+    """An importer that opens no file of structlog, as where no descriptor is left."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name.partition(".")[0] == "structlog":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def keep_out_structlog() -> None:
+    """Have structlog fail to load in this process."""
+    sys.meta_path.insert(0, _NoFileLeft())
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_events_are_logged_and_orders_sent_while_what_formats_events_cannot_be_loaded(
+    tmp_path: Path, form: str
+) -> None:
+    async with desk_with_ca(tmp_path, faults={"500": 0.5}) as (desk, ca):
+        numbers = desk.write_list(20)
+        words = (*TO_FILE[:-1], form, "--max-attempts", "9")
+        sent = await ended(await desk.start_after(keep_out_structlog, *words))
+        assert sent.code == 0, sent.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 1)
+        assert "Logging error" not in sent.err
+    lines = (tmp_path / "resend.log").read_text().splitlines()
+    found = [json.loads(line)["event"] for line in lines] if form == "json" else lines
+    assert "run begins" in found[0]
+    assert "run ended: completed" in found[-1]
+    assert all(" [info] " in line or " [warning] " in line for line in lines) is (form == "text")
 
 
 async def test_each_event_of_a_rehearsal_says_that_it_is_one(tmp_path: Path) -> None:
