@@ -352,7 +352,8 @@ def _to_send_by_another_call(
         f"{program} export --skipped-by {summary.run_id}{flags.verify} --out domains.csv",
     )
     yield NextStep(
-        "Then look at that list, and send it:",
+        "Then look at that list, and send it. What came of it is in the report of that run; the "
+        "numbers of this run stay as they are:",
         f"{program} send domains.csv --call domain-dcv{flags.verify}",
     )
 
