@@ -91,7 +91,7 @@ class DocumentsOnly(io.TextIOBase):
         return len(text)
 
 
-SHOWN, OTHER = "What is shown", "Other options"
+SHOWN, NOTIFICATIONS, OTHER = "What is shown", "Notifications", "Other options"
 
 
 class ManualOption(click.Option):

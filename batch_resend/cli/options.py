@@ -16,7 +16,7 @@ import click
 
 from batch_resend.calls import CALLS
 from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
-from batch_resend.cli.command import FILE, SHOWN, Parsed, flag, option, together
+from batch_resend.cli.command import FILE, NOTIFICATIONS, SHOWN, Parsed, flag, option, together
 from batch_resend.cli.values import (
     DURATION,
     MAX_REJECTED,
@@ -304,7 +304,7 @@ asking_options = together(
 
 # Eager, which is before the others: where one of those is wrong, it is known where to notify.
 notify_options = together(
-    "Notifications",
+    NOTIFICATIONS,
     option(
         "--notify-url",
         is_secret=True,

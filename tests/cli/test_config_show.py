@@ -137,6 +137,23 @@ async def test_an_option_that_several_tables_of_that_file_have_is_its_tables_alo
     assert [name for name, of in sources.items() if str(path) in of["--older-than"][1]] == ["prune"]
 
 
+async def test_what_notifies_of_the_night_is_in_that_file_for_sweeps_alone(desk: Desk) -> None:
+    await desk.run("config", "init")
+    path = desk.folder / ".config/batch-resend/config.toml"
+    notifying = {"--notify-url": "http://h/n", "--ping-url": "http://h/p", "--metrics-file": "m"}
+    text = path.read_text()
+    assert "a `send` by hand would tell the watchdog that all is well" in text
+    for flag, value in notifying.items():
+        text, count = re.subn(f"^# {flag[2:]} = .*$", f'{flag[2:]} = "{value}"', text, flags=re.M)
+        assert count == 1
+    path.write_text(text)
+    for command, is_notified in (("sweep", True), ("send", False), ("resume", False)):
+        found = await shown(desk, "config", "show", command)
+        assert {flag for flag in notifying if str(path) in found[flag][1]} == (
+            notifying.keys() if is_notified else set()
+        )
+
+
 async def test_config_init_overwrites_nothing_and_takes_the_name_of_config(desk: Desk) -> None:
     words = ("--config", "new/batch.toml", "config", "init")
     assert (await desk.run(*words)).code == 0

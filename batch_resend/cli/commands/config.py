@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from click.types import IntParamType
 
 from batch_resend.cli.accounts import PROFILES, FoundKey, look_for_key, profiles_of
 from batch_resend.cli.as_settings import accounts_to_plan_by, settings_by, windows_of
-from batch_resend.cli.command import OTHER, ExitCode, command
+from batch_resend.cli.command import NOTIFICATIONS, OTHER, ExitCode, command
 from batch_resend.cli.config import config_of, usual_config
 from batch_resend.cli.next_flags import as_written
 from batch_resend.cli.output.terminal import show_json, show_table
@@ -170,6 +170,9 @@ _HEAD = """\
 # A table such as [send] or [sweep] takes any option of that command, for that command alone.
 # `batch-resend config show` shows the value of each option, and where it comes from.
 """
+_WHY_OF_SWEEPS = """
+#: The next three are not at the top: a `send` by hand would tell the watchdog that all is well.
+"""
 _OF_ONE_COMMAND = ("sweep", "export", "check", "verify", "worker", "prune")
 _PROFILE = """
 # --- Accounts: rows name them in a column `account`, commands with --profile ---
@@ -216,21 +219,39 @@ def _init(context: click.Context, *, is_json: bool) -> int:
 
 
 def _template(commands: Mapping[str, click.Command]) -> str:
-    """Return a file of all options that a file may have, commented out."""
-    shared = {_key_of(one): one for one in _options(commands["send"])}
+    """Return a file of all options that a file may have, commented out.
+
+    Those of notifications are in the table of `sweep`, though `send` has them, too: they are for
+    what nobody watches.
+    """
+    of_send = _options(commands["send"])
+    shared = {_key_of(one): one for one in of_send if _section(one) != NOTIFICATIONS}
     lines = [_HEAD]
     sections: dict[str, list[str]] = {}
     for key, one in shared.items():
-        sections.setdefault(getattr(one, "section", OTHER), []).extend(_commented(key, one))
+        sections.setdefault(_section(one), []).extend(_commented(key, one))
     for heading, options in sections.items():
         lines += (f"\n# --- {heading} ---\n", *options)
     for name in _OF_ONE_COMMAND:
-        own = {_key_of(one): one for one in _options(commands[name])}
-        # No comment: an option below would else be one of the table before.
-        lines.append(f"\n# --- Only for `{name}` ---\n\n[{name}]\n")
-        for key, one in own.items():
-            lines += _commented(key, one) if key not in shared else ()
+        lines += _table(name, commands[name], shared)
     return "".join([*lines, _PROFILE])
+
+
+def _table(name: str, command: click.Command, shared: Container[str]) -> Iterator[str]:
+    # No comment: an option below would else be one of the table before.
+    yield f"\n# --- Only for `{name}` ---\n\n[{name}]\n"
+    why = _WHY_OF_SWEEPS
+    for one in _options(command):
+        if (key := _key_of(one)) in shared:
+            continue
+        if _section(one) == NOTIFICATIONS:
+            yield why
+            why = ""
+        yield from _commented(key, one)
+
+
+def _section(one: click.Option) -> str:
+    return getattr(one, "section", OTHER)
 
 
 def _commented(key: str, one: click.Option) -> Iterator[str]:
