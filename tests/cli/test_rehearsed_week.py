@@ -53,24 +53,43 @@ async def test_a_week_of_sweeps_is_over_in_seconds_and_goes_as_weeks_go(desk: De
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "times"),
+    ("script", "codes", "ends_as", "said"),
     [
-        pytest.param("exit 0", 0, 3, id="all went well"),
-        pytest.param("test $(wc -l < times) = 2 && exit 3; exit 0", 3, 3, id="one of them did not"),
-        pytest.param("exit 1", 1, 1, id="it cannot start"),
-        pytest.param("exit 2", 2, 1, id="it is wrong usage"),
-        pytest.param("kill -TERM $$", 143, 1, id="it was interrupted"),
+        pytest.param("exit 0", [0, 0, 0], 0, "", id="all go well"),
+        pytest.param("test $day = 2 && exit 3; exit 0", [0, 3, 0], 3, "", id="one does not"),
+        pytest.param("exit 1", [1, 1, 1], 1, "", id="it cannot start"),
+        pytest.param("kill -TERM $$", [143, 143, 143], 143, "", id="another interrupts it"),
+        pytest.param(
+            "test $day = 1 && exit 1; test $day = 2 && kill -KILL $$; exit 3", [1, 137, 3], 1, "",
+            id="each has its own trouble",
+        ),
+        pytest.param(
+            "test $day = 2 && exit 2; exit 3", [3, 2], 3,
+            "the other day is not run: exit code 2 means wrong usage",
+            id="it is wrong usage",
+        ),
+        pytest.param(
+            "kill -TERM $PPID; exec sleep 9", [143], 143,
+            "the other 2 days are not run: interrupted by SIGTERM",
+            id="you interrupt it",
+        ),
+        pytest.param(
+            "trap exit INT; kill -INT $PPID; while :; do sleep 0.1; done", [0], 130,
+            "the other 2 days are not run: interrupted by SIGINT",
+            id="you interrupt it, and it ends well",
+        ),
     ],
-)
-async def test_each_day_has_its_turn_unless_none_could_go_otherwise(
-    desk: Desk, script: str, code: int, times: int
+)  # fmt: skip
+async def test_each_day_has_its_turn_unless_it_is_wrong_usage_or_you_interrupt_it(
+    desk: Desk, script: str, codes: list[int], ends_as: int, said: str
 ) -> None:
-    ran = await rehearsed(desk, "--days", "3", command=["sh", "-c", f"echo >> times; {script}"])
-    assert ran.code == code
-    codes = re.findall(r"^--- day (\d) of 3: exit code (\d+)$", ran.err, re.MULTILINE)
-    assert [day for day, _ in codes] == [str(day + 1) for day in range(times)]
-    assert max(int(one) for _, one in codes) == code
-    assert len((desk.folder / "times").read_text().splitlines()) == times
+    counting = "echo >> times; day=$(grep -c '' times)"
+    ran = await rehearsed(desk, "--days", "3", command=["sh", "-c", f"{counting}; {script}"])
+    assert ran.code == ends_as, "the first that is not 0, or as the signal has it"
+    found = re.findall(r"^--- day (\d) of 3: exit code (\d+)$", ran.err, re.MULTILINE)
+    assert found == [(str(day), str(code)) for day, code in enumerate(codes, start=1)]
+    assert len((desk.folder / "times").read_text().splitlines()) == len(codes)
+    assert re.findall("^--- (the other .*)$", ran.err, re.MULTILINE) == ([said] if said else [])
 
 
 async def test_without_a_command_there_is_nothing_to_run_daily(desk: Desk) -> None:

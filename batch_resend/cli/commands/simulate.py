@@ -6,8 +6,8 @@ import signal
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,6 @@ from batch_resend.simulator import (
 from batch_resend.windows import CA_WINDOWS, parse_windows
 
 _USUALLY_APPROVED = 0.3  # of mails, where days go by
-_NOT_BEGUN = (ExitCode.NOT_STARTED, ExitCode.WRONG_USAGE)
 
 
 class _SimulateCommand(ManualCommand):
@@ -137,7 +136,8 @@ def _with_its_place(answer: Provenance) -> str:
     type=WholeNumber(min=1),
     default=1,
     help="Run COMMAND N times, a day apart by its clock and the simulator's: orders age, some are "
-    "approved, and each day a tenth as many new ones come.",
+    "approved, and each day a tenth as many new ones come. Only wrong usage (exit code 2) or "
+    "a signal, such as by Ctrl-C, ends that early.",
 )
 @option_of_its_own(
     "--notify",
@@ -182,6 +182,7 @@ def simulate(
 
     With COMMAND, it runs for as long as the command does, and the command sends everything to it,
     for every account. The command's journal is removed at the end, unless --journal names one.
+    The exit code is that of the command; with --days, the first that is not 0.
     Without COMMAND, it runs until Ctrl-C. GET / shows what it received.
     """
     if is_json and command:
@@ -257,8 +258,8 @@ async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
 async def _run_daily(
     command: Sequence[str], days: int, simulator: Simulator, *, notifies: bool
 ) -> int:
-    """Run a command day by day; return the highest of its exit codes."""
-    highest = 0
+    """Run a command day by day; return the first of its exit codes that is not 0."""
+    first = 0
     with tempfile.TemporaryDirectory(prefix="batch-resend-rehearsal-") as folder:
         environment = {
             **os.environ,
@@ -269,19 +270,37 @@ async def _run_daily(
             ),
         }
         for day in range(days):
-            if day:
-                simulator.pass_day()
-            if days > 1:
-                orders = counted(simulator.world.count_waiting(), "order")
-                say(f"--- day {day + 1} of {days}: {orders} waiting at the simulator")
+            _begin_day(day, days, simulator)
             ahead = in_a_rehearsal_after(day * DAY_S)
-            code = await _run(command, environment | ahead)
-            highest = max(highest, code)
+            code, caught = await _run(command, environment | ahead)
+            first = first or code
             if days > 1:
                 say(f"--- day {day + 1} of {days}: exit code {code}")
-            if code in _NOT_BEGUN or code > SIGNAL_BASE:
-                break  # it would not on another day either, or is not to
-    return highest
+            left = days - day - 1
+            if left and (why := _why_no_more(code, caught)):
+                say(f"--- the other {_days_are(left)} not run: {why}")
+                return SIGNAL_BASE + caught[0] if caught else first
+    return first
+
+
+def _begin_day(day: int, days: int, simulator: Simulator) -> None:
+    if day:
+        simulator.pass_day()
+    if days > 1:
+        orders = counted(simulator.world.count_waiting(), "order")
+        say(f"--- day {day + 1} of {days}: {orders} waiting at the simulator")
+
+
+def _why_no_more(code: int, caught: Sequence[signal.Signals]) -> str:
+    """Return why a command is not run on other days, after its exit code on one; "": it is."""
+    if caught:
+        return f"interrupted by {caught[0].name}"
+    # It would be wrong on every day. Whatever else went wrong may be over the next day.
+    return "exit code 2 means wrong usage" if code == ExitCode.WRONG_USAGE else ""
+
+
+def _days_are(days: int) -> str:
+    return "day is" if days == 1 else f"{days} days are"
 
 
 def _folder_of_program() -> str:
@@ -290,20 +309,28 @@ def _folder_of_program() -> str:
     return str(called.parent) if called.name == "batch-resend" else sysconfig.get_path("scripts")
 
 
-async def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    try:
-        process = await anyio.open_process(
-            command, env=environment, stdin=None, stdout=None, stderr=None
-        )
-    except OSError as error:
-        raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
-    async with beside(partial(_pass_on_signals, process)):
-        code = await process.wait()
-    return code if code >= 0 else SIGNAL_BASE - code
-
-
-async def _pass_on_signals(process: Process) -> None:
-    """Leave it to the command how to end. Ctrl-C on a terminal reaches it twice: that is one."""
+async def _run(
+    command: Sequence[str], environment: dict[str, str]
+) -> tuple[int, Sequence[signal.Signals]]:
+    """Run a command; return its exit code, and the signals to this program meanwhile."""
+    caught: list[signal.Signals] = []
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
+        try:
+            process = await anyio.open_process(
+                command, env=environment, stdin=None, stdout=None, stderr=None
+            )
+        except OSError as error:
+            raise SettingsError(f"simulate: {command[0]}: {error.strerror}") from None
+        async with beside(partial(_pass_on_signals, signals, process, caught)):
+            code = await process.wait()
+    return code if code >= 0 else SIGNAL_BASE - code, caught
+
+
+async def _pass_on_signals(
+    signals: AsyncIterator[signal.Signals], process: Process, caught: list[signal.Signals]
+) -> None:
+    """Leave it to the command how to end. Ctrl-C on a terminal reaches it twice: that is one."""
+    async for number in signals:
+        caught.append(number)
+        with suppress(ProcessLookupError):  # Ctrl-C may have ended it already
             process.send_signal(number)
