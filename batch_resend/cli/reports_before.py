@@ -24,6 +24,7 @@ from batch_resend.report import (
     update_index,
     write_report,
 )
+from batch_resend.settings import is_at_loopback
 
 _MOST = 7
 
@@ -35,14 +36,12 @@ async def write_reports_before(reader: JournalReader, run: Run, presentation: Pr
 
     One whose folder is gone only up to the first that is as it should be: of older ones, somebody
     may have removed them. That it fails is logged: it affects no other run. A journal that hosts
-    share has runs of theirs, whose folders are not here.
+    share has runs of theirs, whose folders are not here. A rehearsal leaves out those that mailed.
     """
-    if is_rehearsal() or not isinstance(reader.place, Path):
+    if not isinstance(reader.place, Path):
         return
     given, may_be_removed = next_flags(click.get_current_context()), False
-    for before in await reader.runs(_MOST + 1):
-        if before.id == run.id or await reader.is_under_way(before):
-            continue
+    for before in await _ended_before(reader, run):
         pattern = _place_of_missing(before, may_be_removed=may_be_removed)
         if pattern is None:
             may_be_removed = True
@@ -58,6 +57,18 @@ async def write_reports_before(reader: JournalReader, run: Run, presentation: Pr
             return
         run_log.info("wrote the missing report of run %s: %s", before.id, folder)
         update_index(pattern)
+
+
+async def _ended_before(reader: JournalReader, run: Run) -> list[Run]:
+    """Return the last runs beside a run that nobody sends; in a rehearsal, rehearsals only."""
+    found = []
+    for one in await reader.runs(_MOST + 1):
+        if one.id == run.id or await reader.is_under_way(one):
+            continue
+        urls = [one.url_of(name) or "" for name in await reader.accounts(one) or (None,)]
+        if not is_rehearsal() or all(map(is_at_loopback, urls)):
+            found.append(one)
+    return found
 
 
 def _place_of_missing(run: Run, *, may_be_removed: bool) -> Path | None:
