@@ -132,7 +132,10 @@ def is_loopback(host: str) -> bool:
 
 def is_at_loopback(url: str) -> bool:
     """Whether a URL is of this machine itself: what is sent there is a rehearsal."""
-    return is_loopback(urlsplit(url).hostname or "")
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:  # such as a bracket without its other one: no URL
+        return False
 
 
 def checked_key(key: SecretStr) -> SecretStr:

@@ -33,7 +33,7 @@ from batch_resend.settings import (
     Account,
     Region,
     checked_key,
-    is_loopback,
+    is_at_loopback,
     make_account,
 )
 from batch_resend.windows import CA_WINDOWS, Window, parse_windows
@@ -185,9 +185,9 @@ def clock_of_command() -> Clock:
     return SystemClock(float(os.environ.get(_AHEAD, "0")) if is_rehearsal() else 0.0)
 
 
-def is_rehearsal() -> bool:
-    """Whether this is a rehearsal."""
-    return _REHEARSAL in os.environ
+def is_rehearsal(base_url: str | None = None) -> bool:
+    """Whether `simulate` runs this command, or its CA is at a URL of this machine."""
+    return _REHEARSAL in os.environ or is_at_loopback(base_url or "")
 
 
 def is_whole_rehearsal() -> bool:
@@ -220,7 +220,7 @@ def ended_simulator(run: Run, accounts: Sequence[str | None]) -> str | None:
     """
     for url in {run.url_of(name) for name in accounts or (None,)}:
         parts = urlsplit(url or "")
-        if is_loopback(parts.hostname or "") and not _listens(parts):
+        if is_at_loopback(url or "") and not _listens(parts):
             return parts.netloc
     return None
 

@@ -34,9 +34,10 @@ from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of
 from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import has_terminal, say, show_json
+from batch_resend.clock import timestamp
 from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError
 from batch_resend.notify import CommandResult, Notifier
-from batch_resend.report import note_not_started
+from batch_resend.report import NotStarted, note_not_started
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SIGNAL_S = 0.5
@@ -183,10 +184,13 @@ def run_with_notifier(
                 _have_listed(result, notifier, options, is_slip=is_slip)
             raise
         finally:
+            result = result or _cut_short(interruption)
+            # One that has sent goes by where each account's requests went: its summary says so.
+            has_sent = result.summary is not None or result.note is not None
             result = replace(
-                result or _cut_short(interruption),
+                result,
                 profile=notifier.profile,
-                in_rehearsal=is_rehearsal(),
+                in_rehearsal=is_rehearsal(None if has_sent else options["base_url"]),
             )
             with (
                 anyio.CancelScope(shield=True) as notifying,
@@ -209,10 +213,16 @@ def _have_listed(
 
     `is_slip`: of the command line or its files. At a terminal a person sees it, and corrects it.
     """
-    if options.get("dry_run") or is_rehearsal() or (is_slip and has_terminal()):
+    if options.get("dry_run") or (is_slip and has_terminal()):
         return
-    pattern, why = options["report_dir"], result.error or ""
-    note_not_started(pattern, notifier.clock(), int(result.code), why, notifier.profile)
+    night = NotStarted(
+        timestamp(notifier.clock()),
+        int(result.code),
+        result.error or "",
+        notifier.profile,
+        is_rehearsal(options.get("base_url")),
+    )
+    note_not_started(options["report_dir"], night)
 
 
 async def _notify_safely(notify: Callable[[], Awaitable[None]]) -> None:
@@ -250,7 +260,10 @@ def notify_not_begun(
                 set_up_logs(known)
         notifier = notifier_of(known)
         result = CommandResult(
-            code, error=error, profile=notifier.profile, in_rehearsal=is_rehearsal()
+            code,
+            error=error,
+            profile=notifier.profile,
+            in_rehearsal=is_rehearsal(str(known.get("base_url") or "")),
         )
         if {"report_dir", "dry_run"} <= known.keys() and "ping_url" in context.params:
             _have_listed(result, notifier, known, is_slip=True)

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio.to_thread
 
-from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.accounts import clock_of_command, is_rehearsal
 from batch_resend.cli.output.terminal import is_screen
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, is_everyones, is_trusted
-from batch_resend.settings import is_at_loopback
 from batch_resend.visible import redacted
 
 if TYPE_CHECKING:
@@ -253,7 +252,7 @@ class _Formatter(logging.Formatter):
 
 def _whose(options: Mapping[str, Any]) -> dict[str, object]:
     """Return whose events a command's are: accounts, and rehearsals, may share a log file."""
-    is_rehearsed = is_at_loopback(options.get("base_url") or "")
+    is_rehearsed = is_rehearsal(options.get("base_url"))
     return {"profile": options.get("profile"), "rehearsal": True if is_rehearsed else None}
 
 

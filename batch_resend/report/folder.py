@@ -82,18 +82,26 @@ def update_index(pattern: Path) -> None:
         log.warning("the index of all reports: %s", error)
 
 
-def note_not_started(pattern: Path, at: float, exit_code: int, why: str, of: str | None) -> None:
-    """Have the index of reports, where there is one, show a command that could not start.
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """A command that could not start, and has no report."""
 
-    `of`: its profile.
-    """
+    at: str  # in UTC
+    exit_code: int
+    why: str
+    profile: str | None
+    is_rehearsal: bool = False
+
+
+def note_not_started(pattern: Path, night: NotStarted) -> None:
+    """Have the index of reports, where there is one, show a command that could not start."""
     from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
 
     folder = index_folder(pattern)
     if folder is None or not folder.is_dir():
         return
     try:
-        index.note_not_started(folder, index.NotStarted(timestamp(at), exit_code, why, of))
+        index.note_not_started(folder, night)
     except OSError as error:
         log.warning("%s/%s: %s", folder, index.NOT_STARTED, error.strerror)
         return
@@ -249,11 +257,31 @@ def _was_left(pattern: Path, run: Run) -> bool:
     return is_its_own and is_unfinished(pattern, run)
 
 
-def remove_reports(pattern: Path, reports: Sequence[OldReport], before: float) -> int:
+def count_not_started(
+    pattern: Path, reports: Sequence[OldReport], before: float, rehearsed_before: float
+) -> int:
+    """Return how many commands that could not start are forgotten when some reports are removed."""
+    from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
+
+    folders = {index_folder(one) for one in _patterns(pattern, reports)}
+    old = [
+        index.split_not_started(folder, before, rehearsed_before)[0]
+        for folder in filter(None, folders)
+    ]
+    return sum(map(len, old))
+
+
+def _patterns(pattern: Path, reports: Sequence[OldReport]) -> list[Path]:
+    return [*dict.fromkeys([pattern, *(report.pattern for report in reports)])]
+
+
+def remove_reports(
+    pattern: Path, reports: Sequence[OldReport], before: float, rehearsed_before: float
+) -> int:
     """Remove some reports; return how many there were. What cannot be removed stays, and is logged.
 
     And have the index of the pattern, and of theirs, forget the commands that could not start
-    before a time.
+    before a time; of rehearsals, before another one: their days may be simulated.
     """
     removed = 0
     for report in reports:
@@ -262,19 +290,19 @@ def remove_reports(pattern: Path, reports: Sequence[OldReport], before: float) -
             removed += 1
         except OSError as error:
             log.error("%s: the report cannot be removed: %s", report.folder, error.strerror)
-    for one in dict.fromkeys([pattern, *(report.pattern for report in reports)]):
-        _forget_not_started(one, before)
+    for one in _patterns(pattern, reports):
+        _forget_not_started(one, before, rehearsed_before)
     return removed
 
 
-def _forget_not_started(pattern: Path, before: float) -> None:
+def _forget_not_started(pattern: Path, before: float, rehearsed_before: float) -> None:
     from batch_resend.report import index  # noqa: PLC0415 - see prepare_report
 
     folder = index_folder(pattern)
     if folder is None or not folder.is_dir():
         return
     try:
-        index.forget_not_started(folder, before)
+        index.forget_not_started(folder, before, rehearsed_before)
     except ReportError as error:
         log.warning("%s", error)
     update_index(pattern)

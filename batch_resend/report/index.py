@@ -19,6 +19,7 @@ from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.report.banner import Banner, banner_in_words
 from batch_resend.report.charts import nice
+from batch_resend.report.folder import NotStarted
 from batch_resend.report.rendering import render
 from batch_resend.report.report import whole_file
 from batch_resend.report.summary import Summary, percentage_sent
@@ -105,16 +106,6 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True)
-class NotStarted:
-    """A command that could not start, and has no report."""
-
-    at: str  # in UTC
-    exit_code: int
-    why: str
-    profile: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Day:
     """What the runs that began on one day, by UTC, came to together."""
 
@@ -145,6 +136,7 @@ def write_index(folder: Path, depth: int = 1) -> None:
     others = [one for one in found if not one.is_rehearsal]
     nights = nlargest(MOST_RUNS, others, key=lambda one: one.at)
     days = list(_days(nights))
+    not_started = list(_not_started(folder))[::-1]
     values: dict[str, object] = {
         "nights": nights,
         # The last that were made: the days of others may be further in the future.
@@ -155,7 +147,8 @@ def write_index(folder: Path, depth: int = 1) -> None:
         ),
         "began": {one.summary.run_id: one.at[:16].replace("T", " ") for one in found},
         "days": days,
-        "not_started": list(_not_started(folder))[: -MOST_RUNS - 1 : -1],
+        "not_started": [one for one in not_started if not one.is_rehearsal][:MOST_RUNS],
+        "not_rehearsed": [one for one in not_started if one.is_rehearsal][:MOST_RUNS],
         "top": _top(days),
         "written_at": timestamp(now)[:16].replace("T", " "),
     }
@@ -175,11 +168,24 @@ def note_not_started(folder: Path, night: NotStarted) -> None:
         file.write(_line(night))
 
 
-def forget_not_started(folder: Path, before: float) -> None:
+def split_not_started(
+    folder: Path, before: float, rehearsed_before: float
+) -> tuple[list[NotStarted], list[NotStarted]]:
+    """Return the commands that could not start: the old ones, and those that stay.
+
+    Old are those before a time; of a rehearsal, whose days may be simulated, before another one.
+    """
+    old, kept = list[NotStarted](), list[NotStarted]()
+    for one in _not_started(folder):
+        limit = rehearsed_before if one.is_rehearsal else before
+        (old if one.at < timestamp(limit) else kept).append(one)
+    return old, kept
+
+
+def forget_not_started(folder: Path, before: float, rehearsed_before: float) -> None:
     """Forget the commands that could not start before a time. Raises ReportError."""
-    found = list(_not_started(folder))
-    kept = [one for one in found if one.at >= timestamp(before)]
-    if len(kept) < len(found):
+    old, kept = split_not_started(folder, before, rehearsed_before)
+    if old:
         with whole_file(folder / NOT_STARTED) as file:
             file.writelines(map(_line, kept))
 

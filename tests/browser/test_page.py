@@ -15,7 +15,8 @@ from batch_resend.model import RequestStatus, RowStatus, Run, RunState
 from batch_resend.report import Presentation, whole_file
 from batch_resend.report import page as page_module
 from batch_resend.report.charts import stretch_of
-from batch_resend.report.index import NotStarted, note_not_started, write_index
+from batch_resend.report.folder import NotStarted
+from batch_resend.report.index import note_not_started, write_index
 from batch_resend.report.page import UnderWay, make_live_page
 from batch_resend.report.summary import summarize
 from batch_resend.results import Tally
@@ -162,6 +163,8 @@ def test_axe_finds_no_violation_and_nothing_reaches_beyond_the_page(
             )
         why = "the CA cannot be reached (connection refused), for 10m; that was all the patience"
         note_not_started(tmp_path, NotStarted("2027-01-05T02:00:00.000Z", 1, why, None))
+        rehearsed = NotStarted("2027-01-06T02:00:00.000Z", 4, why, "shop", is_rehearsal=True)
+        note_not_started(tmp_path, rehearsed)
         write_index(tmp_path)
     with shown(chromium, report, width=width, dark=dark, name=name) as seen:
         # Through the debugger: the page's own policy lets no other script run.

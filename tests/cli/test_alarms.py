@@ -173,7 +173,8 @@ async def test_a_key_that_is_refused_before_there_is_a_run_has_stopped_it_as_its
         assert (await desk.run("sweep", "--notify-url", hook.url)).code == 4
         ((_, note),) = told(hook)
         assert note is not None
-        assert note["text"].startswith("batch-resend stopped early: the CA refused the API key")
+        stopped = "Rehearsal, nobody was mailed; stopped early: the CA refused the API key"
+        assert note["text"].startswith(f"batch-resend: {stopped}")
 
 
 async def test_an_interrupted_run_is_told_of_with_its_summary(tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ async def test_a_person_who_declines_is_told_of_as_such(
         _, ending = told(watchdog)[-1]
         assert ending is not None
         assert (ended_with, ending["exit_code"]) == (code, code)
-        assert ending["text"] == f"batch-resend: {told_so}"
+        assert ending["text"] == f"batch-resend: Rehearsal, nobody was mailed: {told_so}"
         assert ending["error"] == told_so
         assert "3 to send" in shown
         assert ca.books.requests == 0

@@ -197,7 +197,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "prune": {
         "journal": "j.db", "dry_run": False, "runs": 0, "rows": 0, "reports": 0,
-        "bytes_before": None, "bytes_after": None, "forgotten": [],
+        "not_started": 0, "bytes_before": None, "bytes_after": None, "forgotten": [],
     },
     "export": {
         "file": "w.csv", "waiting": 1, "approved": 0, "unusable": 0, "unread": 0,

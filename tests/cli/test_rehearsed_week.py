@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -135,6 +137,54 @@ async def test_a_rehearsed_week_goes_by_its_own_days_in_the_log_and_in_what_is_f
     assert kept == {day.replace("-", "") for day in days[2:]}
 
 
+@pytest.mark.timeout(180)
+async def test_a_rehearsed_night_writes_the_report_of_a_killed_one_but_none_of_a_real_night(
+    desk: Desk,
+) -> None:
+    desk.environment["PYTHON"] = sys.executable
+    sweep = "$PYTHON -m batch_resend sweep --yes -q --journal week.db --log-file resend.log"
+    script = f"{sweep}; test -e killed || {{ echo reports/2* > killed; rm reports/2*/*.j*; }}"
+    options = ("--orders", "5", "--days", "2")
+    week = await rehearsed(desk, *options, command=["sh", "-c", script])
+    assert week.code == 0, week.err
+    killed = desk.folder / (desk.folder / "killed").read_text().strip()
+    assert read_summary(killed)["run_id"] == killed.name
+    wrote = f"wrote the missing report of run {killed.name}"
+    assert (desk.folder / "resend.log").read_text().count(wrote) == 1
+    with closing(sqlite3.connect(desk.folder / "week.db")) as journal, journal:
+        real = "https://www.digicert.com/services/v2"
+        journal.execute("UPDATE runs SET base_url = ? WHERE id = ?", [real, killed.name])
+    (killed / "summary.json").unlink()
+    another = await rehearsed(desk, "--orders", "5", command=["sh", "-c", script])
+    assert another.code == 0, another.err
+    assert not (killed / "summary.json").exists()
+
+
+@pytest.mark.timeout(180)
+async def test_a_rehearsed_night_that_could_not_start_is_listed_and_forgotten_by_simulated_days(
+    desk: Desk,
+) -> None:
+    desk.environment["PYTHON"] = sys.executable
+    run = "$PYTHON -m batch_resend"
+    script = (
+        f"{run} sweep --yes -q && {run} prune --older-than 2d --dry-run >> dry && "
+        f"{run} prune --older-than 2d --json > pruned.json && {{ test -e first.html || "
+        f"{{ {run} sweep --yes -q --exclude none.csv; cp reports/index.html first.html; }}; }}"
+    )
+    week = await rehearsed(desk, "--orders", "5", "--days", "3", command=["sh", "-c", script])
+    assert week.code == 0, week.err
+    first = (desk.folder / "first.html").read_text()
+    _, _, rehearsals = first.partition("<h2>Rehearsals: nobody was mailed</h2>")
+    assert "1 rehearsal and 1 that could not start" in rehearsals
+    assert "--exclude none.csv: cannot be read" in re.sub("<[^>]+>", "", rehearsals)
+    *before, last = (desk.folder / "dry").read_text().splitlines()
+    assert "; 1 command that could not start would be forgotten." in last
+    assert not any("could not start" in line for line in before), "it was younger then"
+    assert json.loads((desk.folder / "pruned.json").read_text())["not_started"] == 1
+    assert (desk.folder / "reports" / "not-started.jsonl").read_text() == ""
+    assert "none.csv" not in (desk.folder / "reports" / "index.html").read_text()
+
+
 _SUCCESS = "batch_resend_last_success_timestamp_seconds"
 
 
@@ -197,6 +247,43 @@ async def test_a_rehearsal_that_cannot_start_says_that_it_is_a_rehearsal(
         assert text.startswith(says), text
         found = samples(desk.folder / "resend.prom")
         assert found["batch_resend_rehearsal shop"] == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "is_rehearsal"),
+    [("http://127.0.0.1:9/services/v2", True), ("https://nowhere.invalid/services/v2", False)],
+)
+async def test_log_metrics_notification_and_index_agree_on_what_is_a_rehearsal(
+    desk: Desk, url: str, is_rehearsal: bool
+) -> None:
+    """Also without `simulate`, by the URL of the TOML file; if a night could not start."""
+    desk.environment.pop("BATCH_RESEND_BASE_URL")
+    desk.write("c.toml", f'base-url = "{url}"\n')
+    (desk.folder / "reports").mkdir()
+    async with listening() as hook:
+        for words in (("--patience", "0s"), ("--exclude", "none.csv"), ("--timeout", "xx")):
+            failed = await desk.run(
+                "--config", "c.toml", "sweep", "--yes", "-q", *words, "--notify-url", hook.url,
+                "--metrics-file", "resend.prom", "--log-file", "resend.log",
+            )  # fmt: skip
+            assert failed.code in (1, 2), failed.err
+            found = samples(desk.folder / "resend.prom")
+            assert found["batch_resend_rehearsal"] == is_rehearsal
+        texts = [json.loads(body)["text"] for _, body in hook.posts]
+        assert ["Rehearsal, nobody was mailed" in one for one in texts] == [is_rehearsal] * 3
+    ends = [
+        line for line in (desk.folder / "resend.log").read_text().splitlines() if "exit" in line
+    ]
+    assert ["rehearsal=True" in line for line in ends] == [is_rehearsal] * 3
+    noted = (desk.folder / "reports" / "not-started.jsonl").read_text().splitlines()
+    assert [json.loads(line)["is_rehearsal"] for line in noted] == [is_rehearsal] * 3
+
+
+async def test_a_base_url_that_is_none_says_so_and_starts_no_log_of_a_rehearsal(desk: Desk) -> None:
+    wrong = await desk.run("sweep", "--base-url", "https://[", "--log-file", "resend.log")
+    assert (wrong.code, "Traceback" in wrong.err) == (1, False)
+    assert "--base-url: " in wrong.err
+    assert "rehearsal" not in (desk.folder / "resend.log").read_text()
 
 
 @pytest.mark.parametrize(

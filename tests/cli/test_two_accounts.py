@@ -283,7 +283,9 @@ async def test_a_notification_of_a_night_that_could_not_start_names_the_profile(
         ((_, body),) = hook.posts
         note = json.loads(body)
         assert note["profile"] == "bank"
-        assert note["text"].startswith(f"batch-resend (profile bank) {why}")
+        assert note["text"].startswith(
+            f"batch-resend (profile bank): Rehearsal, nobody was mailed; {why}"
+        )
         assert 'batch_resend_exit_code{profile="bank"}' in (tmp_path / "bank.prom").read_text()
 
 

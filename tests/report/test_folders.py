@@ -10,11 +10,14 @@ from zipfile import ZipFile
 
 import pytest
 
+from batch_resend.clock import timestamp
 from batch_resend.model import Run, RunState
 from batch_resend.report.files import REPORT_FILES
 from batch_resend.report.folder import (
+    NotStarted,
     OldReport,
     check_pattern,
+    count_not_started,
     folder_of,
     index_folder,
     note_not_started,
@@ -122,7 +125,7 @@ def test_only_a_report_that_names_its_run_is_removed_and_nothing_else_with_it(
     unknown.mkdir()
     (unknown / "results.csv").write_text("whose?")
     folders = (own, mixed, others, unknown, tmp_path / "none")
-    removed = [remove_reports(one, old(one, [run()], 0.0), 0.0) for one in folders]
+    removed = [remove_reports(one, old(one, [run()], 0.0), 0.0, 0.0) for one in folders]
     assert removed == [1, 1, 0, 0, 0]
     assert not own.exists()
     assert [path.name for path in mixed.iterdir()] == ["notes.txt"]
@@ -140,7 +143,7 @@ def test_a_report_that_was_only_begun_is_removed_from_a_folder_of_its_runs_name(
     other.mkdir()
     (other / "results.csv").write_text("whose?")
     pattern = tmp_path / "{run}"
-    assert remove_reports(pattern, old(pattern, [run()], 0.0), 0.0) == 1
+    assert remove_reports(pattern, old(pattern, [run()], 0.0), 0.0, 0.0) == 1
     assert not begun.exists()
     assert (other / "results.csv").exists()
 
@@ -155,7 +158,7 @@ def test_an_empty_folder_that_a_run_left_is_removed_but_none_that_a_person_may_h
     folder = folder_of(tmp_path / pattern, run())
     folder.mkdir(parents=True)
     found = old(tmp_path / pattern, [run()], 0.0)
-    assert remove_reports(tmp_path / pattern, found, 0.0) == int(is_removed)
+    assert remove_reports(tmp_path / pattern, found, 0.0, 0.0) == int(is_removed)
     assert folder.exists() is not is_removed
 
 
@@ -205,7 +208,7 @@ def test_reports_of_rehearsals_are_removed_by_when_they_were_written(
     )
     os.utime(not_named_for_it / "summary.json", (1, 1))
     found = old(tmp_path / pattern, [], NIGHT)
-    assert remove_reports(tmp_path / pattern, found, NIGHT) == 1
+    assert remove_reports(tmp_path / pattern, found, NIGHT, NIGHT) == 1
     assert [name for name, folder in made.items() if not folder.exists()] == ["old"]
     assert not_named_for_it.exists()
 
@@ -215,14 +218,34 @@ def test_commands_that_could_not_start_are_forgotten_with_the_reports_of_their_t
 ) -> None:
     pattern = tmp_path / "{run}"
     for at, why in ((NIGHT - 2, "no key"), (NIGHT + 2, "no CA")):
-        note_not_started(pattern, at, 1, why, "shop")
-    assert remove_reports(pattern, [], NIGHT) == 0
+        note_not_started(pattern, NotStarted(timestamp(at), 1, why, "shop"))
+    assert count_not_started(pattern, [], NIGHT, NIGHT) == 1
+    assert remove_reports(pattern, [], NIGHT, NIGHT) == 0
     page = (tmp_path / "index.html").read_text()
     assert "no key" not in page
     assert "no CA" in page
     assert '<td data-is="Profile"><bdi>shop</bdi></td>' in page
-    assert remove_reports(pattern, [], NIGHT + 3) == 0
+    assert remove_reports(pattern, [], NIGHT + 3, NIGHT) == 0
     assert "Could not start" not in (tmp_path / "index.html").read_text()
+
+
+def test_a_rehearsal_that_could_not_start_stands_apart_and_is_forgotten_by_its_own_days(
+    tmp_path: Path,
+) -> None:
+    pattern = tmp_path / "{run}"
+    note_not_started(pattern, NotStarted(timestamp(NIGHT), 1, "no list", None))
+    note_not_started(pattern, NotStarted(timestamp(NIGHT), 1, "no key", None, is_rehearsal=True))
+    page = (tmp_path / "index.html").read_text()
+    real, apart, rehearsed = page.partition("<h2>Rehearsals: nobody was mailed</h2>")
+    assert apart
+    assert ("no list" in real, "no key" in real) == (True, False)
+    assert ("no list" in rehearsed, "no key" in rehearsed) == (False, True)
+    assert "0 rehearsals and 1 that could not start, newest first" in rehearsed
+    days_later = NIGHT + 3
+    assert count_not_started(pattern, [], NIGHT, days_later) == 1
+    assert remove_reports(pattern, [], NIGHT, days_later) == 0
+    page = (tmp_path / "index.html").read_text()
+    assert ("no list" in page, "no key" in page) == (True, False)
 
 
 def test_a_run_that_never_finished_is_older_than_what_came_after_it(tmp_path: Path) -> None:
@@ -238,7 +261,7 @@ def test_reports_by_day_have_one_index_and_leave_no_empty_day_behind(tmp_path: P
     mine.write_text("mine")
     update_index(pattern)
     assert [path.parent for path in tmp_path.rglob("index.html")] == [tmp_path / "reports"]
-    assert remove_reports(pattern, old(pattern, [run()], 0.0), 0.0) == 1
+    assert remove_reports(pattern, old(pattern, [run()], 0.0), 0.0, 0.0) == 1
     assert not folder.parent.exists()
     assert mine.exists()
     assert (tmp_path / "reports" / "index.html").exists()
@@ -249,10 +272,10 @@ def test_a_report_is_removed_from_where_its_run_put_it_and_the_index_there_knows
 ) -> None:
     own = tmp_path / "shop" / "{date}-{run}"
     folder = put(folder_of(own, run()), **OURS, finished_at=LATE)
-    note_not_started(own, NIGHT - 2, 1, "no key", None)
+    note_not_started(own, NotStarted(timestamp(NIGHT - 2), 1, "no key", None))
     found = old_reports(tmp_path / "reports" / "{run}", [run(), run("other")], NIGHT, lambda _: own)
     assert [one.folder for one in found] == [folder]
-    assert remove_reports(tmp_path / "reports" / "{run}", found, NIGHT) == 1
+    assert remove_reports(tmp_path / "reports" / "{run}", found, NIGHT, NIGHT) == 1
     assert not folder.exists()
     assert "no key" not in (tmp_path / "shop" / "index.html").read_text()
     assert not (tmp_path / "reports").exists()

@@ -20,7 +20,14 @@ from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.journal import Pruned, prune_journal, size_of_journal
-from batch_resend.report import OldReport, counted, found_in, old_reports, remove_reports
+from batch_resend.report import (
+    OldReport,
+    count_not_started,
+    counted,
+    found_in,
+    old_reports,
+    remove_reports,
+)
 
 LEAST_S = 2 * 86_400.0  # the cooldown is read off runs: they stay for longer than a usual one
 
@@ -61,20 +68,22 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     dry_run = options["dry_run"]
     before = size_of_journal(journal)
     pruned = Pruned((), ())
+    clock = clock_of_command()  # in a rehearsed week, that of its nights
     if before is not None:
-        clock = clock_of_command()  # in a rehearsed week, that of its nights
         pruned = anyio.run(partial(prune_journal, journal, older_than, clock, dry_run=dry_run))
-    since = time.time() - older_than
-    reports: list[OldReport] = []
+    since = (time.time() - older_than, clock() - older_than)
+    reports, not_started = list[OldReport](), 0
     if not options["keep_reports"]:
-        reports = old_reports(report_dir, pruned.runs, since, own_report_dir)
+        reports = old_reports(report_dir, pruned.runs, since[0], own_report_dir)
+        not_started = count_not_started(report_dir, reports, *since)
     records = _of_pruned(pruned, reports)
     removed = len(reports)
     if not (dry_run or options["keep_reports"]):
-        removed = remove_reports(report_dir, reports, since)
+        removed = remove_reports(report_dir, reports, *since)
     after = size_of_journal(journal)
     if options["is_json"]:
         counts = {"runs": len(pruned.runs), "rows": pruned.rows, "reports": removed}
+        counts["not_started"] = not_started
         sizes = {"bytes_before": before, "bytes_after": after}
         show_json(
             {"journal": str(journal), "dry_run": dry_run, **counts, **sizes, "forgotten": records}
@@ -82,7 +91,7 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     else:
         what = f"{counted(len(pruned.runs), 'run')} with {counted(pruned.rows, 'row')}"
         rehearsals = sum(one.of is None for one in reports)
-        _say(records, what, (removed, rehearsals), dry_run=dry_run)
+        _say(records, what, (removed, rehearsals, not_started), dry_run=dry_run)
         if before is None:
             click.echo(f"{journal}: there is no journal here yet.")
         elif not dry_run:
@@ -90,14 +99,18 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     return ExitCode.ALL_WELL
 
 
-def _say(records: Sequence[Record], what: str, reports: tuple[int, int], *, dry_run: bool) -> None:
+def _say(
+    records: Sequence[Record], what: str, also: tuple[int, int, int], *, dry_run: bool
+) -> None:
     if dry_run and records:
         show_records(records, [*_TABLE], "table", _TABLE)
     would, end = (" would be", " Nothing was changed: --dry-run.") if dry_run else ("", "")
-    removed, rehearsals = reports
-    also = f"; {counted(removed, 'report')}{would} removed" if removed else ""
-    also += f", {rehearsals:,} of them of old rehearsals" if removed and rehearsals else ""
-    click.echo(f"{what}{would} forgotten{also}.{end}")
+    removed, rehearsals, not_started = also
+    text = f"; {counted(removed, 'report')}{would} removed" if removed else ""
+    text += f", {rehearsals:,} of them of old rehearsals" if removed and rehearsals else ""
+    if not_started:
+        text += f"; {counted(not_started, 'command')} that could not start{would} forgotten"
+    click.echo(f"{what}{would} forgotten{text}.{end}")
 
 
 def _of_pruned(pruned: Pruned, reports: Sequence[OldReport]) -> list[Record]:
