@@ -17,7 +17,15 @@ from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
 from batch_resend.folders import user_and_host
 from batch_resend.journal import Endpoint, Journal, JournalReader, Purpose, Recorder, Terms
-from batch_resend.model import SENT_BY, Outcome, PlannedRequest, RequestStatus, Run, RunState
+from batch_resend.model import (
+    MAX_ORDERS_REACHED,
+    SENT_BY,
+    Outcome,
+    PlannedRequest,
+    RequestStatus,
+    Run,
+    RunState,
+)
 from batch_resend.results import Unfinished
 from batch_resend.sending import (
     Channel,
@@ -373,7 +381,7 @@ class RunHandle:
         """Have the run end as stopped, for it is not complete, unless something else ended it."""
         if self.finished and self.stop_reason is None:
             self.held_back = requests
-            self.lose(f"--max-orders reached; {requests:,} are left")
+            self.lose(f"{MAX_ORDERS_REACHED}; {requests:,} are left")
 
     def lose(self, why: str) -> None:
         """Stop; the run is not complete, as where the journal is lost, though all may be sent."""

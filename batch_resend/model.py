@@ -307,6 +307,7 @@ class RunState(StrEnum):
 
 
 SENT_BY = "sent_by"  # among what is noted of a run's settings: the user and host that sent it
+MAX_ORDERS_REACHED = "--max-orders reached"  # how the reason of a run begins that stopped there
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import shlex
 import time
 from pathlib import Path
 
+import anyio
 import click
 
 from batch_resend.cli.next_flags import (
@@ -14,9 +15,10 @@ from batch_resend.cli.next_flags import (
     resume_others,
 )
 from batch_resend.cli.output.summary import Standing
+from batch_resend.cli.output.terminal import say
 from batch_resend.clock import with_local_times
 from batch_resend.journal import LATEST, JournalReader
-from batch_resend.model import Run
+from batch_resend.model import MAX_ORDERS_REACHED, Run
 from batch_resend.report import (
     NextFlags,
     NextStep,
@@ -31,6 +33,10 @@ from batch_resend.report import (
 )
 
 _LATELY_S = 2 * 86_400.0
+# How long after a run's end its report may come: one of a million rows takes half a minute.
+_REPORT_WITHIN_S = 60.0
+_REPORT_WITHIN_S_IF_ASKED = 3.0  # unless a person is asked first whether to send the rest
+_LOOK_EVERY_S = 0.2
 _CUT_OFF = (
     "the program ended before it could write why: it was killed, the power failed, or the disk was "
     "full"
@@ -60,6 +66,41 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
         steps.insert(0, _to_end_first(holder))
     steps += await _lately_cut_off(context, reader, run)
     return Standing(summary, folder if is_there else None, steps)
+
+
+async def await_report(context: click.Context, reader: JournalReader, run_id: str) -> Run:
+    """Return a run once it is under way again, or its report is there or no longer to be expected.
+
+    The process that has sent a run writes the report after the run's end. Raises JournalError.
+    """
+    run, is_said = await reader.run(run_id), False
+    folder = folder_of(report_dir_for(context, run), run)
+    until = anyio.current_time() + _patience_s(run, reader.clock())
+    while anyio.current_time() < until and await _is_report_to_come(reader, run, folder):
+        if not is_said:
+            say("The run has ended: waiting for its report.")
+            is_said = True
+        await anyio.sleep(_LOOK_EVERY_S)
+        run = await reader.run(run_id)
+    return run
+
+
+def _patience_s(run: Run, now: float) -> float:
+    """Return for how long to wait for a run's report: no longer, whatever the clocks say."""
+    is_asked = (run.stop_reason or "").startswith(MAX_ORDERS_REACHED)
+    within_s = _REPORT_WITHIN_S_IF_ASKED if is_asked else _REPORT_WITHIN_S
+    return min(within_s, (run.finished_at or now) + within_s - now)
+
+
+async def _is_report_to_come(reader: JournalReader, run: Run, folder: Path) -> bool:
+    """Whether a run has ended, and the process that is to write its report is still there.
+
+    A run that was cut off has none: who has the journal is another. The library's have no report.
+    """
+    is_cut_off = run.finished_at is None or run.stop_reason == _CUT_OFF
+    if is_cut_off or not run.next_flags or is_up_to_date(folder, run):
+        return False
+    return await reader.holder(run) is not None
 
 
 def _why_interrupted(run: Run, folder: Path) -> tuple[str | None, str]:

@@ -2,13 +2,33 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
+import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
-from batch_resend.report import live
-from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, until
+import pytest
+
+from batch_resend.batch import Batch
+from batch_resend.cli import standing
+from batch_resend.model import Run
+from batch_resend.report import Presentation, Summary, live
+from tests.cli.conftest import (
+    Desk,
+    desk_with_ca,
+    ended,
+    read_summary,
+    run_ids,
+    until,
+    until_told,
+)
 from tests.cli.counting_server import CountingServer, silent_after
+from tests.cli.screen import on_screen
 from tests.report.test_page import text_of
 
 REPORT = ("--report-dir", "report")
@@ -171,3 +191,122 @@ async def test_a_run_taken_up_and_killed_at_once_leaves_no_report_that_seems_com
         assert "if it is under way" not in reported.out, "its process is known to be gone"
         assert read_summary(tmp_path / "report")["state"] == "interrupted"
         assert "up-to-date" not in (await desk.run("watch", *REPORT)).out
+
+
+# --- a report that takes its time ---------------------------------------------------------------
+
+WAITING = b"The run has ended: waiting for its report.\n"
+
+
+def write_once_open(gate: Path) -> None:
+    """Have this process write its report only once somebody opens this pipe to write."""
+    report = Batch.report
+
+    async def report_later(
+        self: Batch, run: Run, folder: Path, presentation: Presentation | None = None
+    ) -> Summary:
+        await asyncio.to_thread(gate.read_bytes)
+        return await report(self, run, folder, presentation)
+
+    Batch.report = report_later  # type: ignore[method-assign]
+
+
+def be_patient() -> None:
+    """Have this process wait for a report as long as there is any reason to."""
+    standing._REPORT_WITHIN_S = standing._REPORT_WITHIN_S_IF_ASKED = 86_400.0
+
+
+@asynccontextmanager
+async def watched_up_to_the_report(
+    folder: Path, watchers: int
+) -> AsyncIterator[tuple[list[asyncio.subprocess.Process], asyncio.subprocess.Process, Path]]:
+    """Yield who watch a run and wait for its report, its process, and the pipe it waits for."""
+    fate, may_answer = silent_after(1)
+    async with CountingServer(fate) as ca:
+        desk, gate = Desk(folder, ca.base_url), folder / "gate"
+        desk.write_list(3)
+        os.mkfifo(gate)
+        words = ("send", "orders.csv", "--yes", "--timeout", "2m", *REPORT)
+        sending = await desk.start_after(partial(write_once_open, gate), *words)
+        await until(lambda: ca.requests > 1)
+        watching = [await desk.start_after(be_patient, "watch", *REPORT) for _ in range(watchers)]
+        for one in watching:
+            await until_told(one, b" of 3 orders, ")
+        may_answer.set()
+        for one in watching:
+            await until_told(one, WAITING)
+        yield watching, sending, gate
+
+
+async def test_watch_waits_for_the_report_that_is_still_being_written(tmp_path: Path) -> None:
+    async with watched_up_to_the_report(tmp_path, 1) as ((watching,), sending, gate):
+        await asyncio.to_thread(gate.write_bytes, b"")
+        sent, watched = await ended(sending), await ended(watching)
+        assert (watched.code, watched.out) == (0, sent.out), watched.err
+        assert "Report: report/report.html\n" in watched.out
+
+
+async def test_who_waits_for_a_report_is_done_by_ctrl_c_or_once_its_process_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with watched_up_to_the_report(tmp_path, 2) as ((first, second), sending, _):
+        first.send_signal(signal.SIGINT)
+        assert (await ended(first)).code == 130
+        sending.kill()
+        await ended(sending)
+        watched = await ended(second)
+        assert watched.code == 0, watched.err
+        assert "3 of 3 orders sent" in watched.out
+        assert "There is no up-to-date report of it in report." in watched.out
+
+
+@pytest.mark.parametrize("how", ["killed", "ended long ago"])
+async def test_no_report_is_waited_for_whose_process_is_gone_while_another_has_the_journal(
+    tmp_path: Path, how: str
+) -> None:
+    fate, may_answer = silent_after(3)
+    async with CountingServer(fate) as ca:
+        desk = Desk(tmp_path, ca.base_url)
+        desk.write_list(3 if how == "ended long ago" else 4)
+        first = await desk.start("send", "orders.csv", "--yes", "--timeout", "2m", *REPORT)
+        await until(lambda: ca.requests == 4 or first.returncode is not None)
+        if first.returncode is None:
+            first.kill()
+        await ended(first)
+        (run,) = await run_ids(desk)
+        (tmp_path / "report" / "summary.json").unlink(missing_ok=True)
+        if how == "ended long ago":
+            with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+                journal.execute("UPDATE runs SET finished_at = finished_at - 86400")
+        desk.write("others.csv", "order_id\n100200301\n")
+        seen = ca.requests
+        others = await desk.start(
+            "send", "others.csv", "--yes", "--all-domains", "--timeout", "2m",
+            "--report-dir", "others",
+        )  # fmt: skip
+        await until(lambda: ca.requests > seen)
+        watched = await desk.run("watch", run, *REPORT)
+        assert "waiting" not in watched.err
+        assert "There is no up-to-date report of it in report." in watched.out
+        may_answer.set()
+        assert (await ended(others)).code == 0
+
+
+async def test_watch_goes_on_with_a_run_of_which_a_person_has_the_rest_sent(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        words = ("send", "orders.csv", "--max-orders", "1", "--limit", "none", *REPORT)
+        async with on_screen(desk, *words) as sending:
+            await sending.shows(lambda screen: "the first 1 of 3 requests" in screen.text)
+            watching = await desk.start_after(be_patient, "watch", "--wait", *REPORT)
+            await until_told(watching, b"waiting for the next one to begin")
+            sending.type(b"y\n")
+            await sending.shows(lambda screen: "Send the other 2 requests now?" in screen.text)
+            await until_told(watching, WAITING)
+            sending.type(b"y\n")
+            assert await sending.ended() == 0
+        watched = await ended(watching)
+        assert watched.code == 0, watched.err
+        assert "3 of 3 orders sent" in watched.out

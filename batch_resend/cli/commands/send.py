@@ -65,7 +65,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
-from batch_resend.cli.standing import as_it_stands
+from batch_resend.cli.standing import as_it_stands, await_report
 from batch_resend.errors import JournalBusy, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
@@ -297,8 +297,8 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
 
     RUN is the name of a run, its beginning or end, or latest. If no run is under way, it shows the
     newest, and what to do next; with --wait, it waits for the next one to begin. Ctrl-C stops the
-    watching, not the run. It ends with the run and with the run's exit code: 0 if every order was
-    accepted, 3 if not, 4 if it ended early.
+    watching, not the run. It ends once the run's report is written, with the run's exit code: 0 if
+    every order was accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
@@ -312,8 +312,11 @@ async def _watch(context: click.Context, run_id: str | None, journal: Place, sty
     async with read_journal(journal, clock_of_command()) as reader:
         waits = context.params["wait"] and run_id is None
         run = await (_next_run(reader) if waits else _run_to_watch(reader, run_id))
-        await follow_others(reader, run, style)
-        run = await reader.run(run.id)
+        is_over = False
+        while not is_over:  # of --max-orders, the rest may be sent once a person has agreed
+            await follow_others(reader, run, style)
+            run = await await_report(context, reader, run.id)
+            is_over = not await reader.is_under_way(run)
         standing = await as_it_stands(context, reader, run)
         summary, code = standing.summary, ExitCode.STOPPED
         if summary.state == "completed":
