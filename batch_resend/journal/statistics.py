@@ -265,9 +265,13 @@ class StatisticsReader(Reader):
         since, clock = settled_since(run, cooldown_s, self.clock()), self.clock
 
         def copy_and_settle(connection: Connection) -> None:
+            execute(connection, "create_mailed_lately")
+            if since is not None:
+                recent = {"run": run.number, "since": since, **clock_values(clock)}
+                execute(connection, "note_mailed_lately", **recent)
             for table, column in (("requests", "number"), ("outcomes", "request")):
                 words = (("table", table), ("number", str(run.number)), ("column", column))
-                execute(connection, "copy_of_run", words)
+                execute(connection, f"copy_of_{table}", words)
                 execute(connection, "index_copy", words)
             settle(connection, run, since, clock, hold_doubts=hold_doubts)
 
@@ -337,6 +341,13 @@ class StatisticsReader(Reader):
             **clock_values(clock),
         )
         return [record.at for record in found]
+
+    async def count_cut_off(self, base_url: str, budget: str | None) -> int:
+        """Return how many requests by a budget were in flight when their processes died.
+
+        The next start takes them to have ended then, in doubt; see `recent_ends` for both values.
+        """
+        return await self.count("count_cut_off", base_url=base_url, budget=budget)
 
     async def _ages_s(self, run: Run, start: int, clock: Clock) -> tuple[float, ...]:
         """Return how long ago those requests ended that the limits of a start may count.

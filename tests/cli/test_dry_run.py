@@ -1,6 +1,8 @@
 """Dry runs: what `send` and `resume` would do, from what the journal knows, and nothing is sent."""
 
+import itertools
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -175,6 +177,49 @@ async def test_resume_with_a_dry_run_counts_the_last_requests_by_the_key_that_se
         waited, shown = await waits_s()
         assert waited > 0
         assert "because requests of the last minutes count in these limits\n" in shown
+
+
+async def test_a_dry_run_of_resume_says_what_the_plan_of_resume_says_right_after(
+    tmp_path: Path,
+) -> None:
+    """Also of what another run has mailed with other addresses, and of what a kill has cut off."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(WHOLE_LIST)
+        limit = ("--limit", "21/1h")  # 4 and 1 were answered, 1 was cut off, 16 are left
+        await desk.run("send", "orders.csv", "--yes", *FIRST, *limit)
+        (run,) = await run_ids(desk)
+        rows = (tmp_path / "orders.csv").read_text().splitlines()[1:]
+        number = next(row[:6] for row in rows if row[:6] not in ca.books.mails_per_order)
+        desk.write("one.csv", f"order_id,domain,email\n{number},a.example,admin@a.example\n")
+        assert (await desk.run("send", "one.csv", "--report-dir", "one")).code == 0
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+            journal.execute("UPDATE runs SET state = 'running', finished_at = NULL WHERE id = ?",
+                (run,))  # fmt: skip
+            ((of, request),) = journal.execute("SELECT run, request FROM attempts LIMIT 1")
+            journal.execute("UPDATE attempts SET ended_at = NULL, ruling = NULL "
+                "WHERE run = ? AND request = ?", (of, request))  # fmt: skip
+            journal.execute("DELETE FROM outcomes WHERE run = ? AND request = ?", (of, request))
+            journal.commit()
+        dry = await desk.run("resume", run, "--dry-run", *limit)
+        resumed = await desk.run("resume", run, "--max-orders", "1", "--report-dir", "x", *limit)
+        told = lines_of_plan(dry.out)
+        assert told == lines_of_plan(resumed.err)
+        shown = "\n".join(told)
+        assert "requests  16 to send of 20\n" in shown
+        assert "  in doubt  1 of those to send may have been mailed before" in shown
+        assert "  mailed    1 of those to send: for an order or domain that another run" in shown
+        assert "because requests of the last minutes count in these limits" in shown
+
+
+def lines_of_plan(shown: str) -> list[str]:
+    """Return what is shown of what is left of a run, but for the seconds and what goes first."""
+    lines = shown[shown.index("Left of run ") :].splitlines()
+    others = itertools.takewhile(lambda line: line.startswith("  "), lines[1:])
+    return [
+        re.sub(r"\d+m \d+s|1h 0?0m", "an hour", line.replace(", for all of them", ""))
+        for line in others
+        if not line.startswith("  now ")
+    ]
 
 
 @pytest.mark.parametrize("key", ["the same key", "no key", "another key"])

@@ -282,6 +282,27 @@ async def test_what_is_left_of_a_cut_off_run_is_what_settling_it_leaves_to_send(
         assert rest.moved(since) == ({RequestStatus.NOT_ATTEMPTED: 1} if cooldown_s else {})
 
 
+@pytest.mark.parametrize("cooldown_s", [DAY_S, 0.0])
+async def test_a_copy_of_a_run_counts_what_others_have_mailed_otherwise_as_settling_it_does(
+    place: Place, clock: Clock, cooldown_s: float
+) -> None:
+    async with opened(place, clock) as journal:
+        run = await plan(journal, orders(1, 2, 3), take_up_since=1e12)
+        await journal.start(run, Terms(WINDOWS))
+        await journal.finish(run, RunState.INTERRUPTED)
+        others = [row(n, str(n), "b.example admin@b.example") for n in (1, 2)]
+        other = await plan(journal, others, take_up_since=1e12)
+        await send(journal, clock, other, {"1": "204", "2": "404"})
+        await journal.finish(other, RunState.COMPLETED)
+    async with read_journal(place, clock) as reader:
+        await reader.settle_copy(run, cooldown_s, hold_doubts=False)
+        in_copy = await reader.count_mailed_otherwise(run, cooldown_s)
+    async with opened(place, clock) as journal:
+        await journal.settle(run, cooldown_s, hold_doubts=False)
+        expected = await journal.reader.count_mailed_otherwise(run, cooldown_s)
+    assert in_copy == expected == (1 if cooldown_s else 0)
+
+
 @pytest.mark.parametrize("state", [RunState.INTERRUPTED, RunState.COMPLETED])
 async def test_what_other_runs_have_sent_or_left_in_doubt_is_counted_by_what_it_was_in_the_run(
     place: Place, clock: Clock, state: RunState

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.asyncio
 
 TEMPORARY = (
     "create_sorted_rows", "create_assignments", "create_sorted_assignments", "create_kept_results",
+    "create_mailed_lately",
 )  # fmt: skip
 WORDS = (
     ("table", "rows"),
@@ -93,6 +94,7 @@ async def test_postgresql_understands_every_statement(database: Database) -> Non
         ("newest_begun", "attempts USING INDEX attempts_by_end (start=?)"),
         ("lately_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at>?)"),
         ("lately_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),
+        ("count_cut_off", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),
         ("end_cut_off_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),
     ],
 )

@@ -10,7 +10,7 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch, unfinished
-from batch_resend.channels import ages_s, best_fitting
+from batch_resend.channels import best_fitting
 from batch_resend.cli.accounts import (
     RESUME_NO_REHEARSAL,
     FoundKey,
@@ -40,6 +40,7 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.commands.check import check_lists, show_only
 from batch_resend.cli.execution import execute
+from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import (
@@ -72,8 +73,7 @@ from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
-from batch_resend.report import counted, plan_of
-from batch_resend.settings import InDoubt
+from batch_resend.report import counted
 
 _STUCK = "stuck"
 _OTHERS_SHOWN = 2  # runs that did not finish either
@@ -212,21 +212,8 @@ async def _show_left(
     if await reader.is_under_way(run):
         raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
     settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
-    # Read first: the copy below has the requests of this run alone.
-    budgets, clock, linger_s = await reader.budgets(run), clock_of_command(), settings.timeout_s
-    lately = {
-        name: await ages_s(reader, settings.key(name), budgets.get(name), clock, linger_s)
-        for name in await reader.accounts(run)
-        if name in settings.names
-    }
-    hold_doubts = settings.in_doubt is InDoubt.HOLD
-    await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts)
-    counts = await reader.count_by_account(run)
-    parts = [
-        (sum(counts.get(n, 0) for n in key.names), key.windows, lately.get(key.names[0], ()))
-        for key in settings.keys(counts or (None,))
-    ]
-    plan = await plan_of(reader, run, parts, taken_up=True)
+    names, budgets = await reader.accounts(run), await reader.budgets(run)
+    plan = await plan_of_left(reader, run, settings, names, budgets)
     return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
 
 

@@ -162,9 +162,22 @@ DELETE FROM runs WHERE number = :run
         AND (attempts.ruling = 'in_doubt' OR attempts.ruling IS NULL AND attempts.start NOT IN (
             SELECT number FROM starts WHERE session IN {living}))))
 
--- A copy of what settling changes, in place of it: for who only looks.
--- name: copy_of_run
-CREATE TEMPORARY TABLE {table} AS SELECT * FROM {table} WHERE run = {number}
+-- A copy of what settling changes, in place of it: for who only looks. Of requests also those that
+-- other runs have mailed, or may have, within the cooldown: a plan counts what they mailed otherwise.
+-- name: create_mailed_lately
+CREATE TEMPORARY TABLE mailed_lately (run INTEGER, request BIGINT)
+
+-- name: note_mailed_lately
+INSERT INTO mailed_lately (run, request)
+SELECT DISTINCT run, request FROM {lately_mailed} WHERE run <> :run
+
+-- name: copy_of_requests
+CREATE TEMPORARY TABLE requests AS SELECT * FROM requests WHERE run = {number}
+UNION ALL SELECT requests.* FROM mailed_lately CROSS JOIN requests
+WHERE requests.run = mailed_lately.run AND requests.number = mailed_lately.request
+
+-- name: copy_of_outcomes
+CREATE TEMPORARY TABLE outcomes AS SELECT * FROM outcomes WHERE run = {number}
 
 -- name: index_copy
 CREATE INDEX {temporary}copy_of_{table} ON {table} (run, {column})

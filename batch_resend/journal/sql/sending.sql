@@ -203,6 +203,31 @@ WHERE reads.start = starts.number AND reads.ended_at > :since - :linger_s - {shi
         OR budgets.budget IS NULL AND reads.base_url = :base_url)
 ORDER BY at
 
+-- What the next start ends as cut off; by its key, likewise.
+-- name: count_cut_off
+SELECT count(*) FROM (
+    SELECT 1 AS one
+    FROM starts
+    CROSS JOIN attempts
+    JOIN runs ON runs.number = attempts.run
+    JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+    LEFT JOIN budgets ON budgets.start = starts.number
+        AND budgets.account = coalesce(requests.account, '')
+    WHERE attempts.start = starts.number AND attempts.ended_at IS NULL
+        AND starts.session NOT IN {living}
+        AND (coalesce(budgets.budget = :budget, FALSE)
+            OR budgets.budget IS NULL AND runs.base_url = :base_url)
+    UNION ALL
+    SELECT 1 AS one
+    FROM starts
+    CROSS JOIN reads
+    LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
+    WHERE reads.start = starts.number AND reads.ended_at IS NULL
+        AND starts.session NOT IN {living}
+        AND (coalesce(budgets.budget = :budget, FALSE)
+            OR budgets.budget IS NULL AND reads.base_url = :base_url)
+) AS cut_off
+
 -- What part of a key's windows was taken since each pause began, or was prolonged last.
 -- name: recent_shares
 SELECT pauses.share_at + {shift_s} AS at, pauses.share AS share
