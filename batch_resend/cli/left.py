@@ -1,6 +1,6 @@
 """What is left of a run that did not finish, as resuming it would find it; nothing is changed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from batch_resend.channels import ages_s
 from batch_resend.cli.accounts import clock_of_command
@@ -14,21 +14,21 @@ async def plan_of_left(
     reader: JournalReader,
     run: Run,
     settings: Settings,
-    names: Collection[str | None],
     budgets: Mapping[str | None, str],
+    lists: tuple[JournalReader, Run] | None = None,
 ) -> Plan:
     """Return the plan of resuming a run now, from a copy that the reader reads from then on.
 
-    `names`: the accounts of the run. `budgets`: by account, the keys whose last requests count.
+    `budgets`: by account, the keys whose last requests count.
+    `lists`: what they say now, as another journal has them planned; None: as they did.
     """
     # Read first: the copy below has few of the requests of other runs.
     lately = {
         name: await _ages_s(reader, settings.key(name), budgets.get(name), settings.timeout_s)
-        for name in names
-        if name in settings.names
+        for name in settings.names
     }
     hold_doubts = settings.in_doubt is InDoubt.HOLD
-    await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts)
+    await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts, lists=lists)
     counts = await reader.count_by_account(run)
     parts = [
         (sum(counts.get(n, 0) for n in key.names), key.windows, lately.get(key.names[0], ()))

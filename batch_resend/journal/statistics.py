@@ -1,17 +1,18 @@
 """A run in numbers: its answers in time, its pauses, why orders were not sent; where it stands."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
 from batch_resend.clock import Clock
 from batch_resend.folders import Database
-from batch_resend.journal.connection import Connection, execute
+from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import CUT_OFF, clock_values, settle, settled_since
-from batch_resend.journal.statements import decode_call, request_of
+from batch_resend.journal.statements import Record, decode_call, request_of
 from batch_resend.model import Request, RequestStatus, Run, RunState, SkipReason
 from batch_resend.results import PartCount, ProductCount, Rest, RestCount, Since
 from batch_resend.windows import parse_windows
@@ -260,11 +261,21 @@ class StatisticsReader(Reader):
         of = {"run": run.number, "since": since, **clock_values(self.clock)}
         return await self.count("count_mailed_otherwise", **of)
 
-    async def settle_copy(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
-        """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on."""
+    async def settle_copy(
+        self,
+        run: Run,
+        cooldown_s: float,
+        *,
+        hold_doubts: bool,
+        lists: tuple[Reader, Run] | None = None,
+    ) -> None:
+        """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on.
+
+        `lists`: the same requests as planned in another journal, which `send` would resume it with.
+        """
         since, clock = settled_since(run, cooldown_s, self.clock()), self.clock
 
-        def copy_and_settle(connection: Connection) -> None:
+        def copy(connection: Connection) -> None:
             execute(connection, "create_mailed_lately")
             if since is not None:
                 recent = {"run": run.number, "since": since, **clock_values(clock)}
@@ -273,9 +284,14 @@ class StatisticsReader(Reader):
                 words = (("table", table), ("number", str(run.number)), ("column", column))
                 execute(connection, f"copy_of_{table}", words)
                 execute(connection, "index_copy", words)
-            settle(connection, run, since, clock, hold_doubts=hold_doubts)
 
-        await self.ask(copy_and_settle)
+        await self.ask(copy)
+        if lists is not None:
+            reader, planned = lists
+            await self.fetch("forget_other_calls", run=run.number)
+            async for page in reader.pages("said_by_lists", run=planned.number):
+                await self.ask(partial(_say, run, page))
+        await self.ask(partial(settle, run=run, since=since, clock=clock, hold_doubts=hold_doubts))
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""
@@ -366,6 +382,11 @@ class StatisticsReader(Reader):
         ]
         now = clock()
         return tuple(now - end for end in chain.from_iterable(ends))
+
+
+def _say(run: Run, page: Iterable[Record], connection: Connection) -> None:
+    said = [{**record._asdict(), "run": run.number} for record in page]
+    execute_many(connection, "say_by_lists", said)
 
 
 def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Reason:

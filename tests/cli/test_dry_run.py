@@ -95,7 +95,7 @@ async def test_a_dry_run_counts_what_is_in_doubt_as_the_run_itself_does(
                 journal.commit()
         send = ("send", "orders.csv", "--in-doubt", policy)
         dry = await desk.run(*send, "--dry-run", "--json", DIGICERT_API_KEY="")
-        would = f"`send` resumes run {run}, which did not finish: `batch-resend resume {run} --dry"
+        would = f"`send` resumes run {run}, which did not finish: this is what is left of it, as "
         assert (would in dry.err) is is_killed
         counts = json.loads(dry.out)
         held, doubted = counts["held"], 5 if is_killed else 8
@@ -209,6 +209,51 @@ async def test_a_dry_run_of_resume_says_what_the_plan_of_resume_says_right_after
         assert "  in doubt  1 of those to send may have been mailed before" in shown
         assert "  mailed    1 of those to send: for an order or domain that another run" in shown
         assert "because requests of the last minutes count in these limits" in shown
+
+
+async def test_send_with_a_dry_run_shows_of_a_run_that_it_would_resume_what_it_then_sends(
+    tmp_path: Path,
+) -> None:
+    """Without what the CA has refused in that run, and by what the list says now."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        rows = [f"{n},a{n}.example,admin@a{n}.example" for n in range(1, 11)]
+
+        def write(*issued: int) -> None:
+            lines = [
+                f"{row},{'issued' if n in issued else 'pending'}" for n, row in enumerate(rows, 1)
+            ]
+            desk.write("orders.csv", "\n".join(["order_id,domain,email,status", *lines, ""]))
+
+        write(10)
+        ca.fail({FaultName.NO_SUCH_ORDER: 1.0})
+        await desk.run("send", "orders.csv", "--yes", "--max-orders", "2")
+        ca.fail({})
+        await desk.run("resume", "--max-orders", "3", "--report-dir", "two")
+        (run,) = await run_ids(desk)
+        resume = await desk.run("resume", run, "--dry-run")
+        journal = (tmp_path / "journal.db").read_bytes()
+        same = await desk.run("send", "orders.csv", "--dry-run", DIGICERT_API_KEY="")
+        left = lines_of_plan(same.out)
+        assert left == lines_of_plan(resume.out)
+        assert left[:2] == [
+            "  requests  4 to send of 10",
+            "  so far    3 sent · 2 refused · 1 skipped",
+        ]
+        write(9)
+        with (tmp_path / "orders.csv").open("a") as file:
+            file.write("x,,,\n")
+        dry = await desk.run("send", "orders.csv", "--dry-run", DIGICERT_API_KEY="")
+        assert dry.code == 3, "a row is rejected"
+        said = json.loads((await desk.run("send", "orders.csv", "--dry-run", "--json")).out)
+        assert (tmp_path / "journal.db").read_bytes() == journal
+        assert "First requests, 3 of 4\n" in dry.out
+        before = set(ca.books.mails_per_order)
+        sent = await desk.run("send", "orders.csv", "--max-rejected", "100%", "--report-dir", "all")
+        assert lines_of_plan(dry.out) == lines_of_plan(sent.err)
+        asked = [one["order_id"] for one in said["first_requests"]]
+        assert {*asked} < set(ca.books.mails_per_order) - before, "the first three of four"
+        assert "10" in ca.books.mails_per_order
+        assert "9" not in ca.books.mails_per_order
 
 
 def lines_of_plan(shown: str) -> list[str]:

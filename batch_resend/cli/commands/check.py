@@ -7,7 +7,8 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from batch_resend.cli.command import (
     option_of_its_own,
     together,
 )
+from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
 from batch_resend.cli.output.plan import (
@@ -74,6 +76,7 @@ from batch_resend.settings import DEFAULT_COOLDOWN_S, Settings, make_settings
 
 REQUESTS_SHOWN = 3
 _OF_A_DRY_RUN = 1_000  # requests, for programs
+_OF_LISTS = ("inputs", "rows", "rejected")  # of a preview: a run that is resumed takes them over
 
 _DNS_PORT = 53
 
@@ -156,19 +159,24 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
         async with open_batch(settings, clock_of_command()) as batch:
             budgets = await _learn_what_was_sent(batch, options)
             plan, reader = await batch.plan(sources, budgets=budgets), batch.reader
-            await _say_what_is_resumed(batch, plan, options)
-            preview = await make_preview(
-                plan, reader, shown=closeness.first, cooldown_s=batch.settings.cooldown_s
-            )
-            if options["mx"]:
-                preview = await _with_mail_routes(
-                    preview, batch.reader, plan.run, closeness, options
-                )
-            first = await first_requests(batch.reader, plan.run, REQUESTS_SHOWN, options["out"])
+            shown, cooldown_s = closeness.first, batch.settings.cooldown_s
+            preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
+            async with AsyncExitStack() as journals:
+                if left := await _left_of_resumed(batch, plan, budgets, options, journals):
+                    plan, reader = left
+                    of_lists = {name: getattr(preview, name) for name in _OF_LISTS}
+                    preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
+                    preview = preview.model_copy(update=of_lists)
+                if options["mx"]:
+                    preview = await _with_mail_routes(preview, reader, plan.run, closeness, options)
+                first = await first_requests(reader, plan.run, REQUESTS_SHOWN, options["out"])
     if options["is_json"]:
         show_json(for_programs(preview, first))
     else:
-        show_plan(preview, sys.stdout, closeness)
+        if plan.taken_up:
+            show_left(plan, preview, sys.stdout)
+        else:
+            show_plan(preview, sys.stdout, closeness)
         _show_if_held_back(plan, _unchanged(preview), options)
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
@@ -242,17 +250,30 @@ async def _learn_what_was_sent(batch: Batch, options: dict[str, Any]) -> dict[st
     return found
 
 
-async def _say_what_is_resumed(batch: Batch, plan: Plan, options: Mapping[str, Any]) -> None:
-    """Say that `send` would resume a run in place of what is planned, if it would."""
+async def _left_of_resumed(
+    batch: Batch,
+    planned: Plan,
+    budgets: Mapping[str | None, str],
+    options: Mapping[str, Any],
+    journals: AsyncExitStack,
+) -> tuple[Plan, JournalReader] | None:
+    """Return the plan of the run that `send` would resume in place of what is planned, if it would.
+
+    And what reads it, until `journals` ends.
+    """
     since = batch.journal.now() - (batch.settings.cooldown_s or DEFAULT_COOLDOWN_S)
     with suppress(JournalError):  # that was said before
-        if plan.orders and (journal := _journal_of(options)):
-            async with read_journal(journal, clock_of_command()) as reader:
-                if run := await resumed_instead(reader, since, batch.reader, plan.run):
-                    say(
-                        f"`send` resumes run {run.id}, which did not finish: "
-                        f"`batch-resend resume {run.id} --dry-run` shows what is left of it"
-                    )
+        if planned.orders and (journal := _journal_of(options)):
+            reader = await journals.enter_async_context(read_journal(journal, clock_of_command()))
+            if run := await resumed_instead(reader, since, batch.reader, planned.run):
+                lists = (batch.reader, planned.run)
+                plan = await plan_of_left(reader, run, batch.settings, budgets, lists)
+                say(
+                    f"`send` resumes run {run.id}, which did not finish: this is what is left of "
+                    f"it, as `batch-resend resume {run.id} --dry-run` shows it"
+                )
+                return replace(plan, rows=planned.rows), reader
+    return None
 
 
 def _settings(options: dict[str, Any], journal: Path) -> Settings:

@@ -212,8 +212,7 @@ async def _show_left(
     if await reader.is_under_way(run):
         raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
     settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
-    names, budgets = await reader.accounts(run), await reader.budgets(run)
-    plan = await plan_of_left(reader, run, settings, names, budgets)
+    plan = await plan_of_left(reader, run, settings, await reader.budgets(run))
     return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
 
 

@@ -138,6 +138,15 @@ FROM requests AS new
 WHERE requests.run = :run AND new.run = :new_run AND new.number = requests.number
     AND NOT {has_outcome}
 
+-- Both in one, between two journals.
+-- name: said_by_lists
+SELECT number, skip, notes, account FROM requests WHERE run = :run
+
+-- name: say_by_lists
+UPDATE requests SET skip = :skip, notes = :notes,
+    account = CASE WHEN {has_outcome} THEN account ELSE :account END
+WHERE run = :run AND number = :number
+
 -- name: give_to_run
 UPDATE {table} SET run = :earlier WHERE run = :run
 
