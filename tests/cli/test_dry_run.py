@@ -95,7 +95,7 @@ async def test_a_dry_run_counts_what_is_in_doubt_as_the_run_itself_does(
                 journal.commit()
         send = ("send", "orders.csv", "--in-doubt", policy)
         dry = await desk.run(*send, "--dry-run", "--json", DIGICERT_API_KEY="")
-        would = f"`send` resumes run {run}, which did not finish: this is what is left of it, as "
+        would = f"`send` resumes run {run}, which did not finish: this is what is left of it\n"
         assert (would in dry.err) is is_killed
         counts = json.loads(dry.out)
         held, doubted = counts["held"], 5 if is_killed else 8

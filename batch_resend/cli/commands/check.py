@@ -269,8 +269,7 @@ async def _left_of_resumed(
                 lists = (batch.reader, planned.run)
                 plan = await plan_of_left(reader, run, batch.settings, budgets, lists)
                 say(
-                    f"`send` resumes run {run.id}, which did not finish: this is what is left of "
-                    f"it, as `batch-resend resume {run.id} --dry-run` shows it"
+                    f"`send` resumes run {run.id}, which did not finish: this is what is left of it"
                 )
                 return replace(plan, rows=planned.rows), reader
     return None
