@@ -173,15 +173,19 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
     if options["is_json"]:
         show_json(for_programs(preview, first))
     else:
-        if plan.taken_up:
-            show_left(plan, preview, sys.stdout)
-        else:
-            show_plan(preview, sys.stdout, closeness)
+        _show(plan, preview, closeness)
         _show_if_held_back(plan, _unchanged(preview), options)
         _show_requests(first, plan.to_send)
     unsure = any(warning.kind in UNKNOWN_WORDS for warning in preview.warnings)
     is_all = not (plan.rows[RowStatus.REJECTED] or unsure)
     return ExitCode.ALL_WELL if is_all else ExitCode.NOT_ALL_SENT
+
+
+def _show(plan: Plan, preview: Preview, closeness: Closeness) -> None:
+    if plan.taken_up:
+        show_left(plan, preview, sys.stdout)
+    else:
+        show_plan(preview, sys.stdout, closeness)
 
 
 def _unchanged(preview: Preview) -> int:
