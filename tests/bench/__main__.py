@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import cluster, growth, prediction, sick, startup, throughput, windows
+from tests.bench import cluster, growth, keys, prediction, sick, startup, throughput, windows
 from tests.bench.findings import Finding, keep, show
 from tests.bench.processes import machine
 
@@ -26,6 +26,7 @@ def main() -> int:
     parts: dict[str, Callable[[], list[Finding]]] = {
         "startup": startup.measure,
         "windows": windows.measure,
+        "keys": keys.measure,
         "throughput": lambda: throughput.measure(options.orders, options.rounds),
         "growth": lambda: growth.measure(full=options.full),
         "prediction": prediction.measure,
