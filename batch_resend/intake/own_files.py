@@ -1,7 +1,7 @@
 """What this program itself has written: tables that are no lists, and the list of stuck orders.
 
-They are known by columns, or keys, that nobody else's lists have together. Whoever has a list with
-these all the same can --ignore one of them.
+They are known by columns, or keys, that other lists do not have together. If yours has them all
+the same, --ignore one of them.
 """
 
 from collections.abc import Iterable
