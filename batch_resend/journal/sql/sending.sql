@@ -178,54 +178,57 @@ CASE WHEN starts.boot = :our_boot AND :our_offset_s - starts.offset_s > 0
     THEN -(:our_offset_s - starts.offset_s) ELSE 0.0 END
     FROM starts WHERE starts.number = start), 0.0))
 
--- By its key; a start of which no key is known counts by its CA. An end after now counts as now.
--- CROSS JOIN: start by start, of each only what is recent. SQLite would else read all attempts.
--- name: recent_ends
-SELECT CASE WHEN attempts.ended_at + {shift_s} < :now THEN attempts.ended_at + {shift_s} ELSE :now END
-    + CASE WHEN attempts.ruling = 'in_doubt' THEN :linger_s ELSE 0.0 END AS at
-FROM starts
+-- part: attempts_with_key
+starts
 CROSS JOIN attempts
 JOIN runs ON runs.number = attempts.run
 JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
 LEFT JOIN budgets ON budgets.start = starts.number
     AND budgets.account = coalesce(requests.account, '')
+
+-- part: is_attempt_of_key
+(coalesce(budgets.budget = :budget, FALSE)
+    OR budgets.budget IS NULL AND runs.base_url = :base_url)
+
+-- part: reads_with_key
+starts
+CROSS JOIN reads
+LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
+
+-- part: is_read_of_key
+(coalesce(budgets.budget = :budget, FALSE)
+    OR budgets.budget IS NULL AND reads.base_url = :base_url)
+
+-- By its key; a start of which no key is known counts by its CA. An end after now counts as now.
+-- CROSS JOIN: start by start, of each only what is recent. SQLite would else read all attempts.
+-- name: recent_ends
+SELECT CASE WHEN attempts.ended_at + {shift_s} < :now THEN attempts.ended_at + {shift_s} ELSE :now END
+    + CASE WHEN attempts.ruling = 'in_doubt' THEN :linger_s ELSE 0.0 END AS at
+FROM {attempts_with_key}
 WHERE attempts.start = starts.number AND attempts.ended_at > :since - :linger_s - {shift_s}
-    AND (coalesce(budgets.budget = :budget, FALSE)
-        OR budgets.budget IS NULL AND runs.base_url = :base_url)
+    AND {is_attempt_of_key}
 UNION ALL
 SELECT CASE WHEN reads.ended_at + {shift_s} < :now THEN reads.ended_at + {shift_s} ELSE :now END
     + CASE WHEN reads.in_doubt THEN :linger_s ELSE 0.0 END AS at
-FROM starts
-CROSS JOIN reads
-LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
+FROM {reads_with_key}
 WHERE reads.start = starts.number AND reads.ended_at > :since - :linger_s - {shift_s}
-    AND (coalesce(budgets.budget = :budget, FALSE)
-        OR budgets.budget IS NULL AND reads.base_url = :base_url)
+    AND {is_read_of_key}
 ORDER BY at
 
 -- What the next start ends as cut off; by its key, likewise.
 -- name: count_cut_off
 SELECT count(*) FROM (
     SELECT 1 AS one
-    FROM starts
-    CROSS JOIN attempts
-    JOIN runs ON runs.number = attempts.run
-    JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
-    LEFT JOIN budgets ON budgets.start = starts.number
-        AND budgets.account = coalesce(requests.account, '')
+    FROM {attempts_with_key}
     WHERE attempts.start = starts.number AND attempts.ended_at IS NULL
         AND starts.session NOT IN {living}
-        AND (coalesce(budgets.budget = :budget, FALSE)
-            OR budgets.budget IS NULL AND runs.base_url = :base_url)
+        AND {is_attempt_of_key}
     UNION ALL
     SELECT 1 AS one
-    FROM starts
-    CROSS JOIN reads
-    LEFT JOIN budgets ON budgets.start = starts.number AND budgets.account = ''
+    FROM {reads_with_key}
     WHERE reads.start = starts.number AND reads.ended_at IS NULL
         AND starts.session NOT IN {living}
-        AND (coalesce(budgets.budget = :budget, FALSE)
-            OR budgets.budget IS NULL AND reads.base_url = :base_url)
+        AND {is_read_of_key}
 ) AS cut_off
 
 -- What part of a key's windows was taken since each pause began, or was prolonged last.
