@@ -35,6 +35,7 @@ from batch_resend.results import (
 LATEST = "latest"  # the name of the newest run: the one that was active last
 _LAST = 2**62  # behind every position
 _MOST_UNFINISHED = 20  # runs that are looked at
+_STARTS_LOOKED_AT = 50
 _MOST_NAMED = 5  # of the runs that a name may mean
 SEVERAL = 2  # runs that mailed an order, from which on it is worth a look why they had no effect
 # After the first of their mails. Nightly runs are never much less than a day apart.
@@ -339,13 +340,20 @@ class JournalReader(ResultReader, StatisticsReader):
         found = await self.fetch("newest_run", **account.values)
         return (found[0].id, found[0].account or None) if found else None
 
-    async def newest_begun(self, account: OwnAccount) -> Run | None:
-        """Return the run that was the last to begin to mail for an account, likewise.
+    async def unfinished_since_sweep(self, account: OwnAccount) -> list[Run]:
+        """Return the unfinished runs of an account since its last sweep began, newest first.
 
-        It may have ended before its first answer. One that had nothing to send is none.
+        That sweep may be one of them. Of those before, it has told itself.
         """
-        found = await self.fetch("newest_begun", **account.values)
-        return run_of(found[0]) if found else None
+        starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
+        found: dict[str, Run] = {}
+        for place, start in enumerate(starts, start=1):
+            if RunState(start.state) in (RunState.STOPPED, RunState.INTERRUPTED):
+                found.setdefault(start.id, run_of(start))
+            is_resumed = any(before.id == start.id for before in starts[place:])
+            if start.is_sweep and not is_resumed:
+                break
+        return list(found.values())
 
     async def sent_by(self, run: Run, account: str | None) -> set[str]:
         """Return the numbers of the orders that a run has had mailed for one of its accounts."""

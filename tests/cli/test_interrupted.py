@@ -48,9 +48,28 @@ async def test_the_night_after_one_that_was_cut_off_says_so_and_sends_what_was_l
         assert night.code == 0, night.err
         assert set(ca.books.mails_per_order) == {str(number) for number in range(1, 20)}
         _, cut_off = await run_ids(desk)
-        said = f"he last run, {cut_off}, did not finish (the program ended before it could write "
-        assert f"T{said}" in night.err
-        assert f"; t{said}" in json.loads(hook.posts[-1][1])["text"]
+        said = f"un {cut_off} (the program ended before it could write "
+        assert f"R{said}" in night.err
+        assert f"; r{said}" in json.loads(hook.posts[-1][1])["text"]
+        assert "did not finish" not in (await desk.run(*sweep)).err
+
+
+async def test_a_killed_night_is_mentioned_by_the_next_though_a_list_was_sent_since(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        wait(ca, *[5.0] * 19, first=100_200_301)
+        sweep = ("sweep", "--yes", "-q", "--concurrency", "1")
+        process = await desk.start(*sweep)
+        await until(lambda: ca.books.mails >= 5)
+        process.kill()
+        await ended(process)
+        desk.write("evening.csv", "order_id\n100200318\n")
+        assert (await desk.run("send", "--yes", "evening.csv")).code == 0
+        night = await desk.run(*sweep)
+        cut_off = (await run_ids(desk))[-1]
+        assert f"Run {cut_off} (the program ended before it could write" in night.err
+        assert ") did not finish; this sweep sends what it left" in night.err
         assert "did not finish" not in (await desk.run(*sweep)).err
 
 
@@ -67,9 +86,9 @@ async def test_a_night_killed_before_its_first_answer_is_mentioned_by_the_next(
         (cut_off,) = await run_ids(desk)
         night = await desk.run(*sweep, "--max-orders", "1")
         assert night.code == 0, night.err
-        said = f"he last run, {cut_off}, did not finish (the program ended before it could write "
-        assert f"T{said}" in night.err
-        assert f"; t{said}" in json.loads(hook.posts[-1][1])["text"]
+        said = f"un {cut_off} (the program ended before it could write "
+        assert f"R{said}" in night.err
+        assert f"; r{said}" in json.loads(hook.posts[-1][1])["text"]
         assert "1 of 1 orders sent" in night.out
         assert "did not finish" not in (await desk.run(*sweep)).err
 

@@ -320,7 +320,7 @@ async def test_the_run_before_is_known_after_the_key_was_replaced(
         night = await at.desk.run("sweep", *by, "--report-dir", "night")
         assert night.code == 0, night.err
         _, first = await run_ids(at.desk)
-        assert f"The last run, {first}, did not finish" in night.err
+        assert f"Run {first} (" in night.err
         assert f"of 1 mailed by {first}, the last run to mail any, 1 no longer waits" in night.err
 
 
@@ -337,6 +337,6 @@ async def test_a_list_that_names_the_account_is_the_run_before_of_its_sweep(tmp_
         night = await at.desk.run("sweep", "--profile", "shop", "--report-dir", "night")
         assert night.code == 0, night.err
         _, both, _ = await run_ids(at.desk)
-        assert f"The last run, {both}, did not finish" in night.err
+        assert f"Run {both} (" in night.err
         found = f"of 2 mailed by {both}, the last run to mail any, 1 no longer waits"
         assert found in night.out + night.err

@@ -91,7 +91,7 @@ async def test_postgresql_understands_every_statement(database: Database) -> Non
         ("acknowledged_elsewhere", "attempts USING INDEX attempts_of_digest (digest=? AND "),
         ("note_others_doubts", "attempts USING INDEX attempts_of_digest (digest=? AND "),
         ("newest_run", "attempts USING INDEX attempts_by_end (start=?)"),
-        ("newest_begun", "attempts USING INDEX attempts_by_end (start=?)"),
+        ("newest_starts", "sweeps USING PRIMARY KEY (run=?)"),
         ("lately_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at>?)"),
         ("lately_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),
         ("count_cut_off", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),

@@ -37,7 +37,7 @@ from batch_resend.errors import InputError, NoRows
 from batch_resend.intake import ListSource, Reading, checked_or_none, listed
 from batch_resend.journal import OwnAccount, Purpose
 from batch_resend.listed import ListedOrder
-from batch_resend.model import RejectedRow, RunState
+from batch_resend.model import RejectedRow, Run
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted, of_profile, sweep_in_words
 from batch_resend.results import StuckOrder
@@ -134,7 +134,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
             )
             found = sweep_in_words(swept.counts)
-            if before := await _unfinished_before(batch, swept):
+            unfinished = await batch.reader.unfinished_since_sweep(_own(settings, swept))
+            if before := _unfinished_in_words(unfinished):
                 run_log.warning("%s", before)
                 say(f"{before[0].upper()}{before[1:]}")
             of = of_profile(settings.profile)
@@ -238,15 +239,17 @@ def _own(settings: Settings, swept: SweepResult) -> OwnAccount:
     return OwnAccount(settings.base_url, settings.budget, settings.profile, swept.numbers)
 
 
-async def _unfinished_before(batch: Batch, swept: SweepResult) -> str | None:
-    """Return that the last run to begin to mail for the account did not finish; None: it did."""
-    run = await batch.reader.newest_begun(_own(batch.settings, swept))
-    if run is None or run.state not in (RunState.STOPPED, RunState.INTERRUPTED):
-        return None
-    why = f" ({run.stop_reason})" if run.stop_reason else ""
+def _unfinished_in_words(runs: Sequence[Run]) -> str:
+    """Return that runs of the account did not finish; nothing where all did."""
+    if not runs:
+        return ""
+    which = " and ".join(
+        run.id + (f" ({run.stop_reason})" if run.stop_reason else "") for run in runs
+    )
+    noun, it = ("run", "it") if len(runs) == 1 else ("runs", "they")
     return (
-        f"the last run, {run.id}, did not finish{why}; this sweep sends what it left, as far as "
-        "that still waits and is due"
+        f"{noun} {which} did not finish; this sweep sends what {it} left, as far as that still "
+        "waits and is due"
     )
 
 

@@ -232,11 +232,10 @@ SELECT runs.id, coalesce(budgets.account, '') AS account {starts_of_this_account
     AND EXISTS (SELECT 1 FROM {its_attempts} AND attempts.ruling = 'accepted')
 ORDER BY starts.number DESC, account LIMIT 1
 
--- Also one that was cut off before its first answer; not one that had nothing to send.
--- name: newest_begun
-SELECT runs.* {starts_of_this_account}
-    AND (runs.state IN {unfinished} OR EXISTS (SELECT 1 FROM {its_attempts}))
-ORDER BY starts.number DESC LIMIT 1
+-- name: newest_starts
+SELECT runs.*, EXISTS (SELECT 1 FROM sweeps WHERE sweeps.run = runs.number) AS is_sweep
+{starts_of_this_account}
+ORDER BY starts.number DESC LIMIT :most
 
 -- name: sent_by_run
 SELECT requests.order_id FROM requests
