@@ -344,6 +344,7 @@ def make_log_options(
             "--log-format",
             type=click.Choice(["text", "json"]),
             default="text",
+            carried_to=(RESUME,),
             help="Format of log lines.",
         ),
         *more,
@@ -359,21 +360,19 @@ class Style(StrEnum):
 
 
 progress_option = option(
-    "--progress",
-    type=click.Choice([style.value for style in Style]),
-    default=Style.AUTO.value,
+    "--progress", type=click.Choice([style.value for style in Style]), default=Style.AUTO.value,
     help="Progress, on standard error. auto: a live view on a terminal, otherwise a line every "
     "ten seconds, nothing with -q. json: a JSON object per line, every second.",
-)
+)  # fmt: skip
 log_file_option = option(
-    "--log-file", type=FILE, help="File to append the log to, whatever -q and -v say."
-)
+    "--log-file", type=FILE, carried_to=(RESUME,),
+    help="File to append the log to, whatever -q and -v say.",
+)  # fmt: skip
 log_level_option = option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+    carried_to=(RESUME,),
     help="What goes into --log-file. info: starts, ends, pauses, stops. debug: also every attempt.",
-)
+)  # fmt: skip
 _log_file_options = (log_file_option, log_level_option)
 log_options = make_log_options("Show every attempt.", *_log_file_options)
 progress_and_log_options = make_log_options(

@@ -76,7 +76,8 @@ def _to_send_the_rest(
     if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
         policy = " --in-doubt hold" if doubts else flags.in_doubt
-        yield NextStep(f"To send what is left{edited}:", f"{send}{policy}")
+        only = ", but not what is in doubt (only within the cooldown)" if doubts else ""
+        yield NextStep(f"To send what is left{only}{edited}:", f"{send}{policy}")
     if now.in_doubt:
         yield from _to_look_at_doubts(summary, now.in_doubt, flags)
     if doubts and folder:

@@ -22,22 +22,25 @@ from tests.cli.test_interrupted import SLOW, send_until, stopped_after_three
 from tests.notify.listener import listening
 
 
-async def test_the_printed_resume_names_metrics_and_whom_to_notify_and_shows_no_url(
+async def test_the_printed_resume_names_metrics_log_and_whom_to_notify_and_shows_no_url(
     tmp_path: Path,
 ) -> None:
     async with listening() as hook, desk_with_ca(tmp_path, latency_s=(0.2, 0.4)) as (desk, ca):
         desk.write_list(60)
-        told = ("--ping-url", hook.url, "--notify-url", hook.url, "--metrics-file", "m.prom")
+        told = ("--ping-url", hook.url, "--notify-url", hook.url, "--metrics-file", "m.prom",
+                "--log-file", "night.log")  # fmt: skip
         stopped = await send_until(desk, ca, 10, *told, by=signal.SIGTERM)
         (line,) = (line for line in stopped.out.splitlines() if "batch-resend resume" in line)
         words = shlex.split(line)
-        for name, value in zip(told[::2], ("URL", "URL", f"{tmp_path}/m.prom"), strict=True):
+        shown = ("URL", "URL", f"{tmp_path}/m.prom", f"{tmp_path}/night.log")
+        for name, value in zip(told[::2], shown, strict=True):
             assert words[words.index(name) + 1] == value
         assert "for URL, write the one that you gave" in " ".join(stopped.out.split())
         assert hook.url not in (tmp_path / "journal.db").read_bytes().decode("latin-1")
         given = [hook.url if word == "URL" else word for word in words[1:]]
         assert (await desk.run(*given)).code == 0
         assert "batch_resend_exit_code 0" in (tmp_path / "m.prom").read_text()
+        assert "run ended: completed" in (tmp_path / "night.log").read_text()
 
 
 @pytest.mark.parametrize("flags", [(), ("--limit", "4/1s", "--in-doubt", "hold")])
