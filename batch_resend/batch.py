@@ -159,17 +159,19 @@ class Batch:
         """
         from batch_resend.preflight import ask_beforehand  # noqa: PLC0415 - slow; most runs send only
 
+        await self.journal.note_preflight(plan.run, is_due=True)
         try:
             asked, stopped = await ask_beforehand(
                 self.channels, plan.run, most, any_product=any_product
             )
             self.stopped_keys |= stopped
+            run = await self.journal.note_preflight(plan.run, is_due=bool(stopped or asked.to_ask))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 why = "ended while the CA was asked what to send"
                 await self.decline(plan, why, RunState.INTERRUPTED)
             raise
-        return await self._plan_of(plan.run, taken_up=plan.taken_up, asked=asked)
+        return await self._plan_of(run, taken_up=plan.taken_up, asked=asked)
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""

@@ -85,7 +85,7 @@ class Unfinished:
     run: Run
     left: Mapping[str | None, int]  # requests, by account, that resuming it would send
     budgets: Collection[str]  # of the keys that it was sent by
-    last_begun_at: float  # when a process last began to send it
+    last_begun_at: float  # when a process last began to send it, or planned to
     was_useless: bool  # it failed before anything was sent: most have had a wrong URL or key
 
 

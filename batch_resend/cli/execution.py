@@ -39,12 +39,7 @@ from batch_resend.cli.output.summary import (
     show_why_not_sent,
     stopping,
 )
-from batch_resend.cli.output.terminal import (
-    CannotAskError,
-    open_terminal,
-    say,
-    show_lines,
-)
+from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say, show_lines
 from batch_resend.cli.reports_before import write_reports_before
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
 from batch_resend.model import Plan, Problem, Run, RunState
@@ -78,8 +73,8 @@ async def execute(
         warn_of_keys_of(await batch.reader.accounts(plan.run))
     unchanged = (await batch.reader.count_problems(plan.run)).get(Problem.UNCHANGED, 0)
     reason = hold_back_reason(plan, unchanged, options.max_rejected, strict=options.strict)
-    if options.preflight and not reason:
-        plan = await _preflighted(batch, plan, options, options.first_orders)
+    if options.preflight:
+        plan = await _preflighted(batch, plan, options, options.first_orders, later=bool(reason))
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
         redact = options.presentation.redact
@@ -102,9 +97,14 @@ async def execute(
 
 
 async def _preflighted(
-    batch: Batch, plan: Plan, options: RunOptions, most: int | None = None
+    batch: Batch, plan: Plan, options: RunOptions, most: int | None = None, *, later: bool = False
 ) -> Plan:
-    """Return a plan without what the CA says is better not sent, of the first `most` to be sent."""
+    """Return a plan without what the CA says is better not sent, of the first `most` to be sent.
+
+    `later`: whoever sends them asks first.
+    """
+    if later:
+        return replace(plan, run=await batch.journal.note_preflight(plan.run, is_due=True))
     if not plan.to_send:
         return plan
     if not options.quiet:
@@ -200,7 +200,7 @@ class _Execution:
         """Send, or have workers send, and report, whatever a signal finds being done."""
         interruption = self.interruption
         refuse_folder(self.folder)
-        interruption.last_words = quitting(self.plan.run.id, self.options.presentation.flags)
+        interruption.last_words = quitting(self.plan.run, self.options.presentation.flags)
         with interruption.leads_to(lambda _: "Stopping"), with_run_id(self.plan.run.id):
             if self.options.distribute and self.plan.to_send:
                 run = await self._distribute()
@@ -218,9 +218,8 @@ class _Execution:
             result = await self.report()
         if interruption.caught is not None:
             return replace(result, code=SIGNAL_BASE + interruption.caught)
-        if ended.state is RunState.COMPLETED:
-            return result
-        return replace(result, code=ExitCode.STOPPED)
+        stopped = replace(result, code=ExitCode.STOPPED)
+        return result if ended.state is RunState.COMPLETED else stopped
 
     async def _wants_the_rest(self, ended: "_Ended") -> bool:
         """Show what came of the first requests, and ask at the terminal whether to continue."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from batch_resend.channels import ages_s
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.journal import JournalReader
-from batch_resend.model import Plan, Run
+from batch_resend.model import Asked, Plan, Run
 from batch_resend.report import plan_of
 from batch_resend.settings import InDoubt, Key, Settings
 
@@ -30,11 +30,16 @@ async def plan_of_left(
     hold_doubts = settings.in_doubt is InDoubt.HOLD
     await reader.settle_copy(run, settings.cooldown_s, hold_doubts=hold_doubts, lists=lists)
     counts = await reader.count_by_account(run)
+    to_ask = counts if run.preflight_due else {}
     parts = [
-        (sum(counts.get(n, 0) for n in key.names), key.windows, lately.get(key.names[0], ()))
+        (
+            sum(counts.get(n, 0) + to_ask.get(n, 0) for n in key.names),
+            key.windows,
+            lately.get(key.names[0], ()),
+        )
         for key in settings.keys(counts or (None,))
     ]
-    return await plan_of(reader, run, parts, taken_up=True)
+    return await plan_of(reader, run, parts, taken_up=True, asked=Asked(to_ask=to_ask))
 
 
 async def _ages_s(

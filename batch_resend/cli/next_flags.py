@@ -43,7 +43,7 @@ from batch_resend.settings import InDoubt, Region, is_at_loopback
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags, with a run
-AS_BEGUN = ("in_doubt", "report_dir")  # options that a run which is resumed had, unless given
+AS_BEGUN = ("in_doubt", "report_dir", "preflight")  # which a run that is resumed had
 _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
 _REPORT_DIR = "--report-dir"
@@ -62,8 +62,6 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     """
     left_out = {"journal"} if to_keep else set[str]()
     left_out |= _set_by_simulate(context)
-    # Of a run, only what is behind the first few was not asked about.
-    asked_about = set[str]() if context.params.get("first_orders") else {"preflight"}
     # What is sent may be a file of the report that it would replace.
     keeps_apart = "{run}" in str(context.params.get("report_dir"))
     of_reports = set[str]() if keeps_apart else {*_OF_REPORTS}
@@ -73,7 +71,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         named = ("report_dir",) if to_keep else ()
         return _quoted(option_words(context, names, absolute=True, named=named))
 
-    left_out_of = {SEND: left_out | of_reports, RESUME: left_out | asked_about}
+    left_out_of = {SEND: left_out | of_reports}
 
     def carried(to: str) -> list[str | None]:
         return [
@@ -138,6 +136,7 @@ def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | N
     context.params["report_dir"] = report_dir_for(context, run)
     if context.get_parameter_source("in_doubt") is ParameterSource.DEFAULT:
         context.params["in_doubt"] = run.settings.get("in_doubt", context.params["in_doubt"])
+    context.params["preflight"] = context.params["preflight"] or run.preflight_due
     kept = shlex.split(run.next_flags.get("resume", ""))
     if context.params["fail_on"] is None and _FAIL_ON in kept:
         context.params["fail_on"] = kept[kept.index(_FAIL_ON) + 1]
@@ -225,7 +224,8 @@ async def _resume_as_begun(
     """Return the command that resumes another run than this command's."""
     outcomes = await reader.count_outcomes(run)
     done = sum(outcomes.values()) - outcomes.get(RequestStatus.SKIPPED, 0)
-    return resume_command(run.id, done, as_begun(run, accounts, given))
+    flags = as_begun(run, accounts, given)
+    return resume_command(run.id, done, flags, preflight_due=run.preflight_due)
 
 
 def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> NextFlags:

@@ -296,7 +296,7 @@ asking_options = together(
         "Ask the CA about each request first: skip an order that needs no mail, refuse a request "
         "for a domain (domain-dcv) that would mail anyone it does not name. It does not know of "
         "mails that were resent by hand.",
-        carried_to=(SEND, RESUME),
+        carried_to=(SEND,),
     ),
     flag("--yes", "Do not ask before sending. (You are asked if there is a terminal.)"),
     flag("--dry-run", "Show what would be sent, and send nothing."),

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TypeVar
 
 import anyio.to_thread
@@ -240,6 +241,11 @@ class Journal:
         """Write down, for others, why a run is being stopped that still waits for answers."""
         with suppress(JournalError):  # who sends finds it out
             await self._writer.write(("note_stop", {"run": run.number, "reason": reason}))
+
+    async def note_preflight(self, run: Run, *, is_due: bool) -> Run:
+        """Write down whether a preflight of a run is to be made, or finished; return the run."""
+        await self._writer.write(("note_preflight", {"run": run.number, "is_due": is_due}))
+        return replace(run, preflight_due=is_due)
 
     async def note_sweep(self, run: Run, counts: SweepCounts, stuck: Sequence[StuckOrder]) -> None:
         """Write down what a sweep has found before a run, in place of an earlier one's."""

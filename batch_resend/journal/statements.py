@@ -223,4 +223,5 @@ def run_of(record: Record) -> Run:
         settings=settings,
         session=record.session,
         distributed_by=record.distributed_by,
+        preflight_due=bool(record.preflight_due),
     )

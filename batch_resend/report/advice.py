@@ -19,6 +19,7 @@ NO_KEY_NAMED = " --api-key-file key.txt"
 URL_NOT_SHOWN = "URL"  # in the place of one that is not to be shown
 _FOR_URL = f"for {URL_NOT_SHOWN}, write the one that you gave"
 _PLACES = ("--journal", "--report-dir", "--metrics-file")  # which a rehearsal may have of its own
+_ONLY_LEFT = ", but not what is in doubt (only within the cooldown)"
 _IF_EDITED = " (you have edited this list: make sure that it still has these orders)"
 _AFTER_A_REFUSAL = (
     "To send only these again, once the reason is fixed in this list, by the role of the key or by "
@@ -75,8 +76,7 @@ def _to_send_the_rest(
     send, edited = _to_send_a_list(UNSENT, summary, folder, flags)
     if left and folder:
         # unsent.csv has what is in doubt as well: to mail that again is a step of its own.
-        policy = " --in-doubt hold" if doubts else flags.in_doubt
-        only = ", but not what is in doubt (only within the cooldown)" if doubts else ""
+        only, policy = (_ONLY_LEFT, " --in-doubt hold") if doubts else ("", flags.in_doubt)
         yield NextStep(f"To send what is left{only}{edited}:", f"{send}{policy}")
     if now.in_doubt:
         yield from _to_look_at_doubts(summary, now.in_doubt, flags)
@@ -270,7 +270,7 @@ def _watch(summary: Summary, flags: NextFlags) -> str:
 def _resume(summary: Summary, flags: NextFlags) -> str:
     orders = summary.orders
     done = orders.total - orders.skipped - orders.not_attempted
-    return resume_command(summary.run_id, done, flags)
+    return resume_command(summary.run_id, done, flags, preflight_due=summary.preflight_due)
 
 
 def to_resume(text: str, command: str) -> NextStep:
@@ -279,10 +279,12 @@ def to_resume(text: str, command: str) -> NextStep:
     return NextStep(f"{text}{urls}:", command)
 
 
-def resume_command(run_id: str, done: int, flags: NextFlags) -> str:
+def resume_command(run_id: str, done: int, flags: NextFlags, *, preflight_due: bool) -> str:
     """Return the command that resumes a run of which so many orders have been sent, or tried."""
     first = flags.first if done < int(flags.first.rpartition(" ")[2] or 0) else ""
-    return f"batch-resend{flags.config} resume {run_id}{first}{flags.resume}{flags.in_doubt}"
+    asks = " --preflight" if preflight_due else ""
+    options = f"{first}{flags.resume}{asks}{flags.in_doubt}"
+    return f"batch-resend{flags.config} resume {run_id}{options}"
 
 
 def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:

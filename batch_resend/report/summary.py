@@ -53,6 +53,7 @@ class Summary(BaseModel):
     accounts: Annotated[tuple[str | None, ...], Field(exclude=True)] = (None,)  # that are asked
     other_urls: Annotated[list[str], Field(exclude=True)] = []  # of other CAs that accounts ask
     is_rehearsal: Annotated[bool, Field(exclude=True)] = False  # nobody was mailed, by any account
+    preflight_due: Annotated[bool, Field(exclude=True)] = False  # as of a `Run`
     # Orders skipped for a word of their list that is not known to be the CA's.
     skipped_unsure: Annotated[int, Field(exclude=True)] = 0
     # Of those refused, by this program itself: the CA would have mailed others for them, or might.
@@ -210,6 +211,7 @@ def summarize(
             lowest_share=round(tally.lowest_share, 3),
         ),
         profile=run.profile,
+        preflight_due=run.preflight_due,
         accounts=tuple(by_name),
         other_urls=known[1:],
         is_rehearsal=all(is_at_loopback(url or "") for url in urls),

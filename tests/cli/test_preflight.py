@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, ended, orders_of, until
+from tests.cli.conftest import Desk, ended, orders_of, run_ids, until
 from tests.cli.raw_service import (
     ALL,
     BLOCK_PAGE,
@@ -68,6 +68,41 @@ async def test_what_the_preflight_learned_before_ctrl_c_holds_when_the_list_is_s
         assert len(approved & set(service.mailed())) <= 2, "in flight"
         skipped = orders_of(tmp_path / "again", "skipped")
         assert skipped <= approved
+
+
+@pytest.mark.parametrize("ended_by", ["Ctrl-C", "the CA", "the key", "rejected rows"])
+async def test_a_run_whose_preflight_was_not_finished_is_resumed_with_it(
+    tmp_path: Path, ended_by: str
+) -> None:
+    """Whatever ended it: what was never asked about may be an order that needs no mail."""
+    is_second = asyncio.Event()
+
+    def answer_to(asked: Asked) -> bytes:
+        if asked.number > 20 and not is_second.is_set() and ended_by in ("the CA", "the key"):
+            return NO_SUCH_CALL if ended_by == "the CA" else WRONG_KEY
+        return waiting_but_every_third(asked)
+
+    async with desk_at(tmp_path, answer_to, latency_s=lambda _: 0.02) as (desk, service):
+        write_in_order(desk, 40)
+        if ended_by == "rejected rows":
+            with (tmp_path / "orders.csv").open("a") as file:
+                file.write("not-a-number,www.example.com,admin@example.com\n" * 40)
+        process = await desk.start("send", "orders.csv", "--preflight", "--concurrency", "2")
+        if ended_by == "Ctrl-C":
+            await until(lambda: service.requests >= 20)
+            process.send_signal(signal.SIGINT)
+        assert (await ended(process)).code != 0
+        assert service.paths("PUT") == []
+        shown = await desk.run("show")
+        (command,) = (line for line in shown.out.splitlines() if "batch-resend resume" in line)
+        assert " --preflight" in command
+        run = () if ended_by == "Ctrl-C" else (*await run_ids(desk),)  # as the one unfinished
+        left = await desk.run("resume", *run, "--dry-run")
+        assert "preflight the CA is asked about these first" in left.out
+        is_second.set()
+        resumed = await desk.run("resume", *run, "--report-dir", "resumed")
+        assert sorted(service.mailed()) == [str(n) for n in range(700_000, 700_040) if n % 3]
+        assert resumed.code in (0, 3), resumed.err
 
 
 @pytest.mark.parametrize(

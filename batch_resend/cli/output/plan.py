@@ -122,6 +122,8 @@ def _asked_in_words(preview: Preview) -> Iterator[str]:
     """Yield what else is to be known of what the CA was asked before sending."""
     if preview.asked_about is not None:
         yield f"only the first {preview.asked_about:,} have been asked about so far"
+    elif preview.to_ask:
+        yield "the CA is asked about these first"
     if unanswered := preview.unanswered:
         are = "is" if unanswered == 1 else "are"
         yield f"{unanswered:,} could not be asked about, and {are} sent as listed"

@@ -45,12 +45,13 @@ def stopping(in_flight: int) -> str:
     return f"Stopping: waiting for {counted(in_flight, 'request')} in flight"
 
 
-def quitting(run_id: str, flags: NextFlags) -> str:
+def quitting(run: Run, flags: NextFlags) -> str:
     """Return what is said of a run where a second signal ends its process."""
-    known = f"\nQuit. Run {run_id} is in the journal"
+    known = f"\nQuit. Run {run.id} is in the journal"
     if flags.none_will_do:
         return f"{known}.\n"
-    return f"{known}; to resume it:\n  {resume_command(run_id, 0, flags)}\n"
+    command = resume_command(run.id, 0, flags, preflight_due=run.preflight_due)
+    return f"{known}; to resume it:\n  {command}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,10 @@ SELECT *, CASE WHEN NOT EXISTS (
         SELECT 1 FROM attempts WHERE attempts.run = runs.number AND ruling IS NOT NULL))
     THEN 1 ELSE 0
 END AS was_useless, coalesce(
-    (SELECT max(began_at) FROM starts WHERE starts.run = runs.number), started_at) AS last_begun_at
-FROM runs WHERE state IN {unfinished} AND started_at IS NOT NULL AND NOT {in_anothers_hand}
+    (SELECT max(began_at) FROM starts WHERE starts.run = runs.number), started_at, created_at
+) AS last_begun_at
+FROM runs WHERE state IN {unfinished} AND (started_at IS NOT NULL OR state = 'interrupted')
+    AND NOT {in_anothers_hand}
 ORDER BY was_useless, activity DESC LIMIT :most
 
 -- Those of its last start come last.
@@ -62,6 +64,9 @@ UPDATE runs SET state = 'running', stop_reason = NULL, finished_at = NULL, limit
     settings = :settings, started_at = coalesce(started_at, :now), distributed_by = :distributed_by,
     activity = {next_activity}
 WHERE number = :run
+
+-- name: note_preflight
+UPDATE runs SET preflight_due = :is_due WHERE number = :run
 
 -- name: set_state
 UPDATE runs SET state = :state, stop_reason = :stop_reason, finished_at = :finished_at,
