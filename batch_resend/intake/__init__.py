@@ -10,8 +10,8 @@ from batch_resend.on_demand import imported_on_demand
 if TYPE_CHECKING:
     from batch_resend.intake.cells import Malformed, domain_name, email_address, named, order_number
     from batch_resend.intake.exports import is_dv, skip_cause
+    from batch_resend.intake.fed_back import OWN_COLUMNS
     from batch_resend.intake.fields import REQUEST_FIELDS, Field, known_field
-    from batch_resend.intake.passed_over import OWN_COLUMNS
     from batch_resend.intake.reading import Reading, checked_or_none
     from batch_resend.intake.records import NAMES_NOBODY
     from batch_resend.intake.sources import (
@@ -54,8 +54,8 @@ __getattr__ = imported_on_demand(
     {
         "cells": ("Malformed", "domain_name", "email_address", "named", "order_number"),
         "exports": ("is_dv", "skip_cause"),
+        "fed_back": ("OWN_COLUMNS",),
         "fields": ("REQUEST_FIELDS", "Field", "known_field"),
-        "passed_over": ("OWN_COLUMNS",),
         "reading": ("Reading", "checked_or_none"),
         "records": ("NAMES_NOBODY",),
         "sources": ("Given", "ListSource", "RecordSource", "Source", "batches", "refuse_ignored"),

@@ -12,6 +12,7 @@ from itertools import repeat
 
 from batch_resend.calls import CALLS
 from batch_resend.intake.cells import failed_formula, trimmed
+from batch_resend.intake.fed_back import own_columns
 from batch_resend.intake.fields import SUBJECTS, Field
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import (
@@ -24,7 +25,6 @@ from batch_resend.intake.layout import (
 )
 from batch_resend.intake.lengths import OrderNumbers, number_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
-from batch_resend.intake.passed_over import own_columns
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, says_not_to_send_these
 

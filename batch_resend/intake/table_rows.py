@@ -13,6 +13,7 @@ from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
 from batch_resend.intake.exports import is_own_heading
+from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.fields import (
     REQUEST_FIELDS,
     SUBJECTS,
@@ -42,7 +43,7 @@ from batch_resend.intake.layout import (
     with_footers_apart,
 )
 from batch_resend.intake.own_files import mail_counts_of_stuck, refuse_own_tables
-from batch_resend.intake.passed_over import FedBack, PassedOver, own_columns
+from batch_resend.intake.passed_over import PassedOver
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
@@ -209,9 +210,7 @@ class TableRows:
             record = as_record(row, defect)
             if all_domains:
                 record = record._replace(unread=passed_over.holding(cells, domains=shape.by_order))
-            if fed_back and (reason := fed_back.uncorrected(cells)):
-                record = record._replace(uncorrected=reason)
-            yield record
+            yield _compared(record, cells, fed_back) if fed_back else record
         passed_over.refuse_marks(self._name)
 
     def _rows(self, rows: Iterable[Numbered], columns: Columns) -> Iterator[TableRow]:
@@ -273,7 +272,7 @@ class TableRows:
             in_one_line(name) in reading.mapping.values() or known_field(name) is not None
             for name in before
         )
-        return FedBack(own, reading.headed, by_fields, columns.read, reading.all_domains)
+        return FedBack(own, reading.headed, by_fields, columns, reading.all_domains)
 
 
 class _Recorder:
@@ -315,6 +314,14 @@ class _Recorder:
             domains_aside=_text(cells, columns.aside, "; "),
             addresses_aside=addresses_aside,
         )
+
+
+def _compared(record: RawRecord, cells: Sequence[str], fed_back: FedBack) -> RawRecord:
+    """Return a record with why it is not to be sent, where it was rejected before and still is."""
+    if why := fed_back.remade(cells):
+        return record._replace(defect=why, uncorrected=why)
+    reason = fed_back.uncorrected(cells)
+    return record._replace(uncorrected=reason) if reason else record
 
 
 def _text(cells: Sequence[str], places: Sequence[int], between: str = ", ") -> str:

@@ -17,11 +17,12 @@ from collections.abc import (
 )
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, TextIO, TypeVar, cast
+from typing import Literal, NamedTuple, TextIO, TypeVar, cast
 
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
 from batch_resend.intake.csv_cells import DELIMITERS
+from batch_resend.intake.fed_back import folded, is_of_spreadsheet, own_columns, own_place
 from batch_resend.intake.fields import (
     COLUMNS,
     Role,
@@ -35,7 +36,8 @@ from batch_resend.intake.fields import (
 from batch_resend.intake.json_entries import with_entries
 from batch_resend.intake.json_shapes import NESTED, lifted
 from batch_resend.intake.json_text import decode
-from batch_resend.intake.passed_over import folded, own_columns
+from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.spreadsheet import may_remake
 from batch_resend.list_form import ListForm
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus
 from batch_resend.report.files import REFUSED, UNSENT
@@ -161,11 +163,13 @@ def _as_it_stood(
     `own`: how many of its columns said that before.
     """
     cells: list[str] = json.loads(row.raw)
+    about = cells[width : width + own]
     del cells[width : width + own]
     delimiter = _of_text(delimiter)
     inside = folded(cells, width, delimiter)
     padding = [""] * (width - len(inside))
-    yield [*inside, *padding, *_about(row, inputs), _as_line(cells, delimiter)]
+    text = _as_compared(row, _as_line(cells, delimiter), about)
+    yield [*inside, *padding, *_about(row, inputs), text]
 
 
 def _field_by_field(
@@ -200,16 +204,32 @@ def origin_of(row: RowResult, inputs: Sequence[InputNote]) -> Origin:
     if not note.form.is_table:
         return Origin(note.name, row.line, row.raw)
     cells: list[str] = json.loads(row.raw)
-    own = []
-    if len(places := own_columns(note.form.columns)) == len(OWN_COLUMNS):
-        at = min(places)
-        own = cells[at : at + len(OWN_COLUMNS)]
+    about = []
+    if (at := _own_place(note.form, cells)) is not None:
+        about = cells[at : at + len(OWN_COLUMNS)]
         del cells[at : at + len(OWN_COLUMNS)]
-    text = _as_line(cells, _of_text(note.form.delimiter))
-    match own:
-        case [file, line, *_] if file and line.isdecimal():
-            return Origin(file, int(line), text)
+    text = _as_compared(row, _as_line(cells, _of_text(note.form.delimiter)), about)
+    match about:
+        case [file, line, *_] if file and (number := digits_of(line)):
+            return Origin(file, int(number), text)
     return Origin(note.name, row.line, text)
+
+
+def _as_compared(row: RowResult, text: str, about: Sequence[str]) -> str:
+    """Return a row as one text, or as it stood before a spreadsheet changed its number.
+
+    That is compared again, next time. `about`: what a rejected.csv said of it.
+    """
+    is_as_before = len(about) == len(OWN_COLUMNS) and is_of_spreadsheet(row.reason or "")
+    return about[-1] or text if is_as_before else text
+
+
+def _own_place(form: ListForm, cells: Sequence[str]) -> int | None:
+    """Return where the columns of a rejected.csv begin in a row of a list, if it has them all."""
+    if not form.columns:
+        return own_place(cells, [int(position) - 1 for position in form.fields.values()])
+    places = own_columns(form.columns)
+    return min(places) if len(places) == len(OWN_COLUMNS) else None
 
 
 def _of_text(delimiter: str | None) -> str:
@@ -218,8 +238,14 @@ def _of_text(delimiter: str | None) -> str:
 
 
 def _as_line(cells: Sequence[str], delimiter: str) -> str:
+    """Return a row as one text that no spreadsheet takes for something else."""
+    line = _joined(cells, delimiter, csv.QUOTE_MINIMAL)
+    return _joined(cells, delimiter, csv.QUOTE_ALL) if may_remake(line) else line
+
+
+def _joined(cells: Sequence[str], delimiter: str, quoting: Literal[0, 1]) -> str:
     line = io.StringIO()
-    csv.writer(line, delimiter=delimiter, lineterminator="").writerow(cells)
+    csv.writer(line, delimiter=delimiter, lineterminator="", quoting=quoting).writerow(cells)
     return line.getvalue()
 
 
