@@ -100,7 +100,7 @@ class FedBack:
 
     def _changed_number(self, cells: Sequence[str], at: int) -> tuple[str, str] | None:
         """Return a number's text as it stood and as it is, where only a spreadsheet changed it."""
-        stood = list(chain.from_iterable(_rows_of("".join(cells[at + 3 : at + 4])).values()))
+        stood = set(chain.from_iterable(_rows_of("".join(cells[at + 3 : at + 4])).values()))
         places = chain.from_iterable(self.columns.places.get(one, ()) for one in SUBJECTS)
         own = range(at, at + len(OWN_COLUMNS))
         for now in (cells[place] for place in places if place < len(cells) and place not in own):

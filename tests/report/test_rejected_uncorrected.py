@@ -175,6 +175,7 @@ def in_a_spreadsheet(path: Path, changed: Mapping[int, Cell], *, as_workbook: bo
         rows = [list[Cell](cells) for cells in csv.reader(file, delimiter=delimiter)]
     for at, cell in changed.items():
         rows[at][0] = cell
+        rows[at][-3] = f"{rows[at][-3]}.00"  # the line, which is a number, too
     saved = path.with_suffix(".xlsx" if as_workbook else ".csv")
     if not as_workbook:
         with saved.open("w", newline="") as file:
