@@ -4,12 +4,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import anyio
 from pydantic import TypeAdapter
 
 from batch_resend.calls import CALLS
-from batch_resend.certcentral.judge import is_of_subject
+from batch_resend.certcentral.judge import PAGE, is_of_subject
 from batch_resend.certcentral.orders import (
     LONGEST_CHANGES_S,
     REPORT_PATH,
@@ -37,6 +38,12 @@ log = logging.getLogger(__name__)
 
 _ORDER = TypeAdapter(ListedOrder)
 _ADDRESSES = TypeAdapter(frozenset[str])
+_Found = TypeVar("_Found")
+
+# Where the CA has no such call, something in front of it may say so, by a page. With any other
+# status a page is about this moment: proxies and CDNs block for a while what they take for a robot.
+_NO_SUCH_CALL = frozenset((*range(200, 400), 401, 404, 405, 407, 501, 511))
+_OF_THIS_MOMENT = frozenset((408, 425, 460, 499))  # trouble, though numbered as the client's
 
 MANY = 20  # orders, from which on one answer about all is asked for in place of one about each
 
@@ -103,8 +110,8 @@ class OrderReader:
     async def _page(
         self, filters: Sequence[tuple[str, str]], offset: int, limit: int, *, optional: bool
     ) -> Page:
-        path = list_path(filters, offset, limit)
-        return read_page(await self.reader.fetch(path, optional=optional))
+        read = self._if_offered if optional else self.reader.fetch
+        return read_page(await read(list_path(filters, offset, limit)))
 
     def _note_unusable(self, items: Mapping[str, str]) -> None:
         for shown in (items[item] for item in items.keys() - self.unusable.keys()):
@@ -123,7 +130,12 @@ class OrderReader:
         except CallError as error:
             if self.reader.stopped:
                 raise
-            log.debug("the list of orders cannot be read: %s", error)
+            log.warning(
+                "of which product orders are: %s from the CA's list, the others asked one by one, "
+                "because %s",
+                f"{len(found):,}",
+                error,
+            )
         return found
 
     async def order(self, order_id: str) -> ListedOrder:
@@ -191,23 +203,23 @@ class OrderReader:
             self._offers_validation = is_of_subject(refusal.code)
             if self._offers_validation:
                 raise
-            log.debug("which names wait is unknown: %s; the order's own call is used", refusal)
+            log.warning("which names of orders are approved is not known, because %s", refusal)
             return None
         self._offers_validation = True
         return read_validation(reply, order_id)
 
     async def _if_offered(self, path: str) -> Reply:
-        """Return what the CA has at a path, tried again where it fails.
+        """Return what the CA has at a path for which there is another way, tried again if it fails.
 
-        Raises CallRefused where the CA says no, or fails at this call for long; CallError where no
-        read will pass.
+        Raises CallRefused, with the reason, where the CA says no, or fails at this call for long;
+        CallError where no read will pass.
         """
         try:
-            return await self.reader.fetch(path, optional=True)
-        except CallRefused as refusal:
-            if (refusal.status or 500) < 500:
-                raise
-        try:
+            try:
+                return await self.reader.fetch(path, optional=True)
+            except CallRefused as refusal:
+                if not _may_pass(refusal):
+                    raise
             return await self.reader.fetch(path)
         except CallError as error:
             if self.reader.stopped or isinstance(error, CallRefused):
@@ -227,11 +239,18 @@ class OrderReader:
         the order report tells. Raises CallError, JournalError.
         """
         unknown = sum(order.dcv_method is None for order in orders)
-        known = _with(orders, await self.methods() if unknown >= MANY else {})
+        methods: Mapping[str, str] = {}
+        why, level = "", logging.INFO
+        if unknown >= MANY:
+            try:
+                methods = await self.methods()
+            except CallRefused as refusal:
+                why, level = str(refusal), logging.WARNING
+        known = _with(orders, methods)
         to_ask = sum(order.dcv_method is None for order in known)
         self.progress.total += min(to_ask, wanted())
         if unknown:
-            log.info("%s", how_asked(unknown, to_ask))
+            log.log(level, "%s", how_asked(unknown, to_ask, why))
 
         async def ask(order: ListedOrder) -> ListedOrder:
             if order.dcv_method is not None:
@@ -251,36 +270,32 @@ class OrderReader:
         return known[handed_on:]
 
     async def methods(self) -> dict[str, str]:
-        """Return how orders are validated, by number, of the order report; empty: it is not had.
+        """Return how orders are validated, by number, of the order report: one request.
 
-        One request. Raises CallError, JournalError.
+        Raises CallRefused where it is not to be had, CallError, JournalError.
         """
-        return await self._read_if_had(REPORT_PATH, "the order report", read_methods) or {}
+        return await self._read_if_offered(REPORT_PATH, read_methods)
 
     async def changes(self, since_s: float) -> dict[str, str] | None:
         """Return the status of the orders in which it has changed in so many seconds until now.
 
-        One request. None: the CA does not say. Raises CallError, JournalError.
+        One request. None: that is longer than the CA says. Raises CallRefused where it is not to
+        be had, CallError, JournalError.
         """
         if since_s > LONGEST_CHANGES_S:
             return None
-        path = changes_path(since_s)
-        return await self._read_if_had(path, "the list of status changes", read_changes)
+        return await self._read_if_offered(changes_path(since_s), read_changes)
 
-    async def _read_if_had(
-        self, path: str, what: str, read: Callable[[Reply], dict[str, str]]
-    ) -> dict[str, str] | None:
-        """Return what is read of the CA's answer; None where it does not have this call."""
-        try:
-            reply = await self.reader.fetch(path, optional=True)
-        except CallRefused as refusal:
-            log.debug("%s cannot be read: %s", what, refusal)
-            return None
+    async def _read_if_offered(self, path: str, read: Callable[[Reply], _Found]) -> _Found:
+        """Return what is read of the CA's answer to a call for which there is another way.
+
+        Raises CallRefused where that is not to be had, or cannot be read; CallError, JournalError.
+        """
+        reply = await self._if_offered(path)
         try:
             return read(reply)
         except CallError as error:
-            log.debug("%s; each order's own call is used", error)
-            return None
+            raise CallRefused(str(error)) from error
 
     async def domain_emails(self, domain: str) -> frozenset[str]:
         """Return whom the CA can mail for a domain, in lower case.
@@ -290,11 +305,7 @@ class OrderReader:
         subject = f"addresses of {domain}"
         if kept := self.reader.kept(subject):
             return _ADDRESSES.validate_json(kept)
-        reply = await self._if_offered(domain_emails_path(domain))
-        try:
-            found = read_domain_emails(reply)
-        except CallError as error:
-            raise CallRefused(str(error)) from error
+        found = await self._read_if_offered(domain_emails_path(domain), read_domain_emails)
         await self.reader.keep(subject, _ADDRESSES.dump_json(found).decode())
         return found
 
@@ -306,16 +317,24 @@ class OrderReader:
         return (await self.reader.fetch(path)).body
 
 
-def how_asked(unknown: int, to_ask: int) -> str:
+def _may_pass(refusal: CallRefused) -> bool:
+    """Whether a read may pass when it is made again: it was none of the CA's own no."""
+    if refusal.status is None or refusal.status in _OF_THIS_MOMENT:
+        return True
+    is_of_the_ca = refusal.status < 500 and refusal.code not in (None, PAGE)
+    return not is_of_the_ca and refusal.status not in _NO_SUCH_CALL
+
+
+def how_asked(unknown: int, to_ask: int, why: str = "") -> str:
     """Return in words how it is found out how so many orders are validated.
 
-    `to_ask` of them by a request each.
+    `to_ask` of them by a request each; `why` the order report is not to be had.
     """
     what = "how orders are validated:"
     if unknown < MANY:
         return f"{what} {unknown} asked one by one, because the order report pays from {MANY} on"
-    why = ", because the order report cannot be read or lacks them" if to_ask else ""
-    return f"{what} {unknown - to_ask} from the order report, {to_ask} asked one by one{why}"
+    because = f", because {why or 'the order report lacks them'}" if to_ask else ""
+    return f"{what} {unknown - to_ask} from the order report, {to_ask} asked one by one{because}"
 
 
 def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[ListedOrder]:

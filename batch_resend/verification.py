@@ -12,7 +12,7 @@ import anyio
 
 from batch_resend.calls import CALLS
 from batch_resend.channels import Channels
-from batch_resend.errors import CallError, KeyRefused
+from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.journal import Checked, JournalReader, OrderCheck
 from batch_resend.listed import WAITING, WAITS, ListedOrder
 from batch_resend.model import Run
@@ -113,20 +113,34 @@ async def look_up(
             found[order_id] = check
             note(order_id, check)
 
-    many, what = len(order_ids) > FEW, counted(len(order_ids), "order")
-    changes = await order_reader.changes(since_s + _MARGIN_S) if many else None
+    changes = await _changes(order_reader, len(order_ids), since_s)
     if changes is not None:
-        log.info("what became of %s: read from the status changes", what)
         for order_id in order_ids:
             learn(order_id, OrderCheck(changes.get(order_id, WAITS)))
     else:
-        log.info("what became of %s: asked one by one", what)
         await _check(order_reader, list(order_ids), _status_of, learn)
     waiting = [order_id for order_id, check in found.items() if check.status in (WAITS, *WAITING)]
     if with_names:
         await _check(order_reader, waiting, _names_of, learn)
     elif with_names is None and len(waiting) <= FEW_NAMES:
         await _ask_for_names(order_reader, waiting, learn)
+
+
+async def _changes(order_reader: OrderReader, orders: int, since_s: float) -> dict[str, str] | None:
+    """Return what has changed in all orders in so many seconds; None: each is asked about.
+
+    Which way it is, and why, is logged. Raises CallError, JournalError.
+    """
+    found, why, level = None, f"the status changes pay from {FEW + 1} on", logging.INFO
+    if orders > FEW:
+        why = "the CA lists the status changes of the last 7 days only"
+        try:
+            found = await order_reader.changes(since_s + _MARGIN_S)
+        except CallRefused as refusal:
+            why, level = str(refusal), logging.WARNING
+    way = f"asked one by one, because {why}" if found is None else "read from the status changes"
+    log.log(level, "what became of %s: %s", counted(orders, "order"), way)
+    return found
 
 
 def _counts(check: OrderCheck, before: OrderCheck | None) -> bool:

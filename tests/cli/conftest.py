@@ -8,14 +8,15 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
-from batch_resend.simulator import Simulator, SimulatorSettings
+from batch_resend.simulator import FaultName, Simulator, SimulatorSettings, WorldOrder
+from batch_resend.simulator.server import Fate
 from tests.cli.called import call, can_be_called
 from tests.cli.forked import can_be_forked, fork
 from tests.report.schemas import schema
@@ -185,6 +186,40 @@ async def desk_with_ca(folder: Path, **settings: Any) -> AsyncIterator[tuple[Des
         desk = Desk(folder, simulator.base_url)
         desk.environment["BATCH_RESEND_LIMIT"] = " ".join(map(str, settings["windows"])) or "none"
         yield desk, simulator
+
+
+class FailsOnce(Simulator):
+    """Fails the first read of paths with some part, and nothing else."""
+
+    def __init__(self, part: str, fault: FaultName, **settings: Any) -> None:
+        super().__init__(SimulatorSettings(windows=(), **settings))
+        self._part, self._fault = part, fault
+        self._has_failed = False
+
+    async def _meet_fate(self, of: str) -> Fate:
+        fate = await super()._meet_fate(of)
+        if self._has_failed or self._part not in of:
+            return fate
+        self._has_failed = True
+        return replace(fate, fault=self._fault)
+
+
+def desk_of(folder: Path, ca: Simulator) -> Desk:
+    """Return a folder to work in without limits, with lists of orders that wait there."""
+    desk = Desk(folder, ca.base_url)
+    desk.environment["BATCH_RESEND_LIMIT"] = "none"
+    for number in desk.write_list(25):
+        ca.world.add(WorldOrder(int(number)))
+    desk.write("domains.csv", "domain_id,email\n" + "17,admin@example.com\n")
+    return desk
+
+
+# The CA's own no, as where it has no such call: to ask again changes nothing.
+A_NO = {
+    FaultName.BAD_REQUEST, FaultName.NO_SUCH_ORDER, FaultName.NO_PERMISSION,
+    FaultName.SUCCESS_WITH_ERRORS, FaultName.ERRORS_AS_OBJECT,
+    FaultName.LENGTH_TOO_LONG, FaultName.LENGTH_TOO_SHORT,
+}  # fmt: skip
 
 
 def assert_adds_up(summary: dict[str, Any]) -> None:

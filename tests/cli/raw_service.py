@@ -229,12 +229,13 @@ SOME = (
 ALL = (("a.example", "approved"), ("b.example", "approved"))
 
 
-# Of what the CA need not have, such as the order report.
-NO_REPORT: dict[str, bytes] = {
-    "the CA does not have it": NO_SUCH_CALL,
-    "the key may not": error(403, "access_denied|missing_permission"),
-    "a page": http(403, BLOCK_PAGE, "text/html"),
-    "another table": http(200, b"a,b\r\n1,2\r\n", "text/csv"),
-    "nothing": http(200),
-    "a gateway that waited in vain": http(504, b"<title>Timeout</title>", "text/html"),
+# Of what the CA need not have, such as the order report; and how often it is asked for where a read
+# has one attempt: what the CA need not have has one more.
+NO_REPORT: dict[str, tuple[bytes, int]] = {
+    "the CA does not have it": (NO_SUCH_CALL, 1),
+    "the key may not": (error(403, "access_denied|missing_permission"), 1),
+    "a page": (http(404, BLOCK_PAGE, "text/html"), 1),
+    "another table": (http(200, b"a,b\r\n1,2\r\n", "text/csv"), 1),
+    "nothing": (http(200), 1),
+    "a gateway that waited in vain": (http(504, b"<title>Timeout</title>", "text/html"), 2),
 }

@@ -284,7 +284,7 @@ DOMAIN_CALL = ("send", "domains.csv", "--call", "domain-dcv", "--preflight", "--
         # Where it does not say whom it would mail:
         ("admin@example.com", http(502, b"<title>No</title>", "text/html"), "might mail all"),
         ("admin@example.com", error(500, "server_error"), "might mail all"),
-        ("admin@example.com", http(403, BLOCK_PAGE, "text/html"), "might mail all"),
+        ("admin@example.com", http(404, BLOCK_PAGE, "text/html"), "might mail all"),
         ("admin@example.com", error(403, "access_denied|missing_permission"), "might mail all"),
         ("admin@example.com", NO_SUCH_CALL, "might mail all"),
         ("admin@example.com", as_json([1, 2]), "might mail all"),

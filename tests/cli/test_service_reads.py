@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from batch_resend.simulator import FaultName
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import ended, until
+from tests.cli.conftest import A_NO, FailsOnce, desk_of, ended, until
 from tests.cli.raw_service import (
     ALL,
     NO_REPORT,
@@ -91,16 +92,18 @@ async def test_how_many_orders_are_validated_is_read_from_one_report(tmp_path: P
         assert set(service.mailed()) == {str(n) for n in range(1, 31)}
 
 
-@pytest.mark.parametrize("answer", NO_REPORT.values(), ids=NO_REPORT)
+@pytest.mark.parametrize(("answer", "times"), NO_REPORT.values(), ids=NO_REPORT)
 async def test_without_a_report_each_order_is_asked_about_and_nothing_else_suffers(
-    tmp_path: Path, answer: bytes
+    tmp_path: Path, answer: bytes, times: int
 ) -> None:
     answer_to = with_answer("/report/order", answer, waiting(30))
     async with desk_at(tmp_path, answer_to) as (desk, service):
-        swept = await desk.run("sweep")
+        swept = await desk.run("sweep", "--max-attempts", "1")
         assert swept.code == 0, swept.err
         assert len(service.mailed()) == 30
-        assert len(service.paths("GET")) == 2 + 1 + 1 + 30, "lists, report, validation, each order"
+        assert service.paths("GET").count("/report/order") == times
+        others = 2 + 1 + 30  # lists, validation, each order
+        assert len(service.paths("GET")) == times + others
         assert desk.summary()["back_pressure"]["pauses"] == 0
 
 
@@ -128,6 +131,54 @@ async def test_one_order_of_which_nothing_can_be_read_keeps_no_other_from_its_ma
         swept = await desk.run("sweep", "--max-attempts", "2")
         assert swept.code == 0, swept.err
         assert len(set(service.mailed()) - {"7"}) == 14
+
+
+# --- one answer in place of many, and what may keep it from coming --------------------------------
+
+
+# A part of the read's path, the command, what it reads where that fails once, and where the CA says
+# no to it; and what is then said of the way that was used.
+OtherWay = tuple[str, tuple[str, ...], dict[str, int], dict[str, int], str | None]
+OTHER_WAYS: dict[str, OtherWay] = {
+    "order report": (
+        "/report/order", ("sweep", "--older-than", "0s", "--dry-run"),
+        {"list": 2, "report": 2}, {"list": 2, "report": 1, "validation": 25},
+        "how orders are validated: 0 from the order report, 25 asked one by one, because ",
+    ),
+    "products": (
+        "=pending&", ("send", "orders.csv", "--preflight"),
+        {"list": 3, "validation": 25}, {"list": 1, "validation": 25, "order": 25},
+        "of which product orders are: 0 from the CA's list, the others asked one by one, because ",
+    ),
+    "names": (
+        "/validation", ("export", "--details", "--out", "pending.csv"),
+        {"list": 2, "validation": 26}, {"list": 2, "validation": 1, "order": 25},
+        "which names of orders are approved is not known, because ",
+    ),
+    "addresses": (
+        "/dcv/emails", ("send", "domains.csv", "--preflight", "--call", "domain-dcv"),
+        {"domain-emails": 2}, {"domain-emails": 1}, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FaultName.RESET, FaultName.SERVER_ERROR, FaultName.BAD_GATEWAY, FaultName.MAINTENANCE_PAGE,
+     FaultName.CDN_WAIT, FaultName.NO_PERMISSION],
+)  # fmt: skip
+@pytest.mark.parametrize("way", OTHER_WAYS.values(), ids=OTHER_WAYS)
+async def test_any_read_for_which_there_is_another_way_is_made_again_unless_the_ca_says_no(
+    tmp_path: Path, fault: FaultName, way: OtherWay
+) -> None:
+    part, command, again, otherwise, said = way
+    async with FailsOnce(part, fault) as ca:
+        desk = desk_of(tmp_path, ca)
+        done = await desk.run(*command)
+        assert ca.books.reads_of == (otherwise if fault in A_NO else again)
+        if said is not None:
+            assert done.code == 0, done.err
+            assert (f"[warning  ] {said}the CA refuses " in done.err) is (fault in A_NO)
 
 
 # --- cut off while asking -------------------------------------------------------------------------

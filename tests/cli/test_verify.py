@@ -10,7 +10,15 @@ import pytest
 
 from batch_resend.simulator import FaultName, WorldOrder
 from tests.certcentral.fault_server import NO_CONTENT
-from tests.cli.conftest import desk_with_ca, ended, read_summary, until
+from tests.cli.conftest import (
+    A_NO,
+    FailsOnce,
+    desk_of,
+    desk_with_ca,
+    ended,
+    read_summary,
+    until,
+)
 from tests.cli.raw_service import (
     NO_REPORT,
     NO_SUCH_CALL,
@@ -203,8 +211,8 @@ async def test_what_has_become_of_a_thousand_orders_takes_one_request(tmp_path: 
             {"issued": 10, "pending": 10}, 21, id="a part of them",
         ),
         *(
-            pytest.param(answer, {"issued": 10, "pending": 10}, 21, id=name)
-            for name, answer in NO_REPORT.items()
+            pytest.param(answer, {"issued": 10, "pending": 10}, times + 20, id=name)
+            for name, (answer, times) in NO_REPORT.items()
         ),
     ],
 )  # fmt: skip
@@ -214,10 +222,29 @@ async def test_where_status_changes_do_not_say_it_each_order_is_asked_about(
     async with desk_at(tmp_path, accept_all, 20) as (desk, service):
         assert (await desk.run("send", "orders.csv")).code == 0
         service.answer_to = with_answer("/status-changes", answer, each_by_itself)
-        found = await desk.run("verify", desk.report().name, "--json", "--no-names")
+        one = ("--max-attempts", "1")
+        found = await desk.run("verify", desk.report().name, "--json", "--no-names", *one)
         assert found.code == 0, found.err
         assert json.loads(found.out)["statuses"] == statuses
         assert len(service.paths("GET")) == reads
+
+
+@pytest.mark.parametrize("fault", FaultName)
+async def test_a_list_of_status_changes_that_fails_once_is_read_again_unless_the_ca_says_no(
+    tmp_path: Path, fault: FaultName
+) -> None:
+    async with FailsOnce("/status-changes", fault) as ca:
+        desk = desk_of(tmp_path, ca)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        asked = await desk.run("verify", "--no-names")
+        assert asked.code == 0, asked.err
+        if fault in A_NO:
+            assert ca.books.reads_of == {"status-changes": 1, "order": 25}
+            why = "asked one by one, because the CA refuses /order/certificate/status-changes: "
+            assert f"[warning  ] what became of 25 orders: {why}" in asked.err
+        else:
+            assert ca.books.reads_of == {"status-changes": 2}
+            assert "one by one" not in asked.err
 
 
 @pytest.mark.parametrize("orders", [2, 8])

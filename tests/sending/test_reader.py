@@ -11,9 +11,10 @@ import pytest
 
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.model import Fault, Reply, Request
-from batch_resend.sending import Flow, Leave, Reader, RetryPolicy, ask_each
+from batch_resend.order_reader import OrderReader
+from batch_resend.sending import CircuitBreaker, Flow, Leave, Reader, RetryPolicy, ask_each
 from batch_resend.windows import Window, dictated_time
-from tests.sending.conftest import LONG_S, Reads, channel_to, crowded
+from tests.sending.conftest import HOUR_S, LONG_S, Reads, channel_to, crowded
 from tests.sending.scripted import Judged, answer
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime(start=1000, idle_step=1, idle_timeout=9)]
@@ -40,6 +41,7 @@ class Reading(Judged):
         windows: Sequence[Window] = (WINDOW,),
         answering: Answering | None = None,
         latency_s: Callable[[int], float] = lambda _: 0.0,
+        has_canary: bool = False,
     ) -> None:
         self._script = list(script)
         self._answering = answering
@@ -50,7 +52,9 @@ class Reading(Judged):
         self.start = anyio.current_time()
         self.journal = Reads()
         self.reader = Reader(
-            channel=channel_to(self, windows, linger_s=LINGER_S),
+            channel=channel_to(
+                self, windows, CircuitBreaker(HOUR_S, has_canary=has_canary), LINGER_S
+            ),
             recorder=self.journal,
             policy=RetryPolicy(max_attempts, max_elapsed_s, retry_in_doubt=True),
             concurrency=concurrency,
@@ -286,6 +290,24 @@ async def test_even_such_a_call_is_waited_for_where_all_calls_have_to_wait(word:
     assert (await reading.reader.fetch("/report/order", optional=True)).status == 200
     assert len(reading.at) == 2
     assert reading.elapsed_s() > 0
+
+
+@pytest.mark.parametrize("word", ["500", "502", "503", "503/9", "timeout", "lost", "page403"])
+@pytest.mark.parametrize("pages_before", [0, 1])
+async def test_where_there_is_another_way_a_call_that_always_fails_is_given_up_before_long(
+    word: str, pages_before: int
+) -> None:
+    reading = Reading(
+        windows=(),
+        answering=lambda path, _: word if path.startswith("/report") else "200",
+        has_canary=True,
+    )
+    await reading.read(pages_before)
+    with pytest.raises(CallRefused, match="/report/order cannot be read: "):
+        await OrderReader(reading.reader).methods()
+    assert 1 + 6 <= reading.paths.count("/report/order") <= 1 + 6 + 6
+    assert reading.elapsed_s() < 90
+    await reading.read(3)
 
 
 # --- asking about many things ---------------------------------------------------------------------
