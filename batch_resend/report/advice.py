@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
-from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, was_edited
+from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, parts_of, was_edited
 from batch_resend.report.presentation import NO_FLAGS, NextFlags, NextStep
 from batch_resend.report.summary import Summary, counted, in_words
 
@@ -65,7 +65,7 @@ def _to_send_the_rest(
 ) -> Iterator[NextStep]:
     orders = summary.orders
     if summary.is_rehearsal and orders.sent:
-        yield _to_send_for_real(summary, flags)
+        yield _to_send_for_real(summary, flags, parts_of(summary, folder))
     if flags.none_will_do:
         yield from _of_a_real_run(summary)
         return
@@ -137,7 +137,15 @@ def _of_open_doubts(summary: Summary, flags: NextFlags) -> Iterator[NextStep]:
         yield from _to_look_at_doubts(summary, summary.orders_now.in_doubt, flags)
 
 
-def _to_send_for_real(summary: Summary, flags: NextFlags) -> NextStep:
+def _to_send_for_real(summary: Summary, flags: NextFlags, parts: Sequence[str]) -> NextStep:
+    """Return how. `parts`: lists that a report wrote; what a rehearsal sent before, nobody has."""
+    if parts:
+        are, them = ("is only a part", "it") if len(parts) == 1 else ("are only parts", "them")
+        return NextStep(
+            "To send for real, send the whole list without simulate, and without a base-url. "
+            f"{' and '.join(parts)} {are} of it, written by a report: send {them} for real only "
+            "if that report is of a real run, which has sent the rest."
+        )
     if not flags.for_real:
         what = "run the same sweep" if summary.sweep else "send the whole list"
         return NextStep(

@@ -170,6 +170,33 @@ def was_edited(place: Path) -> bool:
     return place.name in written and _is_edited(place, written)
 
 
+def parts_of(summary: Summary, folder: Path | None) -> list[str]:
+    """Return which lists of a run a report wrote: by name, or as one beside its `folder` did."""
+    return [
+        one.path
+        for one in summary.inputs
+        if one.path in summary.parts
+        or (folder is not None and _is_of_a_report(Path(one.path), one.sha256, folder.parent))
+    ]
+
+
+def _is_of_a_report(place: Path, sha256: str | None, reports: Path) -> bool:
+    """Whether a list, whatever its name is now, is what one of the reports in a folder wrote.
+
+    Not where that report is of the same list: then it wrote the whole again.
+    """
+    with suppress(OSError):
+        sums = _sums(place)
+        for report in (zipped.parent for zipped in reports.glob(f"*/{PACKED}")):
+            packed = _packed_in(report)
+            lists = [packed[name] for name in LISTS if name in packed]
+            if sums in [(one.file_size, one.CRC) for one in lists]:
+                inputs = (report / "summary.json").read_text(encoding="utf-8")
+                if f'"{sha256}"' not in inputs:
+                    return True
+    return False
+
+
 def _is_edited(place: Path, written: Mapping[str, ZipInfo]) -> bool:
     """Whether a list may be another than the report had when it was written."""
     as_written = written.get(place.name)

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from batch_resend.clock import format_duration, timestamp
+from batch_resend.intake.own_files import is_named_as_part
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.report.banner import HOW_IT_ENDED, Banner, EndState
@@ -60,6 +61,7 @@ class Summary(BaseModel):
     withheld: Annotated[int, Field(exclude=True)] = 0
     # Of those in doubt that no other run has sent since: about domains, which the CA is not asked.
     doubts_of_domains: Annotated[int, Field(exclude=True)] = 0
+    parts: Annotated[tuple[str, ...], Field(exclude=True)] = ()  # inputs that look like a report's
     incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
     # What became of the orders that it has not sent; None: it is under way, or all are settled.
     rest: Annotated[Rest | None, Field(exclude=True)] = None
@@ -215,6 +217,7 @@ def summarize(
         accounts=tuple(by_name),
         other_urls=known[1:],
         is_rehearsal=all(is_at_loopback(url or "") for url in urls),
+        parts=tuple(i.name for i in inputs if is_named_as_part(i.name, i.form.columns)),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import desk_with_ca, read_summary, run_ids
+from tests.cli.conftest import Desk, desk_with_ca, read_summary, run_ids
 from tests.cli.test_reports_apart import AGAIN, remove, two_nights
 
 
@@ -119,3 +119,26 @@ async def test_a_report_is_written_though_the_disk_of_all_reports_was_another_on
         assert (await desk.run(*AGAIN, *where)).code == 0
         for name in names:
             assert read_summary(tmp_path / "nights" / name)["run_id"] == name
+
+
+async def test_after_a_rehearsal_of_a_list_that_a_report_wrote_the_whole_list_is_to_be_sent(
+    desk: Desk,
+) -> None:
+    """It may have another name by then, and lie elsewhere; the whole list is none of them."""
+    desk.write_list(3)
+    send = ("--", *desk.command(), "send", "--all-domains", "--limit", "none")
+    some = await desk.run("simulate", "--unknown", "700001", *send, "orders.csv")
+    assert "To send for real; key.txt is the file with your API key:\n  batch-resend" in some.out
+    refused = desk.report() / "refused.csv"
+    shutil.copy(refused, desk.folder / "those.csv")
+    none = await desk.run("simulate", "--unknown", "700001", *send, "those.csv")
+    assert none.code == 3
+    for name in ("those.csv", str(refused)):
+        part = await desk.run("simulate", *send, name)
+        assert part.code == 0, part.err
+        told = " ".join(part.out.partition("To send for real")[2].split())
+        assert told.startswith(", send the whole list without simulate, and without a base-url.")
+        assert f"{name} is only a part of it" in told
+        assert "batch-resend send" not in told
+    whole = await desk.run("simulate", *send, "orders.csv")
+    assert "is only a part" not in whole.out

@@ -1,11 +1,14 @@
 """What came of a rehearsal is told as such, and with it what to do next."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batch_resend.report import NextFlags, next_steps
+from batch_resend.list_form import ListForm, ListKind
+from batch_resend.report import NextFlags, NextStep, next_steps
 from batch_resend.report.summary import summarize
+from batch_resend.results import InputNote
 from tests.report.summaries import FOLDER, TALLY, run_at, summary
 
 
@@ -78,3 +81,37 @@ def test_a_rehearsal_that_was_interrupted_says_that_it_cannot_be_resumed() -> No
     run = run.model_copy(update={"is_rehearsal": True})
     (step,) = next_steps(run, FOLDER, NextFlags(none_will_do=True))
     assert step.text.startswith("This rehearsal cannot be resumed, ")
+
+
+def told_for_real(name: str, columns: tuple[str, ...], folder: Path = FOLDER) -> NextStep:
+    """Return what is first said after a rehearsal of a list, all of which was sent."""
+    note = InputNote(name, "1f" * 32, ListForm(ListKind.CSV, columns), 0)
+    run = summarize(run_at("http://127.0.0.1:4711/"), [note], TALLY, [None])
+    whole = summary(sent=1)
+    run = whole.model_copy(update={"is_rehearsal": True, "inputs": run.inputs, "parts": run.parts})
+    return next_steps(run, folder, NextFlags(none_will_do=True, for_real=f"send {name}"))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("reports/RUN/unsent.csv", ("order_id",)),
+        ("reports/RUN/refused-RUN.csv", ("order_id",)),
+        ("/tmp/Unsent (2).csv", ("order_id",)),
+        ("my-rejected.csv", ("order_id",)),
+        ("corrected.csv", ("order_id", "file", "line", "reason", "row")),
+    ],
+)
+def test_a_part_that_a_report_wrote_is_never_all_there_is_to_send_for_real(
+    name: str, columns: tuple[str, ...]
+) -> None:
+    step = told_for_real(name, columns)
+    assert step.command is None
+    assert step.text.startswith("To send for real, send the whole list without simulate")
+    assert f"{name} is only a part of it" in step.text
+
+
+@pytest.mark.parametrize("name", ["orders.csv", "unsentimental.csv", "lines.csv"])
+def test_any_other_list_is_sent_for_real_as_it_was_rehearsed(name: str) -> None:
+    step = told_for_real(name, ("order_id", "line", "file"))
+    assert step.command == f"send {name}"
