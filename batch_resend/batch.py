@@ -292,6 +292,8 @@ class Batch:
 
     async def _settled(self, run: Run, *, taken_up: bool) -> Plan:
         """Settle what of a run is settled before anything is sent; return its plan."""
+        if taken_up:
+            await self.journal.note_settings(run, self.settings.snapshot())
         hold_doubts = self.settings.in_doubt is InDoubt.HOLD
         await self.journal.settle(run, self.settings.cooldown_s, hold_doubts=hold_doubts)
         return await self._plan_of(run, taken_up=taken_up)

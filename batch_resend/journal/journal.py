@@ -129,6 +129,11 @@ class Journal:
                 lambda connection: runs.delete_plans(connection, [run.number])
             )
 
+    async def note_settings(self, run: Run, settings: Mapping[str, object]) -> None:
+        """Write down by which settings a run is taken up, should it be cut off before it begins."""
+        values = {"run": run.number, "settings": json.dumps(dict(settings))}
+        await self._writer.write(("note_settings", values))
+
     async def settle(self, run: Run, cooldown_s: float, *, hold_doubts: bool) -> None:
         """Give their outcome to the orders that are settled before anything is sent.
 

@@ -9,6 +9,7 @@ import pytest
 from batch_resend.journal import read_journal
 from batch_resend.simulator import FaultName
 from tests.cli.conftest import (
+    KEY,
     Desk,
     desk_with_ca,
     ended,
@@ -18,6 +19,7 @@ from tests.cli.conftest import (
     until,
     until_told,
 )
+from tests.cli.raw_service import WRONG_KEY, Asked, accept_all, desk_at
 from tests.cli.test_interrupted import SLOW, send_until, stopped_after_three
 from tests.notify.listener import listening
 
@@ -215,3 +217,27 @@ async def test_the_command_for_rejected_rows_asks_and_reports_as_the_run_did(
         assert "--cooldown" not in printed
         assert "--trust-env" not in printed
         assert printed.startswith(f"batch-resend --config {tmp_path}/batch.toml send nights/")
+
+
+async def test_a_run_that_was_cut_off_while_the_ca_was_asked_is_resumed_as_it_was_last_taken_up(
+    tmp_path: Path,
+) -> None:
+    def answer_to(asked: Asked) -> bytes:
+        return WRONG_KEY if is_wrong else accept_all(asked)
+
+    is_wrong = True
+    async with desk_at(tmp_path, answer_to, 5, lambda _: 0.2) as (desk, service):
+        del desk.environment["DIGICERT_API_KEY"]
+        for name in ("wrong.txt", "right.txt"):
+            desk.write(name, KEY).chmod(0o600)
+        send = ("send", "orders.csv", "--preflight", "--api-key-file")
+        assert (await desk.run(*send, "wrong.txt")).code == 4
+        is_wrong, before = False, service.requests
+        asking = await desk.start(*send, "right.txt")
+        await until(lambda: service.requests > before)
+        asking.send_signal(signal.SIGINT)
+        assert (await ended(asking)).code == 130
+        shown = (await desk.run("show")).out
+        assert "resume" in shown
+        assert "/right.txt" in shown
+        assert "/wrong.txt" not in shown

@@ -24,7 +24,7 @@ CREATE TABLE runs (
     stop_reason {text},
     limits {text} NOT NULL,  -- windows, separated by blanks
     plan_digest {blob},  -- of all requests' digests, in canonical order
-    settings {text} DEFAULT '{{}}' NOT NULL,  -- of its last start, as JSON
+    settings {text} DEFAULT '{{}}' NOT NULL,  -- of its last start, or taking up, as JSON
     created_at FLOAT NOT NULL,
     started_at FLOAT,
     finished_at FLOAT,

@@ -68,6 +68,9 @@ WHERE number = :run
 -- name: note_preflight
 UPDATE runs SET preflight_due = :is_due WHERE number = :run
 
+-- name: note_settings
+UPDATE runs SET settings = :settings WHERE number = :run
+
 -- name: set_state
 UPDATE runs SET state = :state, stop_reason = :stop_reason, finished_at = :finished_at,
     activity = {next_activity}
