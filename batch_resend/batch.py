@@ -176,9 +176,8 @@ class Batch:
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
         counts = await self.journal.reader.count_by_account(plan.run)
-        refused = [
-            key for key in self.channels.keys_of(counts) if key.account.budget in self.stopped_keys
-        ]
+        keys = self.channels.keys_of(counts)
+        refused = [key for key in keys if key.account.budget in self.stopped_keys]
         return sum(counts.get(name, 0) for key in refused for name in key.names)
 
     async def verify(self, run_id: str, *, with_names: bool | None = None) -> Checked | None:
@@ -268,10 +267,8 @@ class Batch:
         self, run: Run, folder: Path, presentation: Presentation | None = None
     ) -> Summary:
         """Write the report of a run into `folder`. Raises ReportError, JournalError."""
-        reader = self.journal.reader
-        return await write_report(
-            reader, await reader.run(run.id), folder, presentation or Presentation()
-        )
+        reader, how = self.journal.reader, presentation or Presentation()
+        return await write_report(reader, await reader.run(run.id), folder, how)
 
     async def live_report(
         self, plan: Plan, folder: Path, presentation: Presentation | None = None
