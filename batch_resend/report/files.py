@@ -176,7 +176,11 @@ def parts_of(summary: Summary, folder: Path | None) -> list[str]:
         one.path
         for one in summary.inputs
         if one.path in summary.parts
-        or (folder is not None and _is_of_a_report(Path(one.path), one.sha256, folder.parent))
+        or (
+            folder is not None
+            and (place := Path(one.path)).is_file()  # a pipe would wait for who writes into it
+            and _is_of_a_report(place, one.sha256, folder.parent)
+        )
     ]
 
 
