@@ -101,7 +101,7 @@ async def _preflighted(
 ) -> Plan:
     """Return a plan without what the CA says is better not sent, of the first `most` to be sent.
 
-    `later`: whoever sends them asks first.
+    `later`: nothing is sent now, and the run that resumes it asks first.
     """
     if later:
         return replace(plan, run=await batch.journal.note_preflight(plan.run, is_due=True))

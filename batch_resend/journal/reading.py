@@ -343,7 +343,7 @@ class JournalReader(ResultReader, StatisticsReader):
     async def unfinished_since_sweep(self, account: OwnAccount) -> list[Run]:
         """Return the unfinished runs of an account since its last sweep began, newest first.
 
-        That sweep may be one of them. Of those before, it has told itself.
+        That sweep may be one of them. It has already named those before it.
         """
         starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
         found: dict[str, Run] = {}
