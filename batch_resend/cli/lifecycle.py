@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -52,6 +52,12 @@ Act = Callable[[str], str]  # from the signal's name to the message for the user
 Result = TypeVar("Result")
 
 
+def ending_signals() -> AbstractContextManager[AsyncIterator[signal.Signals]]:
+    """Receive what asks a command to end. What was switched off when we were started stays off."""
+    wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    return anyio.open_signal_receiver(*wanted)
+
+
 def cancelling(scope: anyio.CancelScope, message: str) -> Act:
     """Return what has a signal cancel a scope, with a message for the user."""
 
@@ -81,10 +87,9 @@ class Interruption:
             self._act = before
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Take signals as they come. What was switched off when we were started stays off."""
+        """Take signals as they come."""
         again_from = 0.0
-        wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        with anyio.open_signal_receiver(*wanted) as signals:
+        with ending_signals() as signals:
             task_status.started()
             async for number in signals:
                 now = anyio.current_time()

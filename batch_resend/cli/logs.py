@@ -251,9 +251,12 @@ class _Formatter(logging.Formatter):
 
 
 def _whose(options: Mapping[str, Any]) -> dict[str, object]:
-    """Return whose events a command's are: accounts, and rehearsals, may share a log file."""
-    is_rehearsed = is_rehearsal(options.get("base_url"))
-    return {"profile": options.get("profile"), "rehearsal": True if is_rehearsed else None}
+    """Return whose events a command's are: accounts, rehearsals, dry runs may share a log file."""
+    return {
+        "profile": options.get("profile"),
+        "rehearsal": is_rehearsal(options.get("base_url")) or None,
+        "dry_run": options.get("dry_run") or None,
+    }
 
 
 def _with_run(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":

@@ -13,6 +13,7 @@ import aiohttp
 import click
 import pytest
 
+from batch_resend.cli.lifecycle import SIGNALS
 from batch_resend.cli.main import cli
 from batch_resend.explanations import explain
 from batch_resend.simulator import all_sources
@@ -336,20 +337,23 @@ async def test_a_run_that_asks_one_account_for_real_is_none(tmp_path: Path) -> N
         assert "nobody was mailed" in sent.err + sent.out
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", SIGNALS)
 async def test_a_signal_to_the_simulator_ends_the_command_in_good_order(
     tmp_path: Path, by: signal.Signals
 ) -> None:
     async with town(tmp_path) as at:
         at.desk.write_list(200)
-        words = ("simulate", "--latency", "300ms", "--limit", "none", "--")
+        words = ("simulate", "--latency", "300ms", "--limit", "none", "--books", "books.json", "--")
         send = at.desk.command("send", "orders.csv", "--concurrency", "2", "--limit", "none", "-v")
         rehearsal = await at.desk.start(*words, *send)
         await until_told(rehearsal, b"attempt accepted")
         rehearsal.send_signal(by)
         stopped = await ended(rehearsal)
         assert stopped.code == 128 + by, stopped.err
-        assert read_summary(at.desk.report())["state"] == "interrupted"
+        summary = read_summary(at.desk.report())
+        assert summary["state"] == "interrupted"
+        books = json.loads((tmp_path / "books.json").read_text())
+        assert books["mails"] == summary["orders"]["sent"] > 0
 
 
 async def test_a_key_that_is_revoked_in_the_middle_mails_what_came_before_that(desk: Desk) -> None:

@@ -87,6 +87,16 @@ async def test_each_event_of_a_rehearsal_says_that_it_is_one(tmp_path: Path) -> 
     assert len(log) > 3
 
 
+async def test_each_event_of_a_dry_run_says_that_it_is_one(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 3)
+        for how in (["--dry-run"], []):
+            assert (await desk.run("sweep", *TO_FILE[2:], *how)).code == 0
+    said = [event.get("dry_run") for event in events(tmp_path / "resend.log")]
+    assert said == sorted(said, key=bool, reverse=True)
+    assert {True, None} == set(said)
+
+
 async def test_a_log_file_has_every_attempt_whatever_is_shown(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, unknown_orders=frozenset({"700001"})) as (desk, ca):
         desk.write_list(5)

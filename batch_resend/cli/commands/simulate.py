@@ -27,7 +27,7 @@ from batch_resend.cli.command import (
     WholeNumber,
     option_of_its_own,
 )
-from batch_resend.cli.lifecycle import beside
+from batch_resend.cli.lifecycle import beside, ending_signals
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.values import complete_file
 from batch_resend.errors import SettingsError
@@ -250,7 +250,7 @@ async def _until_interrupted(simulator: Simulator, *, is_json: bool) -> int:
             f"  {KEY_VARIABLE}={key} batch-resend send --base-url {simulator.base_url} LIST\n"
             "Ctrl-C ends it."
         )
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with ending_signals() as signals:
         await anext(signals)
     return ExitCode.ALL_WELL
 
@@ -314,7 +314,7 @@ async def _run(
 ) -> tuple[int, Sequence[signal.Signals]]:
     """Run a command; return its exit code, and the signals to this program meanwhile."""
     caught: list[signal.Signals] = []
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with ending_signals() as signals:
         try:
             process = await anyio.open_process(
                 command, env=environment, stdin=None, stdout=None, stderr=None
