@@ -171,7 +171,7 @@ class Batch:
                 why = "ended while the CA was asked what to send"
                 await self.decline(plan, why, RunState.INTERRUPTED)
             raise
-        return await self._plan_of(run, taken_up=plan.taken_up, asked=asked)
+        return await self.current_plan(run, taken_up=plan.taken_up, asked=asked)
 
     async def count_stopped(self, plan: Plan) -> int:
         """Return how many of the requests to send go by keys that the preflight has stopped."""
@@ -287,19 +287,19 @@ class Batch:
         """What the journal tells. Not to be used while sending: it reads for the sender then."""
         return self.journal.reader
 
+    async def current_plan(self, run: Run, *, taken_up: bool, asked: Asked | None = None) -> Plan:
+        """Return the plan of a run as the journal has it now."""
+        asked = asked or Asked()
+        left = await self.channels.left(run, asked.to_ask)
+        return await plan_of(self.reader, run, left, taken_up=taken_up, asked=asked)
+
     async def _settled(self, run: Run, *, taken_up: bool) -> Plan:
         """Settle what of a run is settled before anything is sent; return its plan."""
         if taken_up:
             await self.journal.note_settings(run, self.settings.snapshot())
         hold_doubts = self.settings.in_doubt is InDoubt.HOLD
         await self.journal.settle(run, self.settings.cooldown_s, hold_doubts=hold_doubts)
-        return await self._plan_of(run, taken_up=taken_up)
-
-    async def _plan_of(self, run: Run, *, taken_up: bool, asked: Asked | None = None) -> Plan:
-        """Return the plan of a run as the journal has it now."""
-        asked = asked or Asked()
-        left = await self.channels.left(run, asked.to_ask)
-        return await plan_of(self.reader, run, left, taken_up=taken_up, asked=asked)
+        return await self.current_plan(run, taken_up=taken_up)
 
     async def _note_end(self, run: Run, sending: RunHandle) -> None:
         state, reason = sending.state, sending.stop_reason

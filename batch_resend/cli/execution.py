@@ -150,18 +150,14 @@ class _Execution:
         )
         if not (is_wanted or asks):
             return None
-        preview = await self._preview()
+        preview = await self._preview(self.plan)
         if is_wanted:
             self.show_plan(preview, sys.stderr)
         return preview
 
-    async def _preview(self) -> Preview:
-        return await make_preview(
-            self.plan,
-            self.batch.reader,
-            shown=BEFORE_SENDING.first,
-            cooldown_s=self.batch.settings.cooldown_s,
-        )
+    async def _preview(self, plan: Plan) -> Preview:
+        shown, cooldown_s = BEFORE_SENDING.first, self.batch.settings.cooldown_s
+        return await make_preview(plan, self.batch.reader, shown=shown, cooldown_s=cooldown_s)
 
     def show_plan(self, preview: Preview, to: TextIO) -> None:
         now = first_in_words(self.options, self.plan.to_send)
@@ -237,8 +233,10 @@ class _Execution:
             start = await reader.last_start(run)  # what this process sent; the run may be older
             await show_sent(reader, start, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows, start)
-            if self.options.preflight:
-                show_lines([(0, "The CA is asked about the others first.")], terminal.shows)
+            rest = await self.batch.current_plan(run, taken_up=True)
+            what_is_left = f"{sending_in_words(rest, await self._preview(rest))}."
+            asked_first = ["The CA is asked about the others first."] * self.options.preflight
+            show_lines([(0, text) for text in (what_is_left, *asked_first)], terminal.shows)
             question = f"Send the other {counted(ended.held_back, 'request')} now?"
             return await terminal.confirm(question)
         return False

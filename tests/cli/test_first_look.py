@@ -165,6 +165,7 @@ async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_p
         mailed = {f"  {n}: admin@o{n}.example.com" for n in set(numbers) - unknown}
         assert [line in mailed for line in named] == [True] * 10 + [False], "ten are named"
         assert "1 refused: 404" in before
+        assert before.rstrip().endswith("\n1 mail at 1 domain; a few seconds.")
         assert "19 sent" in after
         assert ca.books.mails_per_order == dict.fromkeys(set(numbers) - unknown, 1)
         assert ca.books.requests == WHOLE_LIST
