@@ -20,6 +20,9 @@ from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import Reader
 from batch_resend.journal.recording import Writer
 from batch_resend.journal.statements import (
+    Assignment,
+    RequestValues,
+    RowValues,
     decode_call,
     decode_entries,
     encode_call,
@@ -48,53 +51,6 @@ class StagedRow(NamedTuple):
     notes: str
     call: str | None
     account: str | None
-
-
-class _RowValues(NamedTuple):
-    """What `add_row` writes of a row."""
-
-    run: int
-    seq: int
-    input: int
-    line: int
-    status: RowStatus
-    order_id: str | None
-    locale: str | None
-    entries: str | None
-    skip: str | None
-    notes: str
-    call: str | None
-    account: str | None
-    problem: Problem | None
-    reason: str | None
-    raw: str
-    kept: str | None
-
-
-class _RequestValues(NamedTuple):
-    """What `add_request` writes of a request."""
-
-    run: int
-    number: int
-    position: int
-    order_id: str
-    locale: str | None
-    entries: str
-    digest: bytes
-    skip: str | None
-    notes: str
-    call: str | None
-    account: str | None
-
-
-class _Assignment(NamedTuple):
-    """What `assign_row` writes of what becomes of a row."""
-
-    seq: int
-    status: RowStatus
-    request: int | None
-    problem: Problem | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +162,15 @@ class Staging:
         grouping.assigned.clear()
 
 
-def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> _RowValues:
+def _row_values(run: int, seq: int, ordinal: int, row: Row | RejectedRow) -> RowValues:
     entries, call, kept = encode_entries(row.entries), encode_call(row.call), encode_kept(row.kept)
     if isinstance(row, Row):
         notes = " ".join(row.notes)
-        return _RowValues(
+        return RowValues(
             run, seq, ordinal, row.line, RowStatus.ACCEPTED, row.order_id, row.locale, entries,
             row.skip, notes, call, row.account, None, None, row.raw, kept,
         )  # fmt: skip
-    return _RowValues(
+    return RowValues(
         run, seq, ordinal, row.line, RowStatus.REJECTED, row.order_id, None, entries or None,
         None, "", call, row.account, row.problem, row.reason, row.raw, kept,
     )  # fmt: skip
@@ -249,8 +205,8 @@ class Grouping:
     subject: tuple[str, str | None] | None = None  # what was asked for last, by which call,
     asked: dict[Endpoint | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
-    requests: list[_RequestValues] = field(default_factory=list)  # to be written,
-    assigned: list[_Assignment] = field(default_factory=list)  # and what becomes of their rows
+    requests: list[RequestValues] = field(default_factory=list)  # to be written,
+    assigned: list[Assignment] = field(default_factory=list)  # and what becomes of their rows
 
     def add(self, order_rows: Sequence[StagedRow]) -> None:
         """Take in all rows of one order, in canonical order."""
@@ -292,7 +248,7 @@ class Grouping:
         position = min([row.seq for row in asking])
         notes = " ".join(_notes(asking, entries, disagree=disagree))
         self.requests.append(
-            _RequestValues(
+            RequestValues(
                 self.run, number, position, order.subject, order.locale, encode_entries(entries),
                 digest, first.skip, notes, first.call, first.account,
             )
@@ -309,7 +265,7 @@ class Grouping:
         by_key: dict[tuple[str, str, str], Entry] = {}
         for row in asking:
             if _add(by_key, row) or row is first:
-                self.assigned.append(_Assignment(row.seq, RowStatus.ACCEPTED, number))
+                self.assigned.append(Assignment(row.seq, RowStatus.ACCEPTED, number))
             else:
                 reason = (
                     f"adds nothing to the rows of its order before it, from {self._place(first)}"
@@ -354,10 +310,10 @@ class Grouping:
         )
 
     def _reject(self, row: StagedRow, problem: Problem, reason: str) -> None:
-        self.assigned.append(_Assignment(row.seq, RowStatus.REJECTED, None, problem, reason))
+        self.assigned.append(Assignment(row.seq, RowStatus.REJECTED, None, problem, reason))
 
     def _add_nothing(self, row: StagedRow, as_what: RowStatus, number: int, why: str) -> None:
-        self.assigned.append(_Assignment(row.seq, as_what, number, None, why))
+        self.assigned.append(Assignment(row.seq, as_what, number, None, why))
 
     def _place(self, row: StagedRow) -> str:
         return f"line {row.line} of {self.input_names[row.input]}"

@@ -16,13 +16,61 @@ from pydantic_core import from_json, to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.list_form import ListForm, ListKind
-from batch_resend.model import Call, Entry, Request, Run, RunState
+from batch_resend.model import Call, Entry, Problem, Request, RowStatus, Run, RunState
 from batch_resend.results import Source
 
 Dialect = Literal["sqlite", "postgresql"]
 Record = Any  # what a statement finds: a named tuple of its columns
 Values = Mapping[str, object]
 Change = tuple[str, Values]  # a statement's name, and what it is carried out with
+
+
+class RowValues(NamedTuple):
+    """What the statement `add_row` writes of a row."""
+
+    run: int
+    seq: int
+    input: int
+    line: int
+    status: RowStatus
+    order_id: str | None
+    locale: str | None
+    entries: str | None
+    skip: str | None
+    notes: str
+    call: str | None
+    account: str | None
+    problem: Problem | None
+    reason: str | None
+    raw: str
+    kept: str | None
+
+
+class RequestValues(NamedTuple):
+    """What the statement `add_request` writes of a request."""
+
+    run: int
+    number: int
+    position: int
+    order_id: str
+    locale: str | None
+    entries: str
+    digest: bytes
+    skip: str | None
+    notes: str
+    call: str | None
+    account: str | None
+
+
+class Assignment(NamedTuple):
+    """What the statement `assign_row` writes of what becomes of a row."""
+
+    seq: int
+    status: RowStatus
+    request: int | None
+    problem: Problem | None = None
+    reason: str | None = None
+
 
 # Texts are sorted by code points in both, whatever the database's language: requests are numbered
 # by it. A session lives as long as its process works with the journal; a file is open to one at a
