@@ -326,6 +326,7 @@ class Run:
     settings: Mapping[str, object] = field(default_factory=dict)  # of its last try; no secret
     session: int = 0  # which has it in hand, or had it last
     distributed_by: int | None = None  # the start that gave it to workers; None: one sends it all
+    order_numbers: int = 0  # of its requests, of which an order has one a language
     preflight_due: bool = False  # the CA is to be asked first, and was not about all of it yet
     # What the next commands for it take beside the journal: of `settings.Settings`. None of the
     # library's has any.

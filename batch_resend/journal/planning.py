@@ -128,8 +128,8 @@ class Staging:
                 await self.reader.fetch("drop_table", (("table", "sorted_rows"),))
                 for table in ("assignments", "sorted_assignments"):
                     await self._execute("drop_table", (("table", table),))
-        digest = grouping.plan_digest.digest()
-        await self._execute("note_plan_digest", run=self.run, digest=digest)
+        digest, numbers = grouping.plan_digest.digest(), grouping.order_numbers
+        await self._execute("note_plan", run=self.run, digest=digest, order_numbers=numbers)
         return digest if grouping.requests_made else None
 
     async def _sorted_pages(self) -> AsyncIterator[Sequence[StagedRow]]:
@@ -202,6 +202,8 @@ class Grouping:
     endpoints: Mapping[str | None, Endpoint]  # by account
     input_names: Sequence[str]
     requests_made: int = 0
+    order_numbers: int = 0  # of these
+    numbered: tuple[str, bool, str | None] | None = None  # the last of them, and whose it is
     subject: tuple[str, str | None] | None = None  # what was asked for last, by which call,
     asked: dict[Endpoint | None, StagedRow] = field(default_factory=dict)  # of whom, by which row
     plan_digest: blake2b = field(default_factory=lambda: blake2b(digest_size=16))  # of them all
@@ -243,6 +245,8 @@ class Grouping:
         order = Request(first.order_id, first.locale, entries, call, first.account)
         endpoint = self.endpoints[order.account]
         about_domain = CALLS[call].is_about_domain
+        before, self.numbered = self.numbered, (order.subject, about_domain, order.account)
+        self.order_numbers += before != self.numbered
         digest = order.digest(endpoint.base_url, endpoint.budget if about_domain else None)
         self.plan_digest.update(digest)
         position = min([row.seq for row in asking])

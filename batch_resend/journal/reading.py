@@ -211,10 +211,6 @@ class JournalReader(ResultReader, StatisticsReader):
 
     # --- of a plan, before it is sent ----------------------------------------------------------
 
-    async def count_order_numbers(self, run: Run) -> int:
-        """Return how many orders a run is about; one in two languages is two requests."""
-        return await self.count("count_order_numbers", run=run.number)
-
     async def count_problems(self, run: Run) -> dict[Problem, int]:
         """Return how many rows were rejected for what, the most frequent first."""
         found = await self.fetch("count_problems", run=run.number)
@@ -341,9 +337,9 @@ class JournalReader(ResultReader, StatisticsReader):
         return (found[0].id, found[0].account or None) if found else None
 
     async def unfinished_since_sweep(self, account: OwnAccount) -> list[Run]:
-        """Return the unfinished runs of an account since its last sweep began, newest first.
+        """Return the runs of an account that have something left, since its last sweep began.
 
-        That sweep may be one of them. It has already named those before it.
+        The newest first. That sweep may be one of them. It has already named those before it.
         """
         starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
         found: dict[str, Run] = {}
@@ -353,7 +349,7 @@ class JournalReader(ResultReader, StatisticsReader):
             is_resumed = any(before.id == start.id for before in starts[place:])
             if start.is_sweep and not is_resumed:
                 break
-        return list(found.values())
+        return [run for run in found.values() if sum((await self.rest(run)).left.values())]
 
     async def sent_by(self, run: Run, account: str | None) -> set[str]:
         """Return the numbers of the orders that a run has had mailed for one of its accounts."""

@@ -271,5 +271,6 @@ def run_of(record: Record) -> Run:
         settings=settings,
         session=record.session,
         distributed_by=record.distributed_by,
+        order_numbers=record.order_numbers,
         preflight_due=bool(record.preflight_due),
     )

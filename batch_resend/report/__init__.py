@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         make_summary,
         of_profile,
         outcome_in_words,
+        per_language,
         time_taken,
         verdict_in_words,
     )
@@ -108,6 +109,7 @@ __all__ = [
     "of_profile",
     "old_reports",
     "outcome_in_words",
+    "per_language",
     "plan_of",
     "prepare_report",
     "refuse_folder",
@@ -180,6 +182,7 @@ __getattr__ = imported_on_demand(
             "make_summary",
             "of_profile",
             "outcome_in_words",
+            "per_language",
             "time_taken",
             "verdict_in_words",
         ),

@@ -36,6 +36,7 @@ from batch_resend.report.summary import (
     answer_in_words,
     headline,
     outcome_in_words,
+    per_language,
     percentage_sent,
     verdict_in_words,
 )
@@ -154,6 +155,7 @@ def _of_summary(
         "banner": summary.verdict,
         "banner_in_words": banner_in_words(summary.verdict, summary.state, summary.sent_elsewhere),
         "percentage": percentage_sent(summary),
+        "per_language": per_language(summary),
         "headline": headline(summary),
         "sweep": summary.sweep and sweep_in_words(summary.sweep),
         "next_steps": next_steps(summary, folder.absolute(), presentation.flags),

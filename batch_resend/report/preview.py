@@ -224,7 +224,7 @@ async def make_preview(
             InputPreview(path=i.name, form=_form_in_words(i.form), rows=i.rows) for i in inputs
         ],
         rows=RowCounts(read=sum(plan.rows.values()), **{s.value: n for s, n in plan.rows.items()}),
-        orders=await reader.count_order_numbers(run),
+        orders=run.order_numbers,
         requests=plan.orders,
         to_send=plan.to_send,
         asked_about=plan.asked.about,

@@ -46,6 +46,7 @@ class Summary(BaseModel):
     inputs: list[InputSummary]
     rows: RowCounts
     orders: OrderCounts
+    order_numbers: int  # of these: an order that is mailed in two languages counts twice in them
     skipped: SkipCounts = SkipCounts()
     requests: RequestCounts
     back_pressure: BackPressure
@@ -206,6 +207,7 @@ def summarize(
             read=sum(note.rows for note in inputs), **{s.value: n for s, n in tally.rows.items()}
         ),
         orders=OrderCounts(total=tally.planned, **{s.value: n for s, n in tally.orders.items()}),
+        order_numbers=run.order_numbers,
         requests=RequestCounts.model_validate(tally, from_attributes=True),
         back_pressure=BackPressure(
             pauses=tally.pauses,
@@ -327,18 +329,29 @@ def _sent_since(summary: Summary) -> dict[str, str]:
 
 
 def _how_many_were_sent(summary: Summary) -> str:
-    orders = summary.orders
     if not summary.sent_of:
-        if summary.sweep is not None and not orders.total:
-            return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
-        return "Nothing was due" if orders.total else "There was nothing to send"
+        return _why_none_was(summary)
     is_known = summary.finished_at or summary.state == "running"
     ended = HOW_IT_ENDED[summary.state] if is_known else "not finished"
     how = "" if summary.state == "completed" and is_known else f"{ended.capitalize()}: "
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
-    return f"{how}{orders.sent:,} of {summary.sent_of:,} orders sent{took}"
+    what = "requests" if per_language(summary) else "orders"
+    return f"{how}{summary.orders.sent:,} of {summary.sent_of:,} {what} sent{took}"
+
+
+def _why_none_was(summary: Summary) -> str:
+    if summary.sweep is not None and not summary.orders.total:
+        return f"Nothing was due: {counted(summary.sweep.waiting, 'order')} waiting"
+    return "Nothing was due" if summary.orders.total else "There was nothing to send"
+
+
+def per_language(summary: Summary) -> str:
+    """Return how many orders there are, where some count more than once; "" where none does."""
+    if summary.order_numbers >= summary.orders.total:
+        return ""
+    return f"an order counts once per language; {counted(summary.order_numbers, 'order')} in all"
 
 
 def time_taken(active_s: float, between_starts_s: float) -> str:

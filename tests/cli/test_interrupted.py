@@ -73,6 +73,25 @@ async def test_a_killed_night_is_mentioned_by_the_next_though_a_list_was_sent_si
         assert "did not finish" not in (await desk.run(*sweep)).err
 
 
+async def test_a_night_of_which_nothing_is_left_is_not_mentioned_by_the_next(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        wait(ca, *[5.0] * 19)
+        sweep = ("sweep", "--yes", "-q", "--concurrency", "1")
+        process = await desk.start(*sweep)
+        await until(lambda: ca.books.mails >= 5)
+        process.terminate()
+        await ended(process)
+        left = desk.summary()["orders"]["not_attempted"]
+        assert left
+        rest = await desk.run("send", "--yes", str(desk.report() / "unsent.csv"))
+        assert f"{left} of {left} orders sent" in rest.out
+        night = await desk.run(*sweep)
+        assert "did not finish" not in night.err
+        assert ca.books.mails_per_order == {str(number): 1 for number in range(1, 20)}
+
+
 async def test_a_night_killed_before_its_first_answer_is_mentioned_by_the_next(
     tmp_path: Path,
 ) -> None:

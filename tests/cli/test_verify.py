@@ -17,6 +17,7 @@ from tests.cli.conftest import (
     desk_with_ca,
     ended,
     read_summary,
+    run_ids,
     until,
 )
 from tests.cli.raw_service import (
@@ -45,7 +46,7 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
         verified = await desk.run("verify", run)
         assert verified.code == 0, verified.err
         assert verified.out == (
-            f"Of 6 orders sent by run {run}\n  issued    3\n  pending   3\n"
+            f"Of 5 orders sent by run {run}\n  pending   3\n  issued    2\n"
             "Names that still wait\n"
             "  3         its name is not approved yet\n"
             "  4         its name is not approved yet\n"
@@ -58,7 +59,7 @@ async def test_orders_sent_are_asked_about_and_the_report_tells_of_them(tmp_path
         assert "What has come of it" not in page
         await desk.run("report", run)
         page = (desk.report() / "report.html").read_text()
-        assert "of 6 orders sent 3 are issued, 3 are pending." in page
+        assert "of 5 orders sent 3 are pending, 2 are issued." in page
 
 
 async def test_what_is_in_doubt_is_asked_about_and_told_apart(tmp_path: Path) -> None:
@@ -87,6 +88,51 @@ async def test_what_is_in_doubt_is_asked_about_and_told_apart(tmp_path: Path) ->
         page = (desk.report() / "report.html").read_text()
         assert "of 7 orders in doubt 6 are waiting, 1 is issued." in page
         assert "does not say whether its mail arrived" in page
+
+
+async def test_what_another_run_has_sent_since_is_in_doubt_no_more(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = desk.write_list(6)
+        for number in numbers:
+            ca.world.add(WorldOrder(int(number)))
+        ca.fail({FaultName.HANG: 1.0})
+        process = await desk.start("send", "orders.csv")
+        await until(lambda: ca.books.mails == 1)
+        process.kill()
+        await ended(process)
+        (run,) = await run_ids(desk)
+        ca.fail({})
+        assert f"Of 1 order in doubt after run {run}" in (await desk.run("verify", run)).out
+        lines = (tmp_path / "orders.csv").read_text().splitlines(keepends=True)
+        desk.write("some.csv", "".join(lines[:-1]))
+        assert (await desk.run("send", "some.csv", "--in-doubt", "retry")).code == 0
+        assert "5 skipped" in (await desk.run("resume", run)).out
+        told = json.loads((await desk.run("verify", run, "--json")).out)
+        assert told["in_doubt"] == {"orders": 0, "statuses": {}}
+
+
+async def test_an_order_in_two_languages_is_one_order_wherever_orders_are_counted(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        rows = [f"10020030{n},s{n}.example,admin@s{n}.example" for n in (3, 4, 5)]
+        text = "\n".join(f"{row},{language}" for row in rows for language in ("de", "en"))
+        desk.write("orders.csv", f"order_id,domain,email,locale\n{text}\n")
+        sent = await desk.run("send", "orders.csv")
+        assert sent.code == 0, sent.err
+        assert ca.books.mails_per_order == dict.fromkeys(("100200303", "100200304", "100200305"), 2)
+        assert "6 of 6 requests sent" in sent.out
+        counted = "an order counts once per language; 3 orders in all"
+        assert f"  languages {counted}\n" in sent.out
+        assert (desk.summary()["orders"]["total"], desk.summary()["order_numbers"]) == (6, 3)
+        assert counted in (desk.report() / "report.html").read_text()
+        assert f"  languages {counted}\n" in (await desk.run("show")).out
+        verified = await desk.run("verify")
+        assert re.match(r"Of 3 orders sent by run \S+\n  \w+ +3\n", verified.out)
+        desk.write("one.csv", f"order_id,domain,email,locale\n{rows[0]},de\n")
+        again = await desk.run("send", "one.csv", "--again")
+        assert "1 of 1 orders sent" in again.out
+        assert "languages" not in again.out
 
 
 @pytest.mark.parametrize(("orders", "statuses"), [(2, {"pending": 2}), (40, {"waiting": 40})])

@@ -42,6 +42,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "rejected": rejected,
         },
         "orders": {"total": accepted, **orders},
+        "order_numbers": accepted,
         "requests": {
             "attempts": 0,
             "retries": 0,

@@ -58,6 +58,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
             "skipped": 0,
             "in_flight": 0,
         },
+        "order_numbers": 5,
         "skipped": {"cooldown": 0, "list": 0, "preflight": 0, "other_call": 0, "under_way": 0},
         "requests": {
             "attempts": 7,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
@@ -27,15 +27,13 @@ from batch_resend.report import (
     headline,
     of_profile,
     outcome_in_words,
+    per_language,
     resume_command,
     sweep_in_words,
     verdict_in_words,
 )
 from batch_resend.results import Mailed, StuckOrder
 from batch_resend.visible import visible
-
-if TYPE_CHECKING:
-    pass
 
 
 def stopping(in_flight: int) -> str:
@@ -122,8 +120,10 @@ def show_counts(
     ]
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("stopping" if summary.state == "running" else "why", summary.stop_reason))
+    pairs.append(("orders", " · ".join(orders)))
+    if languages := per_language(summary):
+        pairs.append(("languages", languages))
     pairs += [
-        ("orders", " · ".join(orders)),
         ("rows", rows_in_words(summary)),
         (
             "requests",

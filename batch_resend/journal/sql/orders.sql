@@ -1,10 +1,5 @@
 -- What a plan is about; whom it mails; how often orders were mailed, and what the CA says of them.
 
--- A domain's number may be an order's as well.
--- name: count_order_numbers
-SELECT count(DISTINCT order_id || CASE WHEN call IN {about_domains} THEN ' of a domain' ELSE '' END)
-FROM requests WHERE run = :run
-
 -- name: count_problems
 SELECT problem, count(*) AS found FROM rows WHERE run = :run AND status = 'rejected'
 GROUP BY problem ORDER BY found DESC, problem
@@ -138,11 +133,15 @@ DELETE FROM checks WHERE run = :run AND request = :request
 INSERT INTO checks (run, request, asked_at, status, names, approved)
 VALUES (:run, :request, :asked_at, :status, :names, :approved)
 
+-- An order once, though it was mailed in several languages; sent, if it was in any. Not what was in
+-- doubt when the CA was asked, and another run has sent since.
 -- name: count_checks
-SELECT checks.status, coalesce({outcome}, '') = 'sent' AS is_sent, count(*) AS orders,
-    max(asked_at) AS at
-FROM checks JOIN requests ON requests.run = checks.run AND requests.number = checks.request
-WHERE checks.run = :run GROUP BY 1, 2 ORDER BY orders DESC, checks.status
+SELECT status, is_sent, count(*) AS orders, max(at) AS at FROM (
+    SELECT checks.status, max(checks.asked_at) AS at,
+        max(CASE WHEN {outcome} = 'sent' THEN 1 ELSE 0 END) AS is_sent
+    FROM checks JOIN requests ON requests.run = checks.run AND requests.number = checks.request
+    WHERE checks.run = :run AND {is_mailed} GROUP BY requests.order_id, checks.status
+) AS by_order GROUP BY status, is_sent ORDER BY orders DESC, status
 
 -- An order once, though it was mailed in several languages.
 -- name: waiting_names

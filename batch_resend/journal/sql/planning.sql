@@ -97,8 +97,8 @@ INSERT INTO requests (run, number, position, order_id, locale, entries, digest, 
 VALUES (:run, :number, :position, :order_id, :locale, :entries, :digest, FALSE, :skip, :notes,
     :call, :account)
 
--- name: note_plan_digest
-UPDATE runs SET plan_digest = :digest WHERE number = :run
+-- name: note_plan
+UPDATE runs SET plan_digest = :digest, order_numbers = :order_numbers WHERE number = :run
 
 -- --- a run belongs to one process at a time ---------------------------------------------------
 

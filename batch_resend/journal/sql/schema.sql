@@ -31,6 +31,7 @@ CREATE TABLE runs (
     session INTEGER DEFAULT '0' NOT NULL,  -- of the process that has it in hand
     activity INTEGER NOT NULL,  -- the higher, the later it was planned, begun, resumed or ended
     distributed_by INTEGER,  -- the start that left it to workers; NULL: one process sends it all
+    order_numbers BIGINT DEFAULT '0' NOT NULL,  -- of its requests, of which an order has one a language
     preflight_due BOOLEAN DEFAULT FALSE NOT NULL,  -- the CA is to be asked first, and was not about all
     PRIMARY KEY (number),
     UNIQUE (id)
