@@ -1,5 +1,7 @@
 """What came of a rehearsal is told as such, and with it what to do next."""
 
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,13 @@ def test_a_part_that_a_report_wrote_is_never_all_there_is_to_send_for_real(
 def test_any_other_list_is_sent_for_real_as_it_was_rehearsed(name: str) -> None:
     step = told_for_real(name, ("order_id", "line", "file"))
     assert step.command == f"send {name}"
+
+
+def test_a_list_that_is_a_pipe_by_now_is_not_waited_for(tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "OTHER"
+    report.mkdir(parents=True)
+    with zipfile.ZipFile(report / "report.zip", "w") as packed:
+        packed.writestr("unsent.csv", "order_id\n")
+    os.mkfifo(pipe := tmp_path / "orders.csv")
+    step = told_for_real(str(pipe), ("order_id",), tmp_path / "reports" / "RUN")
+    assert step.command == f"send {pipe}"
