@@ -6,7 +6,7 @@ shops have, or it is asked about.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
 from batch_resend.errors import InputError
 from batch_resend.intake.exports import is_own_heading, is_state_of_another_trade
@@ -20,8 +20,13 @@ from batch_resend.intake.fields import (
     plain,
     second_fields,
 )
-from batch_resend.intake.languages import is_language
-from batch_resend.intake.looks import filled, has_address, looked_for
+from batch_resend.intake.looks import (
+    columns_of_languages,
+    filled,
+    has_address,
+    holds_languages,
+    looked_for,
+)
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import (
     holds_domain,
@@ -39,6 +44,7 @@ from batch_resend.intake.suggestions import (
     map_flag,
     needs_no_mail,
     pair_flags,
+    unnamed,
 )
 
 # A heading of what stands in a row a second time.
@@ -289,10 +295,23 @@ def ask_for_language(
     for at, name in enumerate(map(in_one_line, heading)):
         if at in read or not name or plain(name) in _COUNTRIES:
             continue
-        cells = filled(sample, at)
-        if cells and all(map(is_language, cells)):
-            raise InputError(
-                f"{where}: the column {name!r} seems to hold languages, and no other column is "
-                "known to. If they are the languages of the mails: "
-                f"{map_flag(Field.LOCALE, name)}; if not: {ignore_flag(name)}"
-            )
+        if holds_languages(at, sample):
+            raise InputError(_whether_of_languages(where, f"the column {name!r}", name, name))
+
+
+def ask_for_language_by_position(
+    read: Collection[int], ignored: Container[str], sample: Sequence[Sequence[str]], where: str
+) -> None:
+    """Do the same for a list without a heading row."""
+    for at in columns_of_languages(sample):
+        if at not in read and unnamed(at) not in ignored:
+            raise InputError(_whether_of_languages(where, unnamed(at), str(at + 1), unnamed(at)))
+
+
+def _whether_of_languages(where: str, called: str, mapped: str, ignored: str) -> str:
+    """Return what to ask about a column; `called`: in the message; the others: for options."""
+    return (
+        f"{where}: {called} seems to hold languages, and no other column is known to. If they are "
+        f"the languages of the mails: {map_flag(Field.LOCALE, mapped)}; if not: "
+        f"{ignore_flag(ignored)}"
+    )

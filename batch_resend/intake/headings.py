@@ -23,6 +23,7 @@ from batch_resend.intake.fields import (
     plain,
     second_fields,
 )
+from batch_resend.intake.first_row import is_data, is_row_of_data
 from batch_resend.intake.looks import holds_alone, is_domain
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.suggestions import (
@@ -30,7 +31,6 @@ from batch_resend.intake.suggestions import (
     Noun,
     by_position,
     if_a_title,
-    is_data,
     listed,
     map_flag,
     what_is_missing,
@@ -299,7 +299,8 @@ def _mapped(
     """Return the columns that --map names. Raises InputError where one is not there, or twice."""
     # A heading that looks like a domain may be a nested key, in what a report has of a JSON list.
     data = {name for name in mapping.values() if is_data(name)}
-    if is_table and data and not (known_fields(head.names) and all(map(is_domain, data))):
+    is_key = bool(known_fields(head.names)) and all(map(is_domain, data))
+    if is_table and data and not is_key and is_row_of_data(head.names, head.sample):
         raise InputError(
             f"{head.where}: --map names a cell of data, not a heading; without a heading row: "
             f"{by_position(head)}"

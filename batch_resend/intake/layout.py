@@ -224,11 +224,14 @@ def _meaning(heading: str) -> str:
 
 
 def _is_word(text: str) -> bool:
-    """Whether a text could be a heading: letters, and none of what data are made of."""
+    """Whether a text could be a heading: letters, and none of what data are made of.
+
+    Abbreviations such as `Lfd.Nr` look like domains, which are hardly written so.
+    """
     return (
         text[:1].isalpha()
         and not any(sign.isdigit() or sign in "@" for sign in text)
-        and not is_domain(text)
+        and not (text.islower() and is_domain(text))
         and not is_nothing(text)
     )
 

@@ -13,8 +13,9 @@ from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from batch_resend.intake.cells import several
+from batch_resend.intake.cells import is_nothing, several
 from batch_resend.intake.fields import Field, may_be_for
+from batch_resend.intake.languages import is_language
 from batch_resend.model import USUAL_LOCAL_PARTS
 
 if TYPE_CHECKING:
@@ -174,6 +175,21 @@ def holds_alone(at: int, field: Field, rows: Sequence[Sequence[str]]) -> bool:
     looks = has_address if field is Field.EMAIL else is_domain
     there = {place for row in rows for place, cell in enumerate(row) if looks(cell)}
     return there == {at}
+
+
+def holds_languages(at: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether one column of some rows has languages, and nothing else."""
+    cells = [cell for cell in filled(rows, at) if not is_nothing(cell)]
+    return bool(cells) and all(map(is_language, cells))
+
+
+def columns_of_languages(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return which columns of a list without a heading row hold languages.
+
+    What stands in its first row matters little: it may be a heading after all.
+    """
+    width = max(map(len, rows), default=0)
+    return [at for at in range(width) if holds_languages(at, rows) or holds_languages(at, rows[1:])]
 
 
 def _looks_like(cells: Sequence[str]) -> Field | None:

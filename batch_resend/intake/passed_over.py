@@ -26,17 +26,12 @@ from batch_resend.intake.signs import (
     said_by,
     says_not_to_send,
 )
-from batch_resend.intake.suggestions import ignore_flag, needs_no_mail, pair_flags
+from batch_resend.intake.suggestions import ignore_flag, needs_no_mail, pair_flags, unnamed
 
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 
 _LONGEST_MARK = 12  # characters of what may mark rows
 _MOST_SHOWN = 5  # of the cells of a column that say so
-
-
-def unnamed(at: int) -> str:
-    """Return how --ignore names a column without a heading; `at`: counted from 0."""
-    return f"column {at + 1}"
 
 
 @dataclass(slots=True)

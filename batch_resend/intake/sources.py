@@ -19,11 +19,10 @@ from batch_resend.intake.files import Bytes, ListFile
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
 from batch_resend.intake.own_files import refuse_own_tables
-from batch_resend.intake.passed_over import unnamed
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
-from batch_resend.intake.suggestions import listed
+from batch_resend.intake.suggestions import listed, unnamed
 from batch_resend.intake.table_rows import Table, TableRows
 from batch_resend.intake.text import Text
 from batch_resend.list_form import ListForm, ListKind, Remark

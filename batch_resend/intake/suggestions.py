@@ -16,7 +16,8 @@ from batch_resend.intake.fields import (
     may_be_for,
     plain,
 )
-from batch_resend.intake.looks import has_address, is_domain, is_order_number, looked_for
+from batch_resend.intake.first_row import is_row_of_data
+from batch_resend.intake.looks import columns_of_languages, filled, has_address, looked_for
 
 _PLAIN = re.compile(r'[^"$`\\!]*')  # what a shell leaves as it is between double quotes
 _STANDARD_INPUT = "standard input"
@@ -50,6 +51,11 @@ def map_flag(field: Field, name: str | None, noun: Noun = Noun.COLUMN) -> str:
 def ignore_flag(column: str) -> str:
     """Return the option that leaves a column aside."""
     return f"--ignore {quoted(column)}"
+
+
+def unnamed(at: int) -> str:
+    """Return how --ignore names a column without a heading; `at`: counted from 0."""
+    return f"column {at + 1}"
 
 
 def needs_no_mail(called: str, name: str, *, several: bool = False) -> str:
@@ -227,28 +233,27 @@ def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> 
     )
 
 
-def is_data(cell: str) -> bool:
-    """Whether a cell of a first row is one of data, and no heading."""
-    return is_order_number(cell) or has_address(cell) or is_domain(cell)
-
-
 def by_position(head: Head) -> str:
     """Return the options for a list without a heading row: the first may be damaged."""
     width = max(map(len, (head.names, *head.sample)))
     unnamed = [""] * width
     # Headings may stand among the rows below, and so may what is damaged.
-    among = [head.names, *head.sample], head.sample, [head.names]
-    found = [looked_for(rows, unnamed) for rows in among]
-    guesses = next((guess for guess in found if Field.ORDER_ID in guess), found[0])
+    found = [looked_for(rows, unnamed) for rows in ([head.names, *head.sample], head.sample)]
+    guesses = max(found, key=lambda guess: (Field.ORDER_ID in guess, len(guess)))
+    if Field.ORDER_ID not in guesses:
+        guesses |= looked_for([head.names], unnamed)
     places = {field: str(at + 1) for field, at in guesses.items()}
     places.setdefault(Field.ORDER_ID, "N")
+    languages = columns_of_languages([head.names, *head.sample])
+    if len(languages) == 1 and not any(map(str.isupper, filled(head.sample, languages[0]))):
+        places[Field.LOCALE] = str(languages[0] + 1)  # in capitals they may be countries
     return " ".join(("--no-header", *(f"--map {field}={at}" for field, at in places.items())))
 
 
 def _is_no_heading(head: Head) -> str:
     """Return what to do about a first row that is none of headings at all; mostly nothing."""
     names = head.names
-    if any(map(is_data, names)):
+    if is_row_of_data(names, head.sample):
         return (
             "there is no heading row, but a row of data; say by position which column is which: "
             f"{by_position(head)}"

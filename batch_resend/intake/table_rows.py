@@ -11,7 +11,11 @@ from pydantic_core import to_json
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import ask_for_language, refuse_other_trade
+from batch_resend.intake.asked_about import (
+    ask_for_language,
+    ask_for_language_by_position,
+    refuse_other_trade,
+)
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fed_back import FedBack, own_columns
 from batch_resend.intake.fields import (
@@ -25,6 +29,7 @@ from batch_resend.intake.fields import (
     known_field,
     known_fields,
 )
+from batch_resend.intake.first_row import is_plainly_heading
 from batch_resend.intake.headings import (
     Columns,
     find_columns,
@@ -47,7 +52,7 @@ from batch_resend.intake.passed_over import PassedOver
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
-from batch_resend.intake.suggestions import Head, map_flag
+from batch_resend.intake.suggestions import Head, map_flag, unnamed
 from batch_resend.list_form import Remark
 from batch_resend.model import RejectedRow
 
@@ -100,6 +105,8 @@ class TableRows:
         self.remarks = +self.remarks
         if self.width and not self._reading.headed:
             require_width(columns, self.width, self._name)
+            others = (at for at in range(self.width) if at not in columns.read)
+            self.unread = dict.fromkeys(map(unnamed, others), "")
         if not columns.orders_only:
             shape.orders.refuse()
 
@@ -110,9 +117,7 @@ class TableRows:
         """
         reading = self._reading
         if not reading.headed:
-            columns = find_positions(reading.mapping, self._name, reading.call)
-            self._kept = kept_places((), columns.places)
-            return columns
+            return self._by_position(first)
         if titles := count_titles([cells for _, cells in first], set(reading.mapping.values())):
             if not reading.numbers_only:
                 refuse_narrowing(first[:titles], self._name)
@@ -135,10 +140,25 @@ class TableRows:
             "" if at in self._table.unseen.columns and not name else self._names[at]
             for at, name in enumerate(seen)
         )
-        columns = self._found(seen, where, [cells for _, cells in first])
+        columns = self._found(seen, where, _without(self._names, first))
         self._kept = kept_places(seen, columns.places)
         self.orders_only = columns.orders_only
         self.unread = unread_of(self._not_read(columns), columns.places, reading.ignored)
+        return columns
+
+    def _by_position(self, first: Sequence[Numbered]) -> Columns:
+        """Return which column of a list without a heading row holds what. Raises InputError."""
+        reading, (line, head) = self._reading, first[0]
+        sample = [head, *_without(head, first)]
+        columns = find_positions(reading.mapping, self._name, reading.call)
+        if is_plainly_heading(head, sample[1:]):
+            raise InputError(
+                f"{self._name}, line {line}: this is a heading row, and --no-header says "
+                "that there is none: leave that option out, or delete that line"
+            )
+        if not (reading.numbers_only or reading.locale or Field.LOCALE in columns.places):
+            ask_for_language_by_position(columns.read, reading.ignored, sample, self._name)
+        self._kept = kept_places((), columns.places)
         return columns
 
     def _not_read(self, columns: Columns) -> Iterator[str]:
@@ -273,6 +293,11 @@ class TableRows:
             for name in before
         )
         return FedBack(own, reading.headed, by_fields, columns, reading.all_domains)
+
+
+def _without(heading: Sequence[str], rows: Iterable[Numbered]) -> list[list[str]]:
+    """Return the cells of rows but those of a heading that stands once more, as on each page."""
+    return [cells for _, cells in rows if cells != list(heading)]
 
 
 class _Recorder:

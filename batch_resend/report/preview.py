@@ -331,7 +331,9 @@ def _form_in_words(form: ListForm) -> str:
 
 
 def _unread_in_words(form: ListForm) -> str:
-    noun = f"{'column' if form.is_table else 'key'}{'s' if len(form.unread) > 1 else ''}"
+    noun = f"{'column' if form.is_table else 'key'}{'s' if len(form.unread) > 1 else ''} "
+    if form.is_table and not form.columns:
+        noun = ""  # they are called `column 4`
     near = {name: which for name, which in form.unread.items() if which}
     meant = [
         f"if {name!r} is {form.of_others[name]!r} misspelled, correct it in the list"
@@ -341,4 +343,4 @@ def _unread_in_words(form: ListForm) -> str:
     ]
     hint = f" ({'; '.join(meant[:SHOWN])})" if meant else ""
     names = [*near, *(name for name in form.unread if name not in near)]
-    return f"{noun} {listed(names, SHOWN)} not read{hint}"
+    return f"{noun}{listed(names, SHOWN)} not read{hint}"
