@@ -236,12 +236,12 @@ def which_of(field: Field, known: Mapping[Field, Sequence[int]], head: Head) -> 
 def by_position(head: Head) -> str:
     """Return the options for a list without a heading row: the first may be damaged."""
     width = max(map(len, (head.names, *head.sample)))
-    unnamed = [""] * width
+    no_names = [""] * width
     # Headings may stand among the rows below, and so may what is damaged.
-    found = [looked_for(rows, unnamed) for rows in ([head.names, *head.sample], head.sample)]
+    found = [looked_for(rows, no_names) for rows in ([head.names, *head.sample], head.sample)]
     guesses = max(found, key=lambda guess: (Field.ORDER_ID in guess, len(guess)))
     if Field.ORDER_ID not in guesses:
-        guesses |= looked_for([head.names], unnamed)
+        guesses |= looked_for([head.names], no_names)
     places = {field: str(at + 1) for field, at in guesses.items()}
     places.setdefault(Field.ORDER_ID, "N")
     languages = columns_of_languages([head.names, *head.sample])
