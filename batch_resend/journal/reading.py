@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
+from batch_resend.journal.rest import RestReader
 from batch_resend.journal.results import ResultReader, row_result
 from batch_resend.journal.runs import OwnAccount, clock_values
 from batch_resend.journal.statements import Record, decode_call, request_of, run_of
@@ -75,7 +76,7 @@ class Unapproved:
     since_at: float | None  # of the first that is known; it may have been mailed before
 
 
-class JournalReader(ResultReader, StatisticsReader):
+class JournalReader(ResultReader, StatisticsReader, RestReader):
     """Reads a journal through a connection that cannot write. One task at a time.
 
     What may be of any number comes with a `limit`, or with the `most`.

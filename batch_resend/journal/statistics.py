@@ -1,25 +1,22 @@
 """A run in numbers: its answers in time, its pauses, why orders were not sent; where it stands."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
 from batch_resend.clock import Clock
 from batch_resend.folders import Database
-from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import Reader
-from batch_resend.journal.runs import CUT_OFF, clock_values, settle, settled_since
-from batch_resend.journal.statements import Record, decode_call, request_of
-from batch_resend.model import Request, RequestStatus, Run, RunState, SkipReason
-from batch_resend.results import PartCount, ProductCount, Rest, RestCount, Since
+from batch_resend.journal.runs import CUT_OFF, clock_values, settled_since
+from batch_resend.journal.statements import decode_call, request_of
+from batch_resend.model import Request, RequestStatus, Run, SkipReason
+from batch_resend.results import PartCount, ProductCount
 from batch_resend.windows import parse_windows
 
 RATE_OVER_S = 10.0  # how far back the rate of now reaches
 _LATER_S = 1.0  # than a run was begun: by another start than its first
-_NEVER = 1e18  # after all that ever was
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,27 +225,6 @@ class StatisticsReader(Reader):
         """Return how many requests of a run under way are in flight."""
         return await self.count("unanswered", run=run.number)
 
-    async def rest(self, run: Run) -> Rest:
-        """Return what became of what a run that has ended has not sent, also by other runs."""
-        is_complete = run.state is RunState.COMPLETED
-        cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
-        since = run.created_at if is_complete else settled_since(run, cooldown_s, self.clock())
-        values = {
-            "run": run.number,
-            "since": _NEVER if since is None else since,
-            **clock_values(self.clock),
-        }
-        found = await self.fetch(
-            "count_rest_of_complete" if is_complete else "count_rest", **values
-        )
-        return Rest(
-            [
-                RestCount(account, RequestStatus(status), Since(since), bool(may_be_sent), requests)
-                for account, status, since, may_be_sent, requests in found
-            ],
-            holds_doubts=run.settings.get("in_doubt") == "hold",
-        )
-
     async def doubts_of_domains(self, run: Run) -> int:
         """Return how many requests about domains are in doubt, and were not sent since."""
         values = {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
@@ -260,38 +236,6 @@ class StatisticsReader(Reader):
             return 0
         of = {"run": run.number, "since": since, **clock_values(self.clock)}
         return await self.count("count_mailed_otherwise", **of)
-
-    async def settle_copy(
-        self,
-        run: Run,
-        cooldown_s: float,
-        *,
-        hold_doubts: bool,
-        lists: tuple[Reader, Run] | None = None,
-    ) -> None:
-        """Settle a run as `Journal.settle` does, in a copy that this reader reads from now on.
-
-        `lists`: the same requests as planned in another journal, which `send` would resume it with.
-        """
-        since, clock = settled_since(run, cooldown_s, self.clock()), self.clock
-
-        def copy(connection: Connection) -> None:
-            execute(connection, "create_mailed_lately")
-            if since is not None:
-                recent = {"run": run.number, "since": since, **clock_values(clock)}
-                execute(connection, "note_mailed_lately", **recent)
-            for table, column in (("requests", "number"), ("outcomes", "request")):
-                words = (("table", table), ("number", str(run.number)), ("column", column))
-                execute(connection, f"copy_of_{table}", words)
-                execute(connection, "index_copy", words)
-
-        await self.ask(copy)
-        if lists is not None:
-            reader, planned = lists
-            await self.fetch("forget_other_calls", run=run.number)
-            async for page in reader.pages("said_by_lists", run=planned.number):
-                await self.ask(partial(_say, run, page))
-        await self.ask(partial(settle, run=run, since=since, clock=clock, hold_doubts=hold_doubts))
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""
@@ -382,11 +326,6 @@ class StatisticsReader(Reader):
         ]
         now = clock()
         return tuple(now - end for end in chain.from_iterable(ends))
-
-
-def _say(run: Run, page: Iterable[Record], connection: Connection) -> None:
-    said = [{**record._asdict(), "run": run.number} for record in page]
-    execute_many(connection, "say_by_lists", said)
 
 
 def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Reason:

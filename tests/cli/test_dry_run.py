@@ -11,7 +11,7 @@ import pytest
 
 from batch_resend.model import Call
 from batch_resend.simulator import FaultName
-from tests.cli.conftest import desk_with_ca, read_summary, run_ids
+from tests.cli.conftest import desk_with_ca, ended, read_summary, run_ids, until
 from tests.cli.test_sweep import wait
 from tests.cli.town import town
 from tests.notify.listener import listening
@@ -320,3 +320,34 @@ async def test_a_dry_run_and_send_leave_out_the_same_domains_of_each_account(
             assert dry.code == 0, dry.err
             counts = json.loads(dry.out)
             assert (counts["to_send"], counts["cooling_down"]) == (0, 2)
+
+
+@pytest.mark.parametrize("policy", ["hold", "retry"])
+async def test_what_a_killed_run_may_have_mailed_counts_before_the_next_start_as_it_does_then(
+    tmp_path: Path, policy: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(6)
+        first = ("--max-orders", "1", "--in-doubt", policy)
+        await desk.run("send", "orders.csv", "--yes", *first)
+        (run,) = await run_ids(desk)
+        lines = (tmp_path / "orders.csv").read_text().splitlines()
+        desk.write("part.csv", "\n".join(lines[:-1]))
+        ca.fail({FaultName.HANG: 1.0})
+        process = await desk.start("send", "part.csv", "--yes", "--concurrency", "1")
+        await until(lambda: ca.books.requests == 2)
+        ahead = json.loads((await desk.run("show", run, "--json")).out)
+        assert ahead["orders_now"]["in_doubt_elsewhere"] == 0, "it lives, and waits for an answer"
+        process.kill()
+        await ended(process)
+        ca.fail({})
+        dry = await desk.run("resume", run, "--dry-run")
+        assert "  in doubt  1" in dry.out
+        shown = json.loads((await desk.run("show", run, "--json")).out)
+        listed = json.loads((await desk.run("runs", "--json")).out)
+        resumed = await desk.run("resume", run, "--max-orders", "2", "--report-dir", "x")
+        assert lines_of_plan(dry.out) == lines_of_plan(resumed.err)
+        (of_run,) = (one for one in listed if one["run"] == run)
+        told = (shown["orders_now"]["in_doubt_elsewhere"], shown["left"])
+        assert told == (of_run["in_doubt_elsewhere"], of_run["left"])
+        assert told == (1, 4 if policy == "hold" else 5)

@@ -117,7 +117,7 @@ OF_A_RUN = {
     "run": 2, "new_run": 3, "last": 10**9, "until": 10**9, "most": 10**6,
     "since": 0.0, "our_boot": "", "our_offset_s": 0.0, "base_url": BASE_URL, "budget": "",
     "account": "", "accounts": [""], "waiting": ["pending"], "several": 1, "note": "", "reason": "",
-    "domains": ["a.example"], "orders": ["1"], "order_id": "1", "session": 1,
+    "now": 9.0, "domains": ["a.example"], "orders": ["1"], "order_id": "1", "session": 1,
     "codes": ["list"], "stopped": [""], "start": 1, "from_at": 0.0, "step_s": 1.0,
     "domain": "1", "with_number": "% 1", "in_entries": "%1%", "problem": "domain",
 }  # fmt: skip

@@ -228,13 +228,24 @@ UPDATE requests SET doubted_before = TRUE
 WHERE run = :run AND NOT {has_outcome} AND NOT doubted_before AND EXISTS (
     SELECT 1 FROM attempts, starts WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')
 
+-- In a copy, in which nothing else changes: the next start ends it, and then finds it in doubt.
+-- name: note_what_others_were_cut_off_at
+UPDATE requests SET doubted_before = TRUE WHERE run = :run AND {is_cut_off_elsewhere}
+
+-- part: is_cut_off_elsewhere
+requests.digest IN (SELECT attempts.digest FROM starts CROSS JOIN attempts
+    WHERE attempts.start = starts.number AND attempts.ended_at IS NULL
+        AND attempts.run <> :run AND starts.session NOT IN {living})
+
 -- part: is_acknowledged_elsewhere
 EXISTS (SELECT 1 FROM attempts, starts
     WHERE {by_another_run_since} AND attempts.ruling = 'accepted')
 
+-- Also what was cut off, as if the next start had ended it by now.
 -- part: is_doubted_elsewhere
-EXISTS (SELECT 1 FROM attempts, starts
+(EXISTS (SELECT 1 FROM attempts, starts
     WHERE {by_another_run_since} AND attempts.ruling = 'in_doubt')
+OR :since <= :now AND {is_cut_off_elsewhere})
 
 -- part: has_outcome_for_good
 coalesce((SELECT NOT {is_looked_at_again} FROM outcomes
