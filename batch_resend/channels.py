@@ -67,7 +67,8 @@ class Channels:
     async def to_resume(self) -> Run | None:
         """Return the unfinished run that these settings are to resume, unless one is named."""
         unfinished = await self.journal.reader.unfinished()
-        found = best_fitting(unfinished, self._endpoint_of)
+        by_itself = [one for one in unfinished if not one.is_resumed_by_name_only]
+        found = best_fitting(by_itself, self._endpoint_of)
         return found[0].run if found else None
 
     def _endpoint_of(self, _run: Run, name: str | None) -> Endpoint | None:

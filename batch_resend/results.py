@@ -4,7 +4,7 @@ What there is one of for every row is a tuple: a dataclass takes several times a
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -45,6 +45,17 @@ class RestCount(NamedTuple):
     since: Since
     may_be_sent: bool  # by `resume`, unless others have sent them, or they are held in doubt
     requests: int
+    is_left_out: bool = False  # a successor does not ask for them
+
+
+class Successor(NamedTuple):
+    """The last run that has sent what another one had left, from its unsent.csv.
+
+    What of it was left out there, somebody has deleted from it, or changed.
+    """
+
+    run_id: str
+    list_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class Rest:
 
     counts: Sequence[RestCount] = ()
     holds_doubts: bool = False  # resumed on its own terms, the run leaves them to a person
+    successor: Successor | None = None
 
     def moved(self, since: Since) -> Counter[RequestStatus]:
         """Count what other runs have sent, or left in doubt, by how the run itself counts it."""
@@ -65,14 +77,21 @@ class Rest:
     @property
     def left(self) -> dict[str | None, int]:
         """Requests that `resume` would send now, by the accounts that have some."""
+        found = Counter[str | None]()
+        for one in self._to_send():
+            found[one.account] += one.requests
+        return dict(sorted(found.items(), key=lambda of: of[0] or ""))
+
+    @property
+    def left_out(self) -> int:
+        """How many of these its successor does not ask for."""
+        return sum(one.requests for one in self._to_send() if one.is_left_out)
+
+    def _to_send(self) -> Iterator[RestCount]:
         stay = {Since.SETTLED, Since.SENT_ELSEWHERE}
         if self.holds_doubts:
             stay |= {Since.IN_DOUBT, Since.IN_DOUBT_ELSEWHERE}
-        found = Counter[str | None]()
-        for one in self.counts:
-            if one.may_be_sent and one.since not in stay:
-                found[one.account] += one.requests
-        return dict(sorted(found.items(), key=lambda of: of[0] or ""))
+        return (one for one in self.counts if one.may_be_sent and one.since not in stay)
 
 
 _OPEN_TO_OTHERS = (RequestStatus.NOT_ATTEMPTED, RequestStatus.FAILED, RequestStatus.IN_DOUBT)
@@ -83,10 +102,20 @@ class Unfinished:
     """A run that was begun, did not complete, and is in no process's hand."""
 
     run: Run
-    left: Mapping[str | None, int]  # requests, by account, that resuming it would send
+    rest: Rest
     budgets: Collection[str]  # of the keys that it was sent by
     last_begun_at: float  # when a process last began to send it, or planned to
     was_useless: bool  # it failed before anything was sent: most have had a wrong URL or key
+
+    @property
+    def left(self) -> Mapping[str | None, int]:
+        """Requests, by account, that resuming it would send."""
+        return self.rest.left
+
+    @property
+    def is_resumed_by_name_only(self) -> bool:
+        """Whether somebody may have decided against what is left: it was not sent with the rest."""
+        return self.rest.successor is not None and bool(self.left)
 
 
 class Source(NamedTuple):

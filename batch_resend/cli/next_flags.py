@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,13 @@ from batch_resend.cli.options import RESUME, SEND, VERIFY
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
-from batch_resend.journal import JournalReader
-from batch_resend.model import RequestStatus, Run
+from batch_resend.model import Run
 from batch_resend.report import (
     NO_KEY_NAMED,
     URL_NOT_SHOWN,
     NextFlags,
-    NextStep,
-    counted,
-    resume_command,
-    to_resume,
 )
-from batch_resend.results import Unfinished
-from batch_resend.settings import InDoubt, Region, is_at_loopback
+from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags, with a run
@@ -188,46 +182,6 @@ def own_report_dir(run: Run) -> Path | None:
     return Path(kept[kept.index(_REPORT_DIR) + 1]) if _REPORT_DIR in kept else None
 
 
-async def resume_others(
-    context: click.Context, reader: JournalReader, others: Iterable[Unfinished]
-) -> list[NextStep]:
-    """Return how to resume other runs than a command's: as they were begun, not as this one was."""
-    given, steps = next_flags(context), list[NextStep]()
-    for one in others:
-        run, accounts = one.run, await reader.accounts(one.run)
-        if not one.left or given.none_will_do or ended_simulator(run, accounts):
-            continue
-        ended = "ended before it had sent anything" if one.was_useless else "did not finish"
-        left = counted(sum(one.left.values()), "order")
-        steps.append(
-            to_resume(
-                f"Run {run.id}{_where(run, accounts)} {ended}; {left} left. To resume that one",
-                await _resume_as_begun(reader, run, accounts, given),
-            )
-        )
-    return steps
-
-
-async def how_to_send_held_back(
-    context: click.Context, reader: JournalReader, run: Run
-) -> str | None:
-    """Return the command that sends the good rows of a run that its rejected ones held back."""
-    if not await reader.count_by_account(run):
-        return None
-    accounts = await reader.accounts(run)
-    return await _resume_as_begun(reader, run, accounts, next_flags(context))
-
-
-async def _resume_as_begun(
-    reader: JournalReader, run: Run, accounts: Sequence[str | None], given: NextFlags
-) -> str:
-    """Return the command that resumes another run than this command's."""
-    outcomes = await reader.count_outcomes(run)
-    done = sum(outcomes.values()) - outcomes.get(RequestStatus.SKIPPED, 0)
-    flags = as_begun(run, accounts, given)
-    return resume_command(run.id, done, flags, preflight_due=run.preflight_due)
-
-
 def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> NextFlags:
     """Return what the next commands need for another run than this command's (`given`: those)."""
     begun = _begun_with(run, accounts)
@@ -240,15 +194,6 @@ def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> Next
         watch=given.watch,
         none_will_do=ended_simulator(run, accounts) is not None,
     )
-
-
-def _where(run: Run, accounts: Sequence[str | None]) -> str:
-    """Return where a run was, unless that is where all real ones are."""
-    urls = sorted({run.url_of(name) or "" for name in accounts or (None,)})
-    if {*urls} <= {region.base_url for region in Region}:
-        return ""
-    rehearsal = " (a rehearsal)" if all(map(is_at_loopback, urls)) else ""
-    return f" at {' and '.join(urls)}{rehearsal}"
 
 
 def _begun_with(run: Run, accounts: Sequence[str | None]) -> NextFlags:

@@ -12,8 +12,8 @@ from batch_resend.cli.next_flags import (
     option_words,
     own_report_dir,
     report_dir_for,
-    resume_others,
 )
+from batch_resend.cli.other_runs import resume_others
 from batch_resend.cli.output.summary import Standing
 from batch_resend.cli.output.terminal import say
 from batch_resend.clock import with_local_times

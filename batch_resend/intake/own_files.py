@@ -4,13 +4,12 @@ They are known by columns, or keys, that other lists do not have together. If yo
 the same, --ignore one of them. A part of a list has the columns of the whole: its name tells.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import in_one_line
+from batch_resend.part_names import parts_named
 
 LISTS_BESIDE = (
     "send unsent.csv of the same folder, which has what is left to send; refused.csv and "
@@ -46,7 +45,6 @@ _NO_LISTS = (
 )
 _OF_STUCK = frozenset(("mails", "mails_in_doubt", "last_mail_at"))
 _OF_REJECTED = frozenset(("file", "line", "reason", "row"))
-_PARTS = frozenset(("unsent", "refused", "rejected"))  # what a report calls them
 _COUNTS_OF_STUCK = _OF_STUCK | {"last_acknowledged_at"}
 
 
@@ -65,9 +63,5 @@ def mail_counts_of_stuck(columns: Iterable[str]) -> frozenset[str]:
 
 
 def is_named_as_part(name: str, columns: Iterable[str]) -> bool:
-    """Whether a list is what a report wrote of another one: by its name, or as a rejected.csv.
-
-    It may be `unsent (2).csv` by now, or `my-unsent.csv`.
-    """
-    words = re.split(r"[^a-z]+", PurePath(name).stem.lower())
-    return not _PARTS.isdisjoint(words) or frozenset(map(in_one_line, columns)) >= _OF_REJECTED
+    """Whether a list is what a report wrote of another one: by its name, or as a rejected.csv."""
+    return bool(parts_named(name)) or frozenset(map(in_one_line, columns)) >= _OF_REJECTED

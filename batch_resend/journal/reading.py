@@ -133,7 +133,7 @@ class JournalReader(ResultReader, StatisticsReader, RestReader):
         return [
             Unfinished(
                 run=run_of(record),
-                left=(await self.rest(run_of(record))).left,
+                rest=await self.rest(run_of(record)),
                 budgets={r.budget for r in await self.fetch("budgets_of_run", run=record.number)},
                 last_begun_at=record.last_begun_at,
                 was_useless=bool(record.was_useless),

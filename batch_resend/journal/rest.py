@@ -1,17 +1,19 @@
 """What resuming a run would find: what is left of it, and what other runs have made of that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from batch_resend.journal.connection import Connection, execute, execute_many
 from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import clock_values, settle, settled_since
-from batch_resend.journal.statements import Record
+from batch_resend.journal.statements import Record, run_of
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.results import Rest, RestCount, Since
+from batch_resend.part_names import is_named_unsent, run_named_in
+from batch_resend.results import Rest, RestCount, Since, Successor
 
 _NEVER = 1e18  # after all that ever was
 _OF_SQLITE = 1  # the one session that there is of a file
+_NO_RUN = 0
 
 
 class RestReader(Reader):
@@ -22,12 +24,15 @@ class RestReader(Reader):
         is_complete = run.state is RunState.COMPLETED
         cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
         since = run.created_at if is_complete else settled_since(run, cooldown_s, self.clock())
+        number, successor = (_NO_RUN, None) if is_complete else await self._successor(run)
         values = {
             "run": run.number,
             "since": _NEVER if since is None else since,
             "now": -_NEVER if await self._is_in_use() else self.clock(),
             **clock_values(self.clock),
         }
+        if not is_complete:
+            values["successor"] = number
         found = await self.fetch(
             "count_rest_of_complete" if is_complete else "count_rest", **values
         )
@@ -39,10 +44,12 @@ class RestReader(Reader):
                     Since(record.since),
                     bool(record.may_be_sent),
                     record.requests,
+                    bool(record.is_left_out),
                 )
                 for record in found
             ],
             holds_doubts=run.settings.get("in_doubt") == "hold",
+            successor=successor,
         )
 
     async def _is_in_use(self) -> bool:
@@ -53,6 +60,29 @@ class RestReader(Reader):
         if self.is_shared:
             return False
         return await self.ask(lambda open_: self._backend.holder(open_, _OF_SQLITE)) is not None
+
+    async def _successor(self, run: Run) -> tuple[int, Successor | None]:
+        """Return which later run was the last to send what a run had left, from its unsent.csv.
+
+        What is called so may be another run's: its folder says whose it is, or its own name.
+        Where neither does, it is this run's if all of its orders are.
+        """
+        of = {"run": run.number, "base_url": run.base_url}
+        for record in await self.fetch("later_lists_unsent", **of):
+            if await self._is_of(run, later := run_of(record), record.list_name, record.input):
+                return later.number, Successor(later.id, record.list_name)
+        return _NO_RUN, None
+
+    async def _is_of(self, run: Run, later: Run, name: str, ordinal: int) -> bool:
+        """Whether a list of a later run is what a run had left; `ordinal`: which of its lists."""
+        named = run_named_in(name)
+        if not is_named_unsent(name) or named not in (None, run.id):
+            return False
+        if not _is_at_same_ca(run, later):
+            return False
+        both = {"run": run.number, "later": later.number, "input": ordinal}
+        ((every, in_common),) = await self.fetch("count_rows_in_common", **both)
+        return bool(in_common) and (named is not None or in_common == every)
 
     async def settle_copy(
         self,
@@ -87,6 +117,13 @@ class RestReader(Reader):
             async for page in reader.pages("said_by_lists", run=planned.number):
                 await self.ask(partial(_say, run, page))
         await self.ask(partial(settle, run=run, since=since, clock=clock, hold_doubts=hold_doubts))
+
+
+def _is_at_same_ca(run: Run, later: Run) -> bool:
+    """Whether the accounts that two runs name are at the same CA; of a rehearsal, they are not."""
+    names = [run.settings.get("accounts"), later.settings.get("accounts")]
+    shared = set.intersection(*(set(one) if isinstance(one, Mapping) else set() for one in names))
+    return all(run.url_of(name) == later.url_of(name) for name in shared)
 
 
 def _say(run: Run, page: Iterable[Record], connection: Connection) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         resume_command,
         to_resume,
     )
+    from batch_resend.report.by_name import to_resume_by_name
     from batch_resend.report.counts import BackPressure, OrdersNow, beside_skipped
     from batch_resend.report.folder import (
         DEFAULT_PATTERN,
@@ -120,6 +121,7 @@ __all__ = [
     "sweep_in_words",
     "time_taken",
     "to_resume",
+    "to_resume_by_name",
     "update_index",
     "url_of",
     "verdict_in_words",
@@ -138,6 +140,7 @@ __getattr__ = imported_on_demand(
             "resume_command",
             "to_resume",
         ),
+        "by_name": ("to_resume_by_name",),
         "counts": ("BackPressure", "OrdersNow", "beside_skipped"),
         "folder": (
             "DEFAULT_PATTERN",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
+from batch_resend.report.by_name import to_resume_by_name
 from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, parts_of, was_edited
 from batch_resend.report.presentation import NO_FLAGS, NextFlags, NextStep
 from batch_resend.report.summary import Summary, counted, in_words
@@ -262,7 +263,9 @@ def _to_resume_the_rest(
 ) -> Iterator[NextStep]:
     """Yield first what has to be fixed, as far as that is known."""
     reason = summary.stop_reason or ""
-    if first := next((first for why, first in _FIRST.items() if why in reason), None):
+    if by_name := to_resume_by_name(summary.rest):
+        yield to_resume(by_name, resume)
+    elif first := next((first for why, first in _FIRST.items() if why in reason), None):
         yield to_resume(f"{first}. Then, to resume", resume)
         yield from elsewhere
     else:

@@ -107,6 +107,11 @@ class Summary(BaseModel):
             return None
         return sum(self.rest.left.values())
 
+    @property
+    def left_out(self) -> int:
+        """How many of those left are not in its unsent.csv as another run has sent that."""
+        return self.rest.left_out if self.rest and self.left else 0
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def sent_of(self) -> int:

@@ -116,8 +116,9 @@ async def test_the_start_of_a_run_looks_only_at_what_concerns_it_however_much_th
 OF_A_RUN = {
     "run": 2, "new_run": 3, "last": 10**9, "until": 10**9, "most": 10**6,
     "since": 0.0, "our_boot": "", "our_offset_s": 0.0, "base_url": BASE_URL, "budget": "",
+    "now": 9.0, "successor": 3, "later": 3, "input": 0,
     "account": "", "accounts": [""], "waiting": ["pending"], "several": 1, "note": "", "reason": "",
-    "now": 9.0, "domains": ["a.example"], "orders": ["1"], "order_id": "1", "session": 1,
+    "domains": ["a.example"], "orders": ["1"], "order_id": "1", "session": 1,
     "codes": ["list"], "stopped": [""], "start": 1, "from_at": 0.0, "step_s": 1.0,
     "domain": "1", "with_number": "% 1", "in_entries": "%1%", "problem": "domain",
 }  # fmt: skip

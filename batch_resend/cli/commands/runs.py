@@ -132,6 +132,7 @@ _RUN_FIELDS: dict[str, Callable[[tuple[Summary, str]], object]] = {
     "other_call": lambda run: run[0].skipped.other_call,
     "sent_of": lambda run: run[0].sent_of,
     "left": lambda run: run[0].left,
+    "left_out": lambda run: run[0].left_out,
     "stuck": lambda run: run[0].stuck,
     "attempts": lambda run: run[0].requests.attempts,
     "inputs": lambda run: [note.path for note in run[0].inputs],
@@ -155,6 +156,8 @@ def _not_sent(record: Any) -> str:
     open_ones = sum(record[status] for status in _TO_RESUME)
     if record["left"] not in (None, open_ones):
         shown.append(f"{record['left']:,} left")
+    if record["left_out"]:
+        shown.append(f"{record['left_out']:,} left out of unsent.csv")
     if record["stuck"]:
         shown.append(f"{record['stuck']:,} stuck")
     return ", ".join(shown)

@@ -45,10 +45,8 @@ from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import (
     AS_BEGUN,
-    how_to_send_held_back,
     refuse_other_profile,
     resume_as_begun,
-    resume_others,
 )
 from batch_resend.cli.options import (
     RESUME,
@@ -63,6 +61,7 @@ from batch_resend.cli.options import (
     run_argument,
     send_options,
 )
+from batch_resend.cli.other_runs import how_to_send_held_back, resume_others
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
@@ -74,6 +73,7 @@ from batch_resend.journal import LATEST, JournalReader, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted
+from batch_resend.results import Unfinished
 
 _STUCK = "stuck"
 _OTHERS_SHOWN = 2  # runs that did not finish either
@@ -174,8 +174,9 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """Resume a run that did not finish, from the journal alone.
 
     RUN is the name of a run, its beginning or end, or latest. Default: of the unfinished runs for
-    this URL, and if possible this key, the one that was active last; the others are named. The run
-    keeps its limits, its --in-doubt and its --fail-on, unless you give others.
+    this URL, and if possible this key, the one that was active last; the others are named. A run
+    whose unsent.csv was sent since is only resumed by its name: you may have deleted rows there. A
+    run keeps its limits, its --in-doubt and its --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
 
@@ -236,19 +237,45 @@ async def _to_resume(
 ) -> Run | None:
     """Return the unfinished run that fits these options best, and name the others."""
     all_found = await reader.unfinished()
-    if not all_found:
+    by_name = [one for one in all_found if one.is_resumed_by_name_only]
+    found = _best_first([one for one in all_found if one not in by_name], options)
+    if not found:
+        await _refuse_unnamed(context, reader, by_name)
         await _refuse_held_back(context, reader)
+        return None
+    if not options["quiet"]:
+        await _name_others(context, reader, found[0].run, [*found[1:], *by_name])
+    return found[0].run
+
+
+def _best_first(all_found: Sequence[Unfinished], options: dict[str, Any]) -> Sequence[Unfinished]:
+    """Return the runs that can be resumed, the one first that fits these options best."""
     found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
     if len(found) > 1:
         key = look_for_key(options["api_key_file"])
         found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
-    if not options["quiet"] and (others := await resume_others(context, reader, found[1:])):
-        # First what this one does: others, named alone, would seem to be why it does not.
-        say(f"This resumes run {found[0].run.id}. These did not finish either:")
-        show_next_steps(others[:_OTHERS_SHOWN], sys.stderr)
-        if (more := len(others) - _OTHERS_SHOWN) > 0:
-            say(f"and {counted(more, 'other run')}: `batch-resend runs` lists them")
-    return found[0].run if found else None
+    return found
+
+
+async def _name_others(
+    context: click.Context, reader: JournalReader, run: Run, others: Sequence[Unfinished]
+) -> None:
+    """Say how to resume the others; first what this one does, or they would seem to be why not."""
+    if not (steps := await resume_others(context, reader, others)):
+        return
+    say(f"This resumes run {run.id}. These did not finish either:")
+    show_next_steps(steps[:_OTHERS_SHOWN], sys.stderr)
+    if (more := len(steps) - _OTHERS_SHOWN) > 0:
+        say(f"and {counted(more, 'other run')}: `batch-resend runs` lists them")
+
+
+async def _refuse_unnamed(
+    context: click.Context, reader: JournalReader, runs: Sequence[Unfinished]
+) -> None:
+    """Raise UnknownRun where of each run that did not finish another has sent the unsent.csv."""
+    if steps := await resume_others(context, reader, runs):
+        words = "".join(f"\n{step.text}\n  {step.command}" for step in steps)
+        raise UnknownRun(f"no run is resumed unless you name it:{words}")
 
 
 async def _refuse_held_back(context: click.Context, reader: JournalReader) -> None:

@@ -267,17 +267,35 @@ coalesce({outcome}, CASE WHEN requests.doubted_before OR EXISTS (SELECT 1 FROM a
 
 -- What resuming the run would find; nothing is changed.
 -- name: count_rest
-SELECT account, status, since, may_be_sent, count(*) AS requests FROM (
+SELECT account, status, since, may_be_sent, is_left_out, count(*) AS requests FROM (
     SELECT requests.account, {counted_status} AS status, {since} AS since,
-        requests.skip IS NULL AND NOT {has_outcome_for_good} AS may_be_sent
+        requests.skip IS NULL AND NOT {has_outcome_for_good} AS may_be_sent,
+        :successor > 0 AND requests.digest NOT IN (
+            SELECT theirs.digest FROM requests AS theirs WHERE theirs.run = :successor
+        ) AS is_left_out
     FROM requests WHERE requests.run = :run AND coalesce({outcome}, '') <> 'sent'
 ) AS rest
-GROUP BY account, status, since, may_be_sent
+GROUP BY account, status, since, may_be_sent, is_left_out
+
+-- Begun after the last start of a run, the newest first: its own unsent.csv may be among them.
+-- name: later_lists_unsent
+SELECT runs.*, inputs.ordinal AS input, inputs.name AS list_name
+FROM runs JOIN inputs ON inputs.run = runs.number
+WHERE runs.number > :run AND runs.base_url = :base_url AND lower(inputs.name) LIKE '%unsent%'
+    AND (SELECT min(starts.number) FROM starts WHERE starts.run = runs.number)
+        > (SELECT coalesce(max(starts.number), 0) FROM starts WHERE starts.run = :run)
+ORDER BY runs.number DESC, inputs.ordinal
+
+-- name: count_rows_in_common
+SELECT count(*) AS every, count(CASE WHEN theirs.order_id IN (
+    SELECT requests.order_id FROM requests WHERE requests.run = :run) THEN 1 END) AS in_common
+FROM rows JOIN requests AS theirs ON theirs.run = rows.run AND theirs.number = rows.request
+WHERE rows.run = :later AND rows.input = :input
 
 -- Of a run that is complete, likewise: it is not resumed, and most of it needs no look.
 -- name: count_rest_of_complete
 SELECT requests.account, outcomes.status, {since} AS since, FALSE AS may_be_sent,
-    count(*) AS requests
+    FALSE AS is_left_out, count(*) AS requests
 FROM outcomes
 JOIN requests ON requests.run = outcomes.run AND requests.number = outcomes.request
 WHERE outcomes.run = :run AND outcomes.status IN ('failed', 'in_doubt')

@@ -1,0 +1,30 @@
+"""A run that is resumed by its name only: in words, what its successor left of it.
+
+Somebody has sent its unsent.csv, perhaps without some rows. Whether these are still to be sent,
+only a person knows.
+"""
+
+from batch_resend.report.summary import counted
+from batch_resend.results import Rest
+
+
+def to_resume_by_name(rest: Rest | None) -> str:
+    """Return what is left of such a run, and what resuming it is for; "" of any other run.
+
+    It stands before the command, and behind the name of the run.
+    """
+    left = sum(rest.left.values()) if rest else 0
+    if rest is None or rest.successor is None or not left:
+        return ""
+    later, name = rest.successor
+    if not (count := rest.left_out):
+        return (
+            f"{counted(left, 'order')} left, all of which run {later} had from {name}. To send "
+            f"{'it' if left == 1 else 'them'} by this run"
+        )
+    which = counted(count, "order") if count == left else f"{count:,} of {left:,} orders left"
+    was, it = ("was", "it") if count == 1 else ("were", "them")
+    return (
+        f"{which} {was} not in {name}, or {was} changed there, when run {later} sent that "
+        f"list. To send {it if count == left else 'all that is left'} after all, unchanged"
+    )
