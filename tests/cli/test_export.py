@@ -12,6 +12,7 @@ import pytest
 from batch_resend.simulator import Simulator, WorldOrder
 from batch_resend.windows import Window
 from tests.cli.conftest import Desk, Ended, desk_with_ca, ended, read_summary, results, until
+from tests.cli.raw_service import desk_at, error, lists, pending, validation, with_answer
 from tests.cli.screen import on_screen
 from tests.cli.town import town
 
@@ -272,6 +273,69 @@ async def test_of_a_run_is_written_what_it_skipped_for_another_call_and_nothing_
         nothing = await desk.run("export", "--skipped-by", json.loads(mailed.out)["run_id"])
         assert nothing.code == 1
         assert "skipped no order that may wait for mails of another call" in nothing.err
+
+
+def shop(order: int) -> str:
+    """Return the name that an order is for."""
+    return f"shop{order}.example.com"
+
+
+UNREAD = "could not be asked about"
+LISTED = (
+    "of them could not be asked about: listed with all names that the run was to mail, approved"
+)
+LEFT_OUT = (
+    "1 order more, left out: could not be asked about, and the CA's list has none of the domains"
+)
+
+
+@pytest.mark.parametrize(
+    ("named", "readable", "written", "said"),
+    [
+        pytest.param("", False, True, f"1 {LISTED}", id="all names, unread"),
+        pytest.param("own", False, True, f"1 {LISTED}", id="its name, unread"),
+        pytest.param("other", False, False, LEFT_OUT, id="another name, unread"),
+        pytest.param("", True, True, "", id="all names"),
+        pytest.param("own", True, True, "", id="its name"),
+        pytest.param(
+            "other", True, False, "1 order more, left out: none of the", id="another name"
+        ),
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside one that was read"])
+async def test_of_an_order_that_cannot_be_asked_about_is_said_whether_it_is_listed(
+    tmp_path: Path, named: str, readable: bool, written: bool, said: str, *, beside: bool
+) -> None:
+    first, second = FIRST + 1, FIRST + 2
+    both = lists(pending(first), *([pending(second)] if beside else []))
+    for number in (first, second):
+        answer = validation((shop(number), "unapproved"))
+        is_refused = number == first and not readable
+        refusal = error(404, "not_found|order")
+        both = with_answer(f"/{number}/validation", refusal if is_refused else answer, both)
+    if not readable:
+        both = with_answer(f"/certificate/{first}", error(404, "not_found|order"), both)
+    async with desk_at(tmp_path, both) as (desk, _):
+        name = {"own": shop(first), "other": "other.example"}.get(named, "")
+        mail = f"admin@{name}" if name else ""
+        rows = [f"{first},ssl_basic,{name},{mail}"]
+        rows += [f"{second},ssl_basic,{shop(second)},admin@{shop(second)}"] * beside
+        desk.write("list.csv", "\n".join(("order_id,product,domain,email", *rows)) + "\n")
+        await desk.run("send", "list.csv", "--all-domains")
+        export = ("export", "--skipped-by", "latest")
+        exported = await desk.run(*export)
+        listed = [row["order_id"] for row in records(exported)]
+        assert listed == [str(first)] * written + [str(second)] * beside
+        told = exported.err.splitlines()
+        assert told[0] == f"{len(listed)} order{' waits' if len(listed) == 1 else 's wait'}."
+        assert [line.startswith(said) for line in told[1:2]] == [True], told
+        assert exported.err.count(UNREAD) == (not readable)
+        counts = json.loads((await desk.run(*export, "--json", "--out", "d.csv")).out)
+        assert counts["waiting"] == len(listed)
+        unread = not readable
+        assert counts["unread"] == (written and unread)
+        assert counts["unread_left_out"] == (not written and unread)
+        assert counts["other_domains"] == (not written and not unread)
 
 
 async def test_what_a_run_skipped_of_several_accounts_is_written_and_sent_by_each(

@@ -201,7 +201,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "export": {
         "file": "w.csv", "waiting": 1, "approved": 0, "unusable": 0, "unread": 0,
-        "with_addresses": 0, "not_listed": 0, "other_domains": 0,
+        "with_addresses": 0, "not_listed": 0, "other_domains": 0, "unread_left_out": 0,
     },
     "simulate": {"base_url": "http://127.0.0.1:1/services/v2", "books_url": "http://127.0.0.1:1/"},
 }  # fmt: skip

@@ -316,7 +316,7 @@ async def test_export_counts_orders_that_it_could_not_ask_about_and_keeps_them(
     async with desk_at(tmp_path, answer_to) as (desk, _):
         exported = await desk.run("export", "--details", "--out", "pending.csv")
         assert exported.code == 0, exported.err
-        assert "1 order could not be asked about: listed with all names" in exported.err
+        assert "1 of them could not be asked about: listed with all names, approved" in exported.err
         with (tmp_path / "pending.csv").open() as file:
             assert [row["order_id"] for row in csv.DictReader(file)] == ["1", "2"]
         counted = await desk.run("export", "--details", "--json", "--out", "pending.csv")

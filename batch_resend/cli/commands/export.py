@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -190,6 +190,7 @@ class _Counts:
     with_addresses: int = 0  # written: the run's list named addresses for them
     not_listed: int = 0  # left out: the run skipped them, and the CA's list does not have them
     other_domains: int = 0  # left out: they wait for none of the domains that the run's list named
+    unread_left_out: int = 0  # could not be asked about, and the CA lists none of those domains
 
 
 async def _export(
@@ -215,7 +216,7 @@ async def _export(
     if options["is_json"]:
         show_json({"file": str(path), **asdict(export.counts)})
     elif not options["quiet"]:
-        _say_counts(export.counts)
+        _say_counts(export.counts, of_run=bool(options["skipped_by"]))
         if options["skipped_by"]:
             _say_that_it_has_no_addresses(export.counts)
     return ExitCode.ALL_WELL
@@ -239,7 +240,7 @@ class _Export:
         """
 
         def take(order: ListedOrder | None) -> None:
-            self._take(order, name, skipped)
+            self._take(order, name, skipped, order_reader.unread)
 
         chosen = self._chosen(order_reader, self._listed(order_reader, skipped))
         if self._asks_for_details:
@@ -248,22 +249,32 @@ class _Export:
             async for order in chosen:
                 take(order)
         self.counts.unusable += len(order_reader.unusable)
-        self.counts.unread += len(order_reader.unread)
 
     @property
     def _asks_for_details(self) -> bool:
         return bool(self.options["details"] or self.options["skipped_by"])
 
-    def _take(self, order: ListedOrder | None, name: str | None, skipped: _Skipped | None) -> None:
+    def _take(
+        self,
+        order: ListedOrder | None,
+        name: str | None,
+        skipped: _Skipped | None,
+        unread: Container[str],
+    ) -> None:
         if order is None:
             self.counts.approved += 1
-        elif skipped is None:
-            self.counts.waiting += 1
+            return
+        is_unread = order.order_id in unread
+        narrowed = order if skipped is None else skipped.narrowed(order)
+        if narrowed is None:
+            self.counts.unread_left_out += is_unread
+            self.counts.other_domains += not is_unread
+            return
+        self.counts.waiting += 1
+        self.counts.unread += is_unread
+        if skipped is None:
             self.writer.write(order)
-        elif (narrowed := skipped.narrowed(order)) is None:
-            self.counts.other_domains += 1
         else:
-            self.counts.waiting += 1
             self.counts.with_addresses += order.order_id in skipped.with_addresses
             self.writer.write(narrowed, name, by_domain=True)
 
@@ -293,8 +304,14 @@ class _Export:
                 yield order
 
 
-def _say_counts(counts: _Counts) -> None:
+def _say_counts(counts: _Counts, *, of_run: bool) -> None:
     say(f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}.")
+    if counts.unread:
+        names = "all names that the run was to mail" if of_run else "all names"
+        say(
+            f"{counts.unread:,} of them could not be asked about: listed with {names}, approved "
+            "ones too."
+        )
     if counts.approved:
         say(f"{counted(counts.approved, 'order')} more with all names approved: nothing to mail.")
     if counts.not_listed:
@@ -303,11 +320,14 @@ def _say_counts(counts: _Counts) -> None:
     if counts.other_domains:
         what = counted(counts.other_domains, "order")
         say(f"{what} more, left out: none of the domains that the run's list named waits there.")
+    if counts.unread_left_out:
+        what = counted(counts.unread_left_out, "order")
+        say(
+            f"{what} more, left out: could not be asked about, and the CA's list has none of the "
+            "domains there that the run's list named."
+        )
     if counts.unusable:
         say(f"{counts.unusable:,} more in the CA's list without an order number are left out.")
-    if counts.unread:
-        what = counted(counts.unread, "order")
-        say(f"{what} could not be asked about: listed with all names, approved ones too.")
 
 
 def _say_that_it_has_no_addresses(counts: _Counts) -> None:
