@@ -5,7 +5,6 @@
 {"id": 1, "certificate": {...}, "status": "pending", "product": {...}}    as the CA lists orders
 """
 
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
@@ -49,7 +48,7 @@ from batch_resend.intake.json_shapes import (
     request_unwrapped,
     why_no_subject,
 )
-from batch_resend.intake.json_text import decode, each_text, why_not
+from batch_resend.intake.json_text import decode, each_text, joined, why_not
 from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
@@ -60,7 +59,6 @@ from batch_resend.intake.json_unread import (
 )
 from batch_resend.intake.json_usual import UsualKeys
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.repairs import without_invisible
 from batch_resend.intake.suggestions import Head, Noun
 from batch_resend.model import Problem, RejectedRow
 
@@ -260,7 +258,7 @@ class _Object:
             raw,
             keys.names,
             self._has_addresses,
-            kept={which: _joined(map(value.get, found)) for which, found in keys.kept.items()},
+            kept={which: joined(map(value.get, found)) for which, found in keys.kept.items()},
             domains_aside="; ".join(each_text(map(value.get, keys.aside))),
             of_the_ca=self._is_order,
             addresses_aside=not self._has_addresses and key_with_address(value) is not None,
@@ -321,12 +319,23 @@ class _Object:
         if Field.EMAIL in fields:
             fields[Field.EMAIL] = _together(fields[Field.EMAIL])
         for which, (key, *_) in self.keys.places.items():
-            if isinstance(fields[which], (list, dict)) and _is_single(which):
+            if isinstance(fields[which], (list, dict)) and self._is_single(which):
                 refuse_compound(which, key, fields[which])
         if NESTED in value:
             fields[NESTED] = value[NESTED]
             refuse_unread_of_entries(fields[NESTED], self._of.known_of_entries)
         return _record_type().model_validate(fields)
+
+    def _is_single(self, which: Field) -> bool:
+        """Whether a field holds one value, where it matters what it holds."""
+        if which is Field.ORDER_ID:
+            call, product = (
+                map(self._value.get, self.keys.places.get(one, ()))
+                for one in (Field.CALL, Field.PRODUCT)
+            )
+            call_name, products = joined(call), ", ".join(_product(product))
+            return not self._of.reading.is_about_domain(call_name, products)
+        return COLUMNS[which].role is not Role.KEPT and which is not Field.PRODUCT
 
     def _texts(self, record: _Record) -> dict[Field, object]:
         """Return what the record says of each field. Raises ValueError."""
@@ -337,10 +346,6 @@ class _Object:
         if entries := record.domain_approval_emails:
             texts[Field.LOCALE] = _common_locale(entries, _text(texts.get(Field.LOCALE)))
         return texts
-
-
-def _is_single(which: Field) -> bool:
-    return COLUMNS[which].role is not Role.KEPT and which is not Field.PRODUCT
 
 
 def _text(value: object) -> str:
@@ -377,12 +382,6 @@ def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
             f"entries of {NESTED} are in several languages: give each language a record of its own"
         )
     return locales.pop()
-
-
-def _joined(values: Iterable[object]) -> str:
-    """Return values as one text; half characters, which no file holds, as `?`."""
-    texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
-    return without_invisible(", ".join(texts)).encode(errors="replace").decode()
 
 
 def _product(values: Iterable[object]) -> Iterator[str]:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator
 
+from batch_resend.intake.repairs import without_invisible
+
 
 def decode(text: str) -> object:
     """Return what a JSON text says. Raises ValueError, RecursionError."""
@@ -56,3 +58,9 @@ def each_text(values: Iterable[object]) -> Iterator[str]:
     for value in values:
         several = value if isinstance(value, list) else [value]
         yield from (one for one in several if isinstance(one, str))
+
+
+def joined(values: Iterable[object]) -> str:
+    """Return values as one text; half characters, which no file holds, as `?`."""
+    texts = (one if isinstance(one, str) else json.dumps(one) for one in values if one is not None)
+    return without_invisible(", ".join(texts)).encode(errors="replace").decode()

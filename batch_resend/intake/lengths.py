@@ -15,6 +15,7 @@ from typing import Generic, TypeVar, cast
 from batch_resend.errors import InputError
 from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
 from batch_resend.intake.fields import Field, RawRecord
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, may_narrow
 from batch_resend.model import RejectedRow, Row
 
@@ -229,10 +230,10 @@ class NumberCheck(Generic[Record]):
     It keeps some back, to see which lengths are usual: `end` hands these over.
     """
 
-    def __init__(self, name: str, *, names_nobody: bool) -> None:
-        """`names_nobody`: it is said that rows may."""
+    def __init__(self, name: str, reading: Reading) -> None:
         self._name = name
-        self._by_word = names_nobody
+        self._reading = reading
+        self._is_usually_of_domain = reading.is_about_domain("", "")
         self._ahead: deque[tuple[Record, str]] = deque()  # with their numbers
         self._numbers: OrderNumbers | None = None
         self._before = ""
@@ -263,30 +264,38 @@ class NumberCheck(Generic[Record]):
             return record
         self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
         by_word = bool(record.texts.get(Field.ALL_DOMAINS))
-        alone = self._are_alone and not (by_word or self._by_word)
+        of_domain = self._is_of_domain(record)
+        alone = self._are_alone and not (by_word or self._reading.names_nobody or of_domain)
         if alone and isinstance(order := record.texts.get(Field.ORDER_ID), str) and is_title(order):
             numbers.begin_part(record.line, order)
-        if record.defect or by_word or record.of_the_ca:
+        if record.defect or by_word or record.of_the_ca or of_domain:
             return record
         why = numbers.defect(number, beside, record.line, alone=alone)
         return cast("Record", record._replace(defect=why)) if why else record
+
+    def _is_of_domain(self, record: RawRecord) -> bool:
+        if record.texts.keys().isdisjoint((Field.CALL, Field.PRODUCT)):
+            return self._is_usually_of_domain
+        said = record.text(Field.CALL), record.text(Field.PRODUCT)
+        return self._reading.is_about_domain(*said)
 
     def _expected(self) -> OrderNumbers:
         ahead = islice(self._ahead, _SAMPLE)
         raw = [(record, number) for record, number in ahead if isinstance(record, RawRecord)]
         self._are_alone = not any(record.may_say_whom for record, _ in raw)
         named = any(any(entry) for record, _ in raw for entry in record.entries)
-        return OrderNumbers(self._name, (number for _, number in raw), with_addresses=named)
+        seen = sample_of((number, self._is_of_domain(record)) for record, number in raw)
+        return OrderNumbers(self._name, seen, with_addresses=named)
 
 
 def with_usual_numbers(
-    records: Iterable[RawRecord | RejectedRow], name: str, *, names_nobody: bool
+    records: Iterable[RawRecord | RejectedRow], name: str, reading: Reading
 ) -> Iterator[RawRecord | RejectedRow]:
     """Yield JSON records; one whose number is not as others' are, with that defect.
 
     Raises InputError where they may be no orders at all.
     """
-    check = NumberCheck[RawRecord | RejectedRow](name, names_nobody=names_nobody)
+    check = NumberCheck[RawRecord | RejectedRow](name, reading)
     try:
         for record in records:
             if (checked := check.take(record)) is not None:
@@ -295,6 +304,17 @@ def with_usual_numbers(
         yield from check.rest()
         raise
     yield from check.end()
+
+
+def sample_of(numbers: Iterable[tuple[str, bool]]) -> Sequence[str]:
+    """Return the numbers by which those of orders to mail are judged.
+
+    Each comes with whether its row is about a domain, and only has the number beside: such numbers
+    show a usual length where the others are few, and may be anything where they are not.
+    """
+    found = [one for one in numbers if one[0]]
+    asked = [number for number, is_beside in found if not is_beside]
+    return asked if len(asked) >= _FEW else [number for number, _ in found]
 
 
 def digits_of(text: object) -> str:

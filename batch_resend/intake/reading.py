@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from batch_resend.calls import CALLS
 from batch_resend.errors import SettingsError
-from batch_resend.intake.cells import Malformed
+from batch_resend.intake.cells import Malformed, call_name
+from batch_resend.intake.exports import is_dv, is_known_product
 from batch_resend.intake.fields import Field, in_one_line
 from batch_resend.intake.languages import locale_code
 from batch_resend.intake.suggestions import ignore_flag, quoted
@@ -81,6 +82,20 @@ class Reading:
     def reads(self, which: Field) -> bool:
         """Whether what a list says of a field matters."""
         return which is Field.ORDER_ID or not self.numbers_only
+
+    def usual_call(self, product: str) -> Call:
+        """Return the call of a row that names none; its product may decide."""
+        # What is no product of the CA's says nothing of a call: its row is skipped.
+        is_other = self.auto_call and product and not is_dv(product) and is_known_product(product)
+        return Call.DOMAIN_DCV if is_other else self.call
+
+    def is_about_domain(self, call: str, product: str) -> bool:
+        """Whether a row with these is about a domain: an order's number in it asks for nothing."""
+        try:
+            found = Call(call_name(call)) if call else self.usual_call(product)
+        except Malformed:
+            return False
+        return CALLS[found].is_about_domain
 
     @property
     def unasked(self) -> frozenset[Field]:

@@ -7,7 +7,7 @@ from operator import itemgetter
 from batch_resend.calls import CALLS, Addresses, Description, domain_subject
 from batch_resend.intake.cells import is_nothing, several, shown, trimmed
 from batch_resend.intake.entries import Pairs, UnusableError, notes_of, pairs_of, parsed
-from batch_resend.intake.exports import is_dv, is_known_product, is_known_word, skip_cause
+from batch_resend.intake.exports import is_known_word, skip_cause
 from batch_resend.intake.fields import OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.suggestions import Noun, ignore_flag, own_name
@@ -71,8 +71,9 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
     """
     described = CALLS[asked.call]
     unfit = None
-    if (record.kept or record.texts.get(Field.PRODUCT)) and not record.defect:
-        asked.kept, unfit = _kept(record)
+    keeps_number = described.is_about_domain
+    if (record.kept or keeps_number or record.texts.get(Field.PRODUCT)) and not record.defect:
+        asked.kept, unfit = _kept(record, with_number=keeps_number)
     if described.is_about_domain:
         asked.subject = _domain(record)
     else:
@@ -88,10 +89,17 @@ def _understand(record: RawRecord, asked: _Asked, unknown: UnusableError | None)
         asked.locale = parsed(record, Field.LOCALE, text)
 
 
-def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError | None]:
-    """Return what stays with its row, whatever else is wrong with that; and what of it is wrong."""
+def _kept(
+    record: RawRecord, *, with_number: bool
+) -> tuple[tuple[tuple[str, str], ...], UnusableError | None]:
+    """Return what stays with its row, whatever else is wrong with that; and what of it is wrong.
+
+    `with_number`: an order's number does, too.
+    """
     kept: list[tuple[str, str]] = []
     unfit = None
+    if with_number and (number := _number_beside(record)):
+        kept.append((Field.ORDER_ID, number))
     for which, text in record.kept.items():
         try:
             if text:
@@ -102,6 +110,20 @@ def _kept(record: RawRecord) -> tuple[tuple[tuple[str, str], ...], UnusableError
     if isinstance(product, str) and (product := trimmed(product)):
         kept.append((Field.PRODUCT, product))
     return tuple(kept), unfit
+
+
+def _number_beside(record: RawRecord) -> str:
+    """Return the number of the order that a domain is for, as it stands: nothing is asked by it.
+
+    In JSON there may be several; what is neither text nor a whole number is left out.
+    """
+    number = record.texts.get(Field.ORDER_ID)
+    if isinstance(number, str) and number.isascii() and number.isdigit():  # most are
+        return number
+    held = number if isinstance(number, list) else [number]
+    texts = [trimmed(str(one)) for one in held if type(one) in (str, int)]
+    # Half a character is in no file.
+    return "; ".join(one for one in texts if not is_nothing(one)).encode(errors="replace").decode()
 
 
 def _row(record: RawRecord, asked: _Asked, reading: Reading) -> Row:
@@ -240,12 +262,7 @@ def _likely_call(record: RawRecord, reading: Reading) -> Call:
 def _call(record: RawRecord, reading: Reading) -> Call:
     if record.texts.get(Field.CALL) and (named := record.text(Field.CALL)):
         return Call(parsed(record, Field.CALL, named))
-    if not reading.auto_call:
-        return reading.call
-    product = record.text(Field.PRODUCT)
-    # What is no product of the CA's says nothing of a call: its row is skipped.
-    is_other = product and not is_dv(product) and is_known_product(product)
-    return Call.DOMAIN_DCV if is_other else reading.call
+    return reading.usual_call(record.text(Field.PRODUCT))
 
 
 def _account(record: RawRecord, reading: Reading) -> str | None:

@@ -19,6 +19,7 @@ from batch_resend.intake.cells import PLAIN_ADDRESS, is_nothing, is_plain_pair, 
 from batch_resend.intake.fields import Field, RawEntry, RawRecord
 from batch_resend.intake.languages import KNOWN_LOCALES, code_of
 from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.reading import Reading
 from batch_resend.list_form import Remark
 
 _BULLETS = "\u2022\u2023\u2043\u25aa\u25cf\u25e6\u00b7"
@@ -194,11 +195,18 @@ _DISTINGUISHED = re.compile(
 _IN_BRACKETS = re.compile(r"[<(\[{]\s*([^<>()\[\]{}@]+?)\s*[>)\]}]")
 
 
-def repaired(record: RawRecord, counts: Counter[Remark]) -> RawRecord:
-    """Return a record with what is repaired in its cells, and count those cells by what it was."""
+def repaired(record: RawRecord, counts: Counter[Remark], reading: Reading) -> RawRecord:
+    """Return a record with what is repaired in its cells, and count those cells by what it was.
+
+    An order's number that asks for nothing stays as it stands.
+    """
     texts: dict[Field, object] = {}
     number = record.texts.get(Field.ORDER_ID)
-    if isinstance(number, str) and not _PLAIN_NUMBER.fullmatch(number):
+    if (
+        isinstance(number, str)
+        and not _PLAIN_NUMBER.fullmatch(number)
+        and not reading.is_about_domain(record.text(Field.CALL), record.text(Field.PRODUCT))
+    ):
         texts[Field.ORDER_ID] = _number(number, counts)
     locale = record.texts.get(Field.LOCALE)
     if locale and locale not in KNOWN_LOCALES and (locale := record.text(Field.LOCALE)):

@@ -6,8 +6,9 @@ asks for. What may be damage is rejected.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 
 from batch_resend.calls import CALLS
@@ -23,7 +24,7 @@ from batch_resend.intake.layout import (
     only_text,
     why_elsewhere,
 )
-from batch_resend.intake.lengths import OrderNumbers, number_of
+from batch_resend.intake.lengths import OrderNumbers, number_of, sample_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, says_not_to_send_these
@@ -67,6 +68,7 @@ class Shape:
     number_at: tuple[int, ...]  # of all numbers
     orders: OrderNumbers
     rows: RowsBefore
+    number: Callable[[Sequence[str]], str]  # of the order that a row is about
 
     def defect(self, row: TableRow, *, cut_off: bool) -> str:
         """Return why a row may not be what its list means; empty where nothing speaks for that.
@@ -227,7 +229,7 @@ class Shape:
         return False
 
     def _none_of_an_order(self, row: TableRow) -> str:
-        number = number_of(row.cells, self.order_at)
+        number = self.number(row.cells)
         if self.has_word and self.columns.cell(row.cells, Field.ALL_DOMAINS):
             number = ""
         beside = map(number_of, (row.before, row.after), repeat(self.order_at))
@@ -270,8 +272,11 @@ def shape_of(
     has_email = email_at < width
     by_order = not CALLS[reading.call].is_about_domain
     rows = RowsBefore(columns, has_email)
+    number = _number(columns, order_at, reading)
     orders = (row for row in sample if by_order and not _TOTALS.search("\n".join(row)))
-    numbers = [number_of(row, order_at) for row in orders]
+    numbers = sample_of(
+        (one, one != number(row)) for row in orders if (one := number_of(row, order_at))
+    )
     has_word = Field.ALL_DOMAINS in places
     is_sure = bool(heading) or 1 < len(widths) < widths.count(usual) * 2
     return Shape(
@@ -296,7 +301,23 @@ def shape_of(
         number_at=tuple(at for _, at in rows.numbers if at < width),
         orders=OrderNumbers(name, numbers, with_addresses=columns.has_addresses),
         rows=rows,
+        number=number,
     )
+
+
+def _number(
+    columns: Columns, order_at: int | None, reading: Reading
+) -> Callable[[Sequence[str]], str]:
+    """Return what reads the number of the order that a row is about; empty: it is about none."""
+    says = {Field.CALL, Field.PRODUCT} if reading.auto_call else {Field.CALL}
+    if says.isdisjoint(columns.places):
+        return partial(number_of, at=order_at)
+
+    def of_order(cells: Sequence[str]) -> str:
+        call, product = (columns.cell(cells, one) for one in (Field.CALL, Field.PRODUCT))
+        return "" if reading.is_about_domain(call, product) else number_of(cells, order_at)
+
+    return of_order
 
 
 def _all_begin_with_hash(sample: Sequence[Sequence[str]], at: int) -> bool:

@@ -113,8 +113,7 @@ class ListSource:
                 records = iter(stream)
             else:
                 records = of.of_lines(text.lines())
-            by_word = self._reading.names_nobody
-            checked = with_usual_numbers(records, self.name, names_nobody=by_word)
+            checked = with_usual_numbers(records, self.name, self._reading)
             yield from self._with_all_mapped(checked)
             under = "" if stream is None else stream.under
             others = of.usual.of_others(of.unread)
@@ -209,11 +208,11 @@ class RecordSource:
 
         self.name = name
         self._has_addresses = self._has_checked_rows = False
-        self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, names_nobody=all_domains)
         self._records = records
         self._reading = Reading(
             locale=locale, call=call, accounts=accounts or {}, all_domains=all_domains
         )
+        self._numbers = NumberCheck[Row | RawRecord | RejectedRow](name, self._reading)
         self._maker = _RowMaker(self._reading)
         self._json = JsonRecords(self._reading)
 
@@ -281,7 +280,9 @@ class _RowMaker:
             self.note_kept(record.kept)
         if Field.PRODUCT in record.texts and Field.PRODUCT not in self._kept:
             self.note_kept((Field.PRODUCT,))
-        row = check_record(repaired(record, self._of_row), self._reading)
+        row = check_record(repaired(record, self._of_row, self._reading), self._reading)
+        if row.kept and row.kept[0][0] not in self._kept:  # an order's number comes first
+            self.note_kept(which for which, _ in row.kept)
         if self._of_row:
             if isinstance(row, Row):  # of what is rejected, nothing that was repaired is sent
                 self._repairs.update(self._of_row)

@@ -18,6 +18,8 @@ from batch_resend.journal.statements import (
     decode_kept,
     decode_request,
     decode_sources,
+    keeps_order,
+    kept_order_like,
 )
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus, Ruling, Run
 from batch_resend.results import (
@@ -161,6 +163,7 @@ class ResultReader(Reader):
             found = [
                 *await self.fetch("history_of_forgotten", **of_order),
                 *await self.fetch("history_of_order", **of_order),
+                *await self._beside_order(sought),
             ]
         else:
             named = await self.fetch("history_of_name", somewhere=somewhere)
@@ -171,12 +174,23 @@ class ResultReader(Reader):
                 for one in named
                 if mention.search(f"{one.order_id} {one.entries} {'' if is_address else one.raw}")
             ]
-        for row in await self.fetch("history_of_rows", somewhere=somewhere):
-            is_known = is_number and row.order_id is not None
-            text = row.order_id if is_known else f"{row.order_id} {row.entries} {row.raw}"
-            if mention.search(text):
-                found.append(row)
+        kept_like = kept_order_like(sought) if is_number else ""
+        rows = await self.fetch("history_of_rows", somewhere=somewhere, kept_like=kept_like)
+        found += [row for row in rows if _is_of_row(sought, mention, row)]
         return [_event(record) for record in _in_time(found)]
+
+    async def _beside_order(self, order_id: str) -> list[Record]:
+        """Return what was sent for the domains that rows with an order's number asked for."""
+        rows = await self.fetch("requests_beside_order", kept_like=kept_order_like(order_id))
+        requests = {
+            (row.run, row.request)
+            for row in rows
+            if row.order_id != order_id and keeps_order(row.kept, order_id)
+        }
+        found = list[Record]()
+        for run, request in sorted(requests):
+            found += await self.fetch("history_of_request", run=run, request=request)
+        return found
 
     async def has_forgotten(self) -> bool:
         """Return whether runs that mailed orders were forgotten."""
@@ -199,6 +213,13 @@ def _in_time(found: Sequence[Record]) -> list[Record]:
         return (of_run if one.begun_at is None else one.begun_at), one.activity
 
     return sorted(found, key=at)
+
+
+def _is_of_row(sought: str, mention: re.Pattern[str], row: Record) -> bool:
+    """Whether a row that asked for nothing is about what is sought, as far as it was understood."""
+    if sought.isdecimal() and row.order_id is not None:
+        return mention.search(row.order_id) is not None or keeps_order(row.kept, sought)
+    return mention.search(f"{row.order_id} {row.entries} {row.raw}") is not None
 
 
 def mention_of(sought: str) -> re.Pattern[str]:
@@ -244,7 +265,8 @@ def _result(number: int, status: str, *others: Any) -> Result:
 
 def _event(record: Record) -> Event:
     values = record._asdict()
-    del values["activity"], values["run_at"], values["raw"]
+    for name in ("activity", "run_at", "raw", "kept"):
+        values.pop(name, None)
     settings = json.loads(values.pop("settings"))
     mailed = (values.pop(of) for of in ("mails", "in_doubt", "acknowledged_at", "doubted_at"))
     account = record.account

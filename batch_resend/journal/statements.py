@@ -181,6 +181,9 @@ def statement(name: str, dialect: Dialect, words: tuple[tuple[str, str], ...] = 
 
 read_statements("batch_resend.journal")
 
+# Of what stays with its row: the order that a domain is for.
+KEPT_ORDER = "order_id"
+
 # --- how values are kept -------------------------------------------------------------------------
 
 
@@ -206,6 +209,25 @@ def encode_kept(kept: Sequence[tuple[str, str]]) -> str | None:
 def decode_kept(text: str | None) -> Mapping[str, str]:
     """Return what stays with a row as it was kept, by field."""
     return from_json(text) if text else {}
+
+
+def kept_order_like(order_id: str) -> str:
+    """Return a pattern of rows that keep an order's number, also with thousands marks.
+
+    It finds more than these: `keeps_order` tells.
+    """
+    return "%".join(("", f'"{KEPT_ORDER}":"', *_thousands(order_id), ""))
+
+
+def keeps_order(kept: str | None, order_id: str) -> bool:
+    """Whether a row keeps an order's number, alone or among others, as a list may write it."""
+    digits = "[ \u00a0\u202f.,'\u2019]?".join(_thousands(order_id))
+    whole = rf"(?<![0-9])(?<![0-9]\.)0*{digits}(?:\.0*)?(?!\.?[0-9])"
+    return re.search(whole, decode_kept(kept).get(KEPT_ORDER, "")) is not None
+
+
+def _thousands(number: str) -> list[str]:
+    return f"{int(number):,}".split(",")
 
 
 def decode_sources(text: str) -> tuple[Source, ...]:

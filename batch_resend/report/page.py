@@ -41,7 +41,7 @@ from batch_resend.report.summary import (
     verdict_in_words,
 )
 from batch_resend.report.sweeps import sweep_in_words
-from batch_resend.results import InputNote
+from batch_resend.results import InputNote, Source
 from batch_resend.topics import mail_advice
 from batch_resend.visible import NOT_SHOWN, with_unicode, without_quotes
 from batch_resend.windows import parse_windows
@@ -189,6 +189,7 @@ class RequestNotSent:
 
     order_id: str
     beside: str  # what sets it apart from the usual ones
+    orders: tuple[str, ...]  # that a domain is for, as its rows have it beside
     url: str | None  # in the CA's console
     status: RequestStatus
     verdict: str
@@ -234,6 +235,7 @@ async def _not_sent(
                 yield RequestNotSent(
                     order.subject,
                     _beside(order),
+                    _cut(_orders_of(sources)),
                     _url_of(order, order_url),
                     result.status,
                     verdict_in_words(result.status, answer),
@@ -280,6 +282,12 @@ def _beside(order: Request) -> str:
     by = "" if order.call is Call.DV_RESEND else f" by {order.call}"
     of = "" if order.account is None else f" of {order.account}"
     return f"{language}{by}{of}"
+
+
+def _orders_of(sources: Sequence[Source]) -> list[str]:
+    """Return the orders that rows about a domain have beside, each once."""
+    numbers = (at.kept.get(Field.ORDER_ID) for at in sources)
+    return list(dict.fromkeys(filter(None, numbers)))
 
 
 def _cut(texts: Sequence[str]) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ RESULT_COLUMNS = (
     "http_status", "error_code", "attempts", "possible_duplicate", "first_attempt_at",
     "last_attempt_at", "call", "account",
 )  # fmt: skip
+# Of a row about a domain, whose order_id is the domain; the others have their own names.
+_KEPT_COLUMNS = {Field.ORDER_ID: "kept_order_id"}
 
 
 def _cells(record: Record, names: Sequence[str], profile: str | None) -> tuple[object, ...]:
@@ -76,7 +78,7 @@ async def write_results_csv(
     """Write a line a row, in the order of the lists; what the lists have beside comes last."""
     table = csv.writer(file)
     kept = kept_of(inputs)
-    table.writerow((*RESULT_COLUMNS, *kept))
+    table.writerow((*RESULT_COLUMNS, *(_KEPT_COLUMNS.get(which, which) for which in kept)))
     names = [defused(note.name) for note in inputs]
     async for page in pages:
         if kept:

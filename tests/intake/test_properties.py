@@ -145,7 +145,7 @@ def test_a_pair_that_is_plain_at_a_glance_makes_the_row_that_a_close_look_makes(
 
     def made() -> tuple[Row | RejectedRow, Counter[Remark]]:
         counts = Counter[Remark]()
-        return check_record(repaired(record, counts), Reading()), counts
+        return check_record(repaired(record, counts, Reading()), Reading()), counts
 
     at_a_glance = made()
     with pytest.MonkeyPatch.context() as patch:

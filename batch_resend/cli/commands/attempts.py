@@ -58,7 +58,9 @@ def history(sought: str, form: str, journal: Place, is_json: bool) -> int:
     duplicate ones together. A domain is also found by its subdomains and by the addresses at it.
     If an order was sent without addresses, only the CA knows whom it mailed: a domain then finds
     the order only if its list, or the CA's list for a sweep, named that domain. Search for the
-    order's number. Of runs that `prune` forgot, the number of mails is kept.
+    order's number. What was sent for a domain is found by an order's number if its row had that
+    beside the domain. Of runs that `prune` forgot, the number of an order's mails is kept, without
+    those for domains.
     """
     try:
         sought = _as_in_the_journal(sought)
@@ -94,7 +96,7 @@ def _show(records: Sequence[Record], sought: str, *, is_name: bool) -> None:
     """Print what is known, but for what was forgotten, as a table."""
     if not records:
         click.echo(f"The journal knows nothing of {sought}.")
-    table = _EVENT_TABLE
+    table = _EVENT_TABLE | {"mails": _of_order}
     if is_name:
         of_name = {"mails": partial(_mails, mention=mention_of(sought))}
         table = {"order": lambda event: event["order_id"] or ""} | table | of_name
@@ -219,6 +221,16 @@ def _mails(event: Any, mention: re.Pattern[str] | None = None) -> str:
     named = [entry for entry in entries if mention is None or mention.search(entry)] or entries
     beside = len(entries) - len(named)
     return ", ".join(named + [f"and {counted(beside, 'other')}"] * bool(beside)) or known
+
+
+def _of_order(event: Any) -> str:
+    """Return whom an event of an order mails; or for which of its domains, if it is about one."""
+    domain = event["order_id"]
+    if not domain or not CALLS[event["call"]].is_about_domain:
+        return _mails(event)
+    about = f"for the domain {domain}, by {event['call']}"
+    whom = _mails({**event, "entries": [one.rpartition(": ")[2] for one in event["entries"]]})
+    return f"{about}: {whom}" if whom else about
 
 
 def _said(event: Any) -> str:

@@ -334,6 +334,17 @@ WHERE runs.state NOT IN ('planning', 'planned')
 {history} AND requests.order_id = :order_id
 ORDER BY requests.run, requests.number, attempts.attempt
 
+-- name: history_of_request
+{history} AND requests.run = :run AND requests.number = :request
+ORDER BY attempts.attempt
+
+-- Which requests about domains an order's number stood beside, as :kept_like finds it. No index knows
+-- these numbers: all rows are looked through, as they are for `history_of_rows`.
+-- name: requests_beside_order
+SELECT DISTINCT rows.run, rows.request, rows.order_id, rows.kept FROM rows
+WHERE rows.request IS NOT NULL AND rows.kept LIKE :kept_like
+ORDER BY rows.run, rows.request
+
 -- No index knows the domains and addresses: all requests are looked through. What this finds too
 -- much, such as notexample.com with example.com, `mention_of` excludes.
 -- name: history_of_name
@@ -347,12 +358,12 @@ SELECT runs.activity, coalesce(runs.started_at, runs.created_at) AS run_at, runs
     rows.entries, rows.call, rows.account, NULL AS attempt, NULL AS begun_at, NULL AS ended_at,
     NULL AS ruling, NULL AS http_status, NULL AS error_code, rows.reason AS message,
     rows.status AS outcome, 0 AS mails, 0 AS in_doubt, NULL AS acknowledged_at, NULL AS doubted_at,
-    inputs.name AS input, rows.line, rows.raw
+    inputs.name AS input, rows.line, rows.raw, rows.kept
 FROM rows JOIN runs ON runs.number = rows.run
 JOIN inputs ON inputs.run = rows.run AND inputs.ordinal = rows.input
 WHERE runs.state NOT IN ('planning', 'planned') AND rows.status IN ('rejected', 'duplicate', 'skipped')
-    AND lower(coalesce(rows.order_id, '') || ' ' || coalesce(rows.entries, '') || ' ' || rows.raw)
-        LIKE :somewhere
+    AND (lower(coalesce(rows.order_id, '') || ' ' || coalesce(rows.entries, '') || ' ' || rows.raw)
+        LIKE :somewhere OR rows.kept LIKE :kept_like)
 ORDER BY rows.run, rows.seq
 
 -- What is kept of runs that were forgotten, likewise.
