@@ -83,6 +83,12 @@ class Rest:
         return dict(sorted(found.items(), key=lambda of: of[0] or ""))
 
     @property
+    def doubts_left(self) -> int:
+        """How many of these may have been mailed already."""
+        in_doubt = Since.IN_DOUBT, Since.IN_DOUBT_ELSEWHERE
+        return sum(one.requests for one in self._to_send() if one.since in in_doubt)
+
+    @property
     def left_out(self) -> int:
         """How many of these its successor does not ask for."""
         return sum(one.requests for one in self._to_send() if one.is_left_out)

@@ -39,7 +39,16 @@ def _what_is_left(of: Unfinished) -> str:
     if by_name := to_resume_by_name(of.rest):
         return f": {by_name}"
     ended = "ended before it had sent anything" if of.was_useless else "did not finish"
-    return f" {ended}; {counted(sum(of.left.values()), 'order')} left. To resume that one"
+    left, doubts = sum(of.left.values()), of.rest.doubts_left
+    may_be_mailed = (
+        f", {'' if doubts == left else f'{doubts:,} of them '}in doubt: resuming mails "
+        f"{'it' if doubts == 1 else 'them'} again, though {'it' if doubts == 1 else 'they'} may "
+        f"have been mailed. `batch-resend verify {of.run.id}` says which still wait"
+    )
+    return (
+        f" {ended}; {counted(left, 'order')} left{may_be_mailed if doubts else ''}. To resume "
+        "that one"
+    )
 
 
 async def how_to_send_held_back(

@@ -35,8 +35,8 @@ from batch_resend.report.summary import (
     Summary,
     answer_in_words,
     headline,
+    how_counted,
     outcome_in_words,
-    per_language,
     percentage_sent,
     verdict_in_words,
 )
@@ -155,7 +155,7 @@ def _of_summary(
         "banner": summary.verdict,
         "banner_in_words": banner_in_words(summary.verdict, summary.state, summary.sent_elsewhere),
         "percentage": percentage_sent(summary),
-        "per_language": per_language(summary),
+        "how_counted": how_counted(summary),
         "headline": headline(summary),
         "sweep": summary.sweep and sweep_in_words(summary.sweep),
         "next_steps": next_steps(summary, folder.absolute(), presentation.flags),

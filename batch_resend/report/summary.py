@@ -342,7 +342,7 @@ def _how_many_were_sent(summary: Summary) -> str:
     took = ""
     if summary.active_s is not None and round(summary.active_s):
         took = f" in {time_taken(summary.active_s, summary.between_starts_s)}"
-    what = "requests" if per_language(summary) else "orders"
+    what = "requests" if how_counted(summary) else "orders"
     return f"{how}{summary.orders.sent:,} of {summary.sent_of:,} {what} sent{took}"
 
 
@@ -352,11 +352,12 @@ def _why_none_was(summary: Summary) -> str:
     return "Nothing was due" if summary.orders.total else "There was nothing to send"
 
 
-def per_language(summary: Summary) -> str:
+def how_counted(summary: Summary) -> str:
     """Return how many orders there are, where some count more than once; "" where none does."""
     if summary.order_numbers >= summary.orders.total:
         return ""
-    return f"an order counts once per language; {counted(summary.order_numbers, 'order')} in all"
+    in_all = counted(summary.order_numbers, "order")
+    return f"an order counts once for each language, and for each call; {in_all} in all"
 
 
 def time_taken(active_s: float, between_starts_s: float) -> str:

@@ -288,7 +288,9 @@ def test_a_reader_may_stop_a_page_from_loading_itself_again(
 
 def page_under_way(sent: int, written_at: float) -> str:
     """Return the page of a run of four orders."""
-    run = Run(1, "RUN", "https://ca.example", RunState.RUNNING, None, (), 0.0, 1.0, None)
+    run = Run(
+        1, "RUN", "https://ca.example", RunState.RUNNING, None, (), 0.0, 1.0, None, order_numbers=4
+    )
     orders = dict.fromkeys(RequestStatus, 0)
     orders |= {RequestStatus.SENT: sent, RequestStatus.NOT_ATTEMPTED: 4 - sent}
     rows = dict.fromkeys(RowStatus, 0)

@@ -18,7 +18,7 @@ import trustme
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE
 from batch_resend.folders import Database
-from batch_resend.simulator import Simulator
+from batch_resend.simulator import FaultName, Simulator
 from tests.certcentral.fault_server import NO_CONTENT, answer
 from tests.cli.conftest import (
     Desk,
@@ -313,3 +313,28 @@ async def test_with_a_database_an_answer_is_heard_too_and_recorded_for_all_hosts
         await ended(worker)
     assert (sent.code, again.code) == (0, 0), sent.err
     assert ca.doubles == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"),
+    [
+        (
+            "retry",
+            "4 orders left, 1 of them in doubt: resuming mails it again, though it may have been "
+            "mailed. `batch-resend verify RUN` says which still wait. To resume that one:\n",
+        ),
+        ("hold", "3 orders left. To resume that one:\n"),
+    ],
+)
+async def test_what_mentions_a_killed_run_says_that_resuming_may_mail_again(
+    tmp_path: Path, policy: str, left: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("orders.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n")
+        ca.fail({FaultName.HANG: 1.0})
+        await killed(desk, at_request(ca, 1), "--in-doubt", policy)
+        ca.fail({})
+        (run,) = await run_ids(desk)
+        desk.write("other.csv", "order_id\n100200305\n")
+        assert (await desk.run("send", "other.csv", "--report-dir", "other")).code == 0
+        assert left.replace("RUN", run) in (await desk.run("show")).out

@@ -122,17 +122,17 @@ async def test_an_order_in_two_languages_is_one_order_wherever_orders_are_counte
         assert sent.code == 0, sent.err
         assert ca.books.mails_per_order == dict.fromkeys(("100200303", "100200304", "100200305"), 2)
         assert "6 of 6 requests sent" in sent.out
-        counted = "an order counts once per language; 3 orders in all"
-        assert f"  languages {counted}\n" in sent.out
+        counted = "an order counts once for each language, and for each call; 3 orders in all"
+        assert f"  counted   {counted}\n" in sent.out
         assert (desk.summary()["orders"]["total"], desk.summary()["order_numbers"]) == (6, 3)
         assert counted in (desk.report() / "report.html").read_text()
-        assert f"  languages {counted}\n" in (await desk.run("show")).out
+        assert f"  counted   {counted}\n" in (await desk.run("show")).out
         verified = await desk.run("verify")
         assert re.match(r"Of 3 orders sent by run \S+\n  \w+ +3\n", verified.out)
         desk.write("one.csv", f"order_id,domain,email,locale\n{rows[0]},de\n")
         again = await desk.run("send", "one.csv", "--again")
         assert "1 of 1 orders sent" in again.out
-        assert "languages" not in again.out
+        assert "counted" not in again.out
 
 
 @pytest.mark.parametrize(("orders", "statuses"), [(2, {"pending": 2}), (40, {"waiting": 40})])

@@ -25,9 +25,9 @@ from batch_resend.report import (
     answer_in_words,
     counted,
     headline,
+    how_counted,
     of_profile,
     outcome_in_words,
-    per_language,
     resume_command,
     sweep_in_words,
     verdict_in_words,
@@ -121,8 +121,8 @@ def show_counts(
     if summary.stop_reason and summary.started_at is not None:
         pairs.append(("stopping" if summary.state == "running" else "why", summary.stop_reason))
     pairs.append(("orders", " · ".join(orders)))
-    if languages := per_language(summary):
-        pairs.append(("languages", languages))
+    if how := how_counted(summary):
+        pairs.append(("counted", how))
     pairs += [
         ("rows", rows_in_words(summary)),
         (
