@@ -29,25 +29,36 @@ async def resume_others(
         run, accounts = one.run, await reader.accounts(one.run)
         if not one.left or given.none_will_do or ended_simulator(run, accounts):
             continue
-        command = await _resume_as_begun(reader, run, accounts, given)
-        steps.append(to_resume(f"Run {run.id}{_where(run, accounts)}{_what_is_left(one)}", command))
+        flags = as_begun(run, accounts, given)
+        verify = f"batch-resend{flags.config} verify {run.id}{flags.verify}"
+        about_domains = await reader.doubts_of_domains(run)
+        doubts = _doubts_in_words(one.rest.doubts_left, about_domains, verify)
+        left = f"Run {run.id}{_where(run, accounts)}{_what_is_left(one, doubts)}"
+        steps.append(to_resume(left, await _resume(reader, run, flags)))
     return steps
 
 
-def _what_is_left(of: Unfinished) -> str:
+def _what_is_left(of: Unfinished, doubts: str) -> str:
     """Return what stands behind the name of a run, up to the command that resumes it."""
-    if by_name := to_resume_by_name(of.rest):
+    if by_name := to_resume_by_name(of.rest, doubts):
         return f": {by_name}"
     ended = "ended before it had sent anything" if of.was_useless else "did not finish"
-    left, doubts = sum(of.left.values()), of.rest.doubts_left
-    may_be_mailed = (
-        f", {'' if doubts == left else f'{doubts:,} of them '}in doubt: resuming mails "
-        f"{'it' if doubts == 1 else 'them'} again, though {'it' if doubts == 1 else 'they'} may "
-        f"have been mailed. `batch-resend verify {of.run.id}` says which still wait"
-    )
+    return f" {ended}; {counted(sum(of.left.values()), 'order')} left.{doubts} To resume that one"
+
+
+def _doubts_in_words(doubts: int, about_domains: int, verify: str) -> str:
+    """Return how much of what is left may have been mailed, and what says more; "" for nothing.
+
+    The CA cannot be asked about domains.
+    """
+    if not doubts:
+        return ""
+    is_one, it = ("1 is", "it") if doubts == 1 else (f"{doubts:,} are", "they")
+    look = f" `{verify}` says what of that still waits." if about_domains < doubts else ""
+    again = "it" if doubts == 1 else "them"
     return (
-        f" {ended}; {counted(left, 'order')} left{may_be_mailed if doubts else ''}. To resume "
-        "that one"
+        f" Of what is left, {is_one} in doubt: {it} may have been mailed, and resuming mails "
+        f"{again} again.{look}"
     )
 
 
@@ -57,17 +68,14 @@ async def how_to_send_held_back(
     """Return the command that sends the good rows of a run that its rejected ones held back."""
     if not await reader.count_by_account(run):
         return None
-    accounts = await reader.accounts(run)
-    return await _resume_as_begun(reader, run, accounts, next_flags(context))
+    flags = as_begun(run, await reader.accounts(run), next_flags(context))
+    return await _resume(reader, run, flags)
 
 
-async def _resume_as_begun(
-    reader: JournalReader, run: Run, accounts: Sequence[str | None], given: NextFlags
-) -> str:
-    """Return the command that resumes another run than this command's."""
+async def _resume(reader: JournalReader, run: Run, flags: NextFlags) -> str:
+    """Return the command that resumes another run than this command's; `flags`: of that one."""
     outcomes = await reader.count_outcomes(run)
     done = sum(outcomes.values()) - outcomes.get(RequestStatus.SKIPPED, 0)
-    flags = as_begun(run, accounts, given)
     return resume_command(run.id, done, flags, preflight_due=run.preflight_due)
 
 

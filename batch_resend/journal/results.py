@@ -185,7 +185,7 @@ class ResultReader(Reader):
         requests = {
             (row.run, row.request)
             for row in rows
-            if row.order_id != order_id and keeps_order(row.kept, order_id)
+            if row.order_id.partition(" ")[0] != order_id and keeps_order(row.kept, order_id)
         }
         found = list[Record]()
         for run, request in sorted(requests):

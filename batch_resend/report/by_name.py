@@ -8,10 +8,11 @@ from batch_resend.report.summary import counted
 from batch_resend.results import Rest
 
 
-def to_resume_by_name(rest: Rest | None) -> str:
+def to_resume_by_name(rest: Rest | None, doubts: str = "") -> str:
     """Return what is left of such a run, and what resuming it is for; "" of any other run.
 
-    It stands before the command, and behind the name of the run.
+    It stands before the command, and behind the name of the run. `doubts`: what else is to be said
+    of what is left, with a blank before it.
     """
     left = sum(rest.left.values()) if rest else 0
     if rest is None or rest.successor is None or not left:
@@ -19,12 +20,12 @@ def to_resume_by_name(rest: Rest | None) -> str:
     later, name = rest.successor
     if not (count := rest.left_out):
         return (
-            f"{counted(left, 'order')} left, all of which run {later} had from {name}. To send "
-            f"{'it' if left == 1 else 'them'} by this run"
+            f"{counted(left, 'order')} left, all of which run {later} had from {name}.{doubts} To "
+            f"send {'it' if left == 1 else 'them'} by this run"
         )
     which = counted(count, "order") if count == left else f"{count:,} of {left:,} orders left"
     was, it = ("was", "it") if count == 1 else ("were", "them")
     return (
         f"{which} {was} not in {name}, or {was} changed there, when run {later} sent that "
-        f"list. To send {it if count == left else 'all that is left'} after all, unchanged"
+        f"list.{doubts} To send {it if count == left else 'all that is left'} after all, unchanged"
     )

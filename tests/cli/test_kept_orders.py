@@ -108,6 +108,26 @@ async def test_history_tells_of_an_order_whose_domains_were_exported_and_sent(
         assert told == ["skipped", "sent", "sent"]
 
 
+async def test_a_domain_is_found_by_its_number_its_name_and_as_a_report_calls_it(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        ca.world.add_domain(17, "a.example.com")
+        desk.write("both.csv", "domain_id,domain,all_domains\n17,a.example.com,yes\n")
+        desk.write("number.csv", "domain_id,all_domains\n17,yes\n")
+        for name in ("both.csv", "number.csv"):
+            assert (await desk.run("send", *BY_DOMAIN, name, "--report-dir", name[:4])).code == 0
+        called = [results(tmp_path / name)[0]["order_id"] for name in ("both", "numb")]
+        assert called == ["17 a.example.com", "17"], "as the report calls them"
+        assert ca.books.mails_per_order == {"17": 2}
+        found = {sought: len(await events(desk, sought)) for sought in ("17", "17 a.example.com")}
+        assert found == {"17": 2, "17 a.example.com": 1}
+        assert len(await events(desk, "a.example.com")) == 1, "of the other it knows the number"
+        told = await desk.run("history", "17")
+        assert "for the domain 17 a.example.com, by domain-dcv" in told.out
+        assert "for the domain 17, by domain-dcv" in told.out
+
+
 async def test_history_of_an_order_has_rejected_rows_about_its_domains(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         rows: Rows = [(ORDER, "a.example", "bad"), (OTHER, "b.example", "admin@b.example")]

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -315,19 +317,26 @@ async def test_with_a_database_an_answer_is_heard_too_and_recorded_for_all_hosts
     assert ca.doubles == 0
 
 
-@pytest.mark.parametrize(
-    ("policy", "left"),
-    [
-        (
-            "retry",
-            "4 orders left, 1 of them in doubt: resuming mails it again, though it may have been "
-            "mailed. `batch-resend verify RUN` says which still wait. To resume that one:\n",
-        ),
-        ("hold", "3 orders left. To resume that one:\n"),
-    ],
+IN_DOUBT = (
+    " Of what is left, 1 is in doubt: it may have been mailed, and resuming mails it again. "
+    "`batch-resend (verify RUN [^`]+)` says what of that still waits."
 )
+
+
+@pytest.mark.parametrize(
+    ("policy", "edit", "left"),
+    [
+        ("retry", "", rf"did not finish; 4 orders left.{IN_DOUBT} To resume that one:\n"),
+        ("hold", "", r"did not finish; 3 orders left. To resume that one:\n"),
+        (
+            "retry", "100200301\n",
+            rf"1 order was not in [^,]+, or was changed there, when .+ sent that list.{IN_DOUBT}"
+            " To send it after all, unchanged:\n",
+        ),
+    ],
+)  # fmt: skip
 async def test_what_mentions_a_killed_run_says_that_resuming_may_mail_again(
-    tmp_path: Path, policy: str, left: str
+    tmp_path: Path, policy: str, edit: str, left: str
 ) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write("orders.csv", "order_id\n100200301\n100200302\n100200303\n100200304\n")
@@ -335,6 +344,15 @@ async def test_what_mentions_a_killed_run_says_that_resuming_may_mail_again(
         await killed(desk, at_request(ca, 1), "--in-doubt", policy)
         ca.fail({})
         (run,) = await run_ids(desk)
-        desk.write("other.csv", "order_id\n100200305\n")
-        assert (await desk.run("send", "other.csv", "--report-dir", "other")).code == 0
-        assert left.replace("RUN", run) in (await desk.run("show")).out
+        await desk.run("report", run, "--report-dir", run)
+        if edit:
+            desk.write("unsent.csv", (tmp_path / run / "unsent.csv").read_text().replace(edit, ""))
+        else:
+            desk.write("other.csv", "order_id\n100200305\n")
+        assert (await desk.run("send", "unsent.csv" if edit else "other.csv")).code == 0
+        shown = (await desk.run("show")).out
+        said = re.search(left.replace("RUN", run), shown)
+        assert said, shown
+        for command in said.groups():
+            verified = await desk.run(*shlex.split(command))
+            assert f"Of 1 order in doubt after run {run}" in verified.out, verified.err

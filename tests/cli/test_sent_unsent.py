@@ -86,7 +86,7 @@ async def test_what_was_deleted_or_changed_in_unsent_csv_is_named_and_mailed_onl
             with pytest.raises(UnknownRun):
                 await batch.take_up()
         listed = (await desk.run("runs")).out
-        assert ", 1 left out of unsent.csv" in in_one_line(listed)
+        assert " (1 of them left out of unsent.csv)" in in_one_line(listed)
         by_name = await desk.run("resume", "-q", run)
         assert by_name.code == 0, by_name.err
         assert ca.books.mails > mails

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.calls import CALLS
+from batch_resend.calls import CALLS, domain_and_scope
 from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option
 from batch_resend.cli.options import journal_option
@@ -164,13 +164,16 @@ def _request_of(record: Record) -> tuple[object, ...]:
 def _as_in_the_journal(sought: str) -> str:
     """Return an order's number, also one such as `Order #1 100 161`, a domain, or an address.
 
-    Raises ValueError.
+    Of a domain with its number, as reports have them, the name. Raises ValueError.
     """
     order = _ORDER.fullmatch(sought)
     if order and (not order[1].strip() or known_field(order[1]) is Field.ORDER_ID):
         return order_number(order[2])
     if "@" in sought:
         return email_address(sought)
+    domain, scope = domain_and_scope(sought)
+    if scope and domain.isdecimal() and "." in scope:
+        return domain_name(scope)
     return domain_name(sought) if "." in sought else order_number(sought)
 
 

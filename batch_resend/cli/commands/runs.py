@@ -156,11 +156,10 @@ def _not_sent(record: Any) -> str:
     open_ones = sum(record[status] for status in _TO_RESUME)
     if record["left"] not in (None, open_ones):
         shown.append(f"{record['left']:,} left")
-    if record["left_out"]:
-        shown.append(f"{record['left_out']:,} left out of unsent.csv")
     if record["stuck"]:
         shown.append(f"{record['stuck']:,} stuck")
-    return ", ".join(shown)
+    left_out = f" ({record['left_out']:,} of them left out of unsent.csv)"
+    return f"{', '.join(shown)}{left_out if record['left_out'] else ''}"
 
 
 _RUN_TABLE: dict[str, Callable[[Any], str]] = {

@@ -330,8 +330,9 @@ LEFT JOIN attempts ON attempts.run = requests.run AND attempts.request = request
 LEFT JOIN outcomes ON outcomes.run = requests.run AND outcomes.request = requests.number
 WHERE runs.state NOT IN ('planning', 'planned')
 
+-- Also of a domain by its number, behind which its name may stand.
 -- name: history_of_order
-{history} AND requests.order_id = :order_id
+{history} AND (requests.order_id = :order_id OR requests.order_id LIKE CAST(:order_id AS TEXT) || ' %')
 ORDER BY requests.run, requests.number, attempts.attempt
 
 -- name: history_of_request
