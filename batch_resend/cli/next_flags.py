@@ -37,7 +37,7 @@ from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
 KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags, with a run
-AS_BEGUN = ("in_doubt", "report_dir", "preflight")  # which a run that is resumed had
+AS_BEGUN = ("in_doubt", "cooldown", "report_dir", "preflight")  # which a run that is resumed had
 _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
 _REPORT_DIR = "--report-dir"
@@ -128,8 +128,9 @@ def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | N
     """
     context.meta[_OF_RUN] = _begun_with(run, accounts)
     context.params["report_dir"] = report_dir_for(context, run)
-    if context.get_parameter_source("in_doubt") is ParameterSource.DEFAULT:
-        context.params["in_doubt"] = run.settings.get("in_doubt", context.params["in_doubt"])
+    for name, kept_as in (("in_doubt", "in_doubt"), ("cooldown", "cooldown_s")):
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            context.params[name] = run.settings.get(kept_as, context.params[name])
     context.params["preflight"] = context.params["preflight"] or run.preflight_due
     kept = shlex.split(run.next_flags.get("resume", ""))
     if context.params["fail_on"] is None and _FAIL_ON in kept:

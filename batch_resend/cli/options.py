@@ -270,7 +270,9 @@ again_options = together(
     "Trying again",
     *settings_options(Part.REPEATS),
     flag(
-        "--again", "Send acknowledged requests again: a cooldown of 0.", carried_to=(SEND, RESUME)
+        "--again",
+        "Send again what runs before this one had acknowledged, or left in doubt: a cooldown of 0.",
+        carried_to=(SEND, RESUME),
     ),
 )
 report_options = together(

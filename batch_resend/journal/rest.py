@@ -27,7 +27,7 @@ class RestReader(Reader):
         number, successor = (_NO_RUN, None) if is_complete else await self._successor(run)
         values = {
             "run": run.number,
-            "since": _NEVER if since is None else since,
+            "since": since,
             "now": -_NEVER if await self._is_in_use() else self.clock(),
             **clock_values(self.clock),
         }
@@ -100,15 +100,13 @@ class RestReader(Reader):
 
         def copy(connection: Connection) -> None:
             execute(connection, "create_mailed_lately")
-            if since is not None:
-                recent = {"run": run.number, "since": since, **clock_values(clock)}
-                execute(connection, "note_mailed_lately", **recent)
+            recent = {"run": run.number, "since": since, **clock_values(clock)}
+            execute(connection, "note_mailed_lately", **recent)
             for table, column in (("requests", "number"), ("outcomes", "request")):
                 words = (("table", table), ("number", str(run.number)), ("column", column))
                 execute(connection, f"copy_of_{table}", words)
                 execute(connection, "index_copy", words)
-            if since is not None:
-                execute(connection, "note_what_others_were_cut_off_at", run=run.number)
+            execute(connection, "note_what_others_were_cut_off_at", run=run.number)
 
         await self.ask(copy)
         if lists is not None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from math import inf, nextafter
 
 from batch_resend.clock import Clock, timestamp
 from batch_resend.errors import JournalBusy
@@ -143,20 +144,23 @@ def take_up_same_plan(
 # --- settled before anything is sent ------------------------------------------------------------
 
 
-def settled_since(run: Run, cooldown_s: float, now: float) -> float | None:
-    """Return since when what other runs had acknowledged need not be sent; None: it all is.
+def settled_since(run: Run, cooldown_s: float, now: float) -> float:
+    """Return since when what other runs had acknowledged need not be sent.
 
     What another run has sent since this one was planned is done, however long ago that was.
+    Without a cooldown, that alone: the run is to repeat what was sent before it.
     """
-    return min(now - cooldown_s, run.created_at) if cooldown_s > 0 else None
+    if cooldown_s > 0:
+        return min(now - cooldown_s, run.created_at)
+    return nextafter(run.created_at, inf)
 
 
 def settle(
-    connection: Connection, run: Run, since: float | None, clock: Clock, *, hold_doubts: bool
+    connection: Connection, run: Run, since: float, clock: Clock, *, hold_doubts: bool
 ) -> None:
     """Give their outcome to the requests that are settled already.
 
-    `since`: what other runs had acknowledged from then on is skipped; None: nothing is.
+    `since`: what other runs had acknowledged from then on is skipped.
     """
     execute(connection, "forget_outcomes", run=run.number)
     execute(connection, "skip_what_lists_say", run=run.number)
@@ -164,13 +168,12 @@ def settle(
 
 
 def settle_what_others_did(
-    connection: Connection, run: Run, since: float | None, clock: Clock, *, hold_doubts: bool
+    connection: Connection, run: Run, since: float, clock: Clock, *, hold_doubts: bool
 ) -> None:
     """Give their outcome to the requests that are settled by what other runs did; see `settle`."""
-    if since is not None:
-        recent = {"run": run.number, "since": since, **clock_values(clock)}
-        execute(connection, "note_others_doubts", **recent)
-        _skip_acknowledged(connection, run, recent)
+    recent = {"run": run.number, "since": since, **clock_values(clock)}
+    execute(connection, "note_others_doubts", **recent)
+    _skip_acknowledged(connection, run, recent)
     if hold_doubts:
         execute(connection, "hold_doubts", run=run.number)
 

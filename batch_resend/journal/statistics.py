@@ -232,8 +232,7 @@ class StatisticsReader(Reader):
 
     async def count_mailed_otherwise(self, run: Run, cooldown_s: float) -> int:
         """Return how many requests to send are for what other requests of late have mailed."""
-        if (since := settled_since(run, cooldown_s, self.clock())) is None:
-            return 0
+        since = settled_since(run, cooldown_s, self.clock())
         of = {"run": run.number, "since": since, **clock_values(self.clock)}
         return await self.count("count_mailed_otherwise", **of)
 

@@ -206,3 +206,38 @@ async def test_a_rehearsal_of_unsent_csv_leaves_its_run_to_be_resumed(tmp_path: 
         await desk.run("send", "--yes", "-q", *rehearsed, "--report-dir", "rehearsed")
         assert (await desk.run("resume", "-q")).code == 0
         assert len(ca.books.mails_per_order) == 6
+
+
+@pytest.mark.parametrize("again", [("--again",), ()], ids=["again", "for the first time"])
+@pytest.mark.parametrize("list_", ["reports/RUN/unsent.csv", "others.csv"])
+async def test_what_another_run_has_sent_is_not_left_whatever_the_cooldown(
+    tmp_path: Path, again: tuple[str, ...], list_: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = [str(100_200_300 + n) for n in range(1, 7)]
+        desk.write("a.csv", HEADING + "".join(map(row, numbers)))
+        if again:
+            assert (await desk.run("send", "--yes", "-q", "a.csv")).code == 0
+        before = dict.fromkeys(numbers, 1 if again else 0)
+        await desk.run("send", "--yes", "-q", "--max-orders", "2", "a.csv", *again)
+        run = (await run_ids(desk))[0]
+        desk.write("others.csv", HEADING + "".join(map(row, numbers[2:])))
+        sent = await desk.run("send", "--yes", "-q", "--again", list_.replace("RUN", run))
+        assert sent.code == 0, sent.err
+        assert ca.books.mails_per_order == {n: mails + 1 for n, mails in before.items()}
+        assert "4 sent by other runs" in in_one_line((await desk.run("runs")).out)
+        assert f"resume {run}" not in (await desk.run("show")).out, "nothing of it is left"
+        for words in (("resume", run, "--again"), ("resume", run)):
+            assert (await desk.run(*words, "--yes", "-q")).code in (0, 1)
+            assert ca.books.mails_per_order == {n: mails + 1 for n, mails in before.items()}
+
+
+async def test_a_run_that_sends_again_does_so_when_it_is_resumed(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        numbers = [str(100_200_300 + n) for n in range(1, 7)]
+        desk.write("a.csv", HEADING + "".join(map(row, numbers)))
+        assert (await desk.run("send", "--yes", "-q", "a.csv")).code == 0
+        await desk.run("send", "--yes", "-q", "--again", "--max-orders", "2", "a.csv")
+        resumed = await desk.run("resume", "--yes", "-q")
+        assert resumed.code == 0, resumed.err
+        assert ca.books.mails_per_order == dict.fromkeys(numbers, 2)
