@@ -201,6 +201,8 @@ class SweepCounts:
     mailed_before: int | None = None  # by the last run to mail any; None: nobody looked
     mailed_by: str | None = None  # that run
     no_longer_waiting: int | None = None  # of those
+    filters: tuple[str, ...] = ()  # by which it looked only at some orders, as options
+    unfinished: tuple[str, ...] = ()  # runs that it named: it sends what they left
 
 
 @dataclass(frozen=True, slots=True)

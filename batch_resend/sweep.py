@@ -76,6 +76,9 @@ class SweepResult:
     unusable: int = 0  # items of the CA's list without an order number
     mailed_before: Set[str] | None = None  # by the last run to mail any; None: nobody looked
     mailed_by: str | None = None  # that run
+    own: set[str] = field(default_factory=set)  # of these numbers, those that it may send
+    filters: tuple[str, ...] = ()  # by which it looked only at some orders, as options
+    unfinished: tuple[str, ...] = ()  # runs that left some of its own
 
     @property
     def counts(self) -> SweepCounts:
@@ -88,6 +91,8 @@ class SweepResult:
             mailed_before=None if before is None else len(before),
             mailed_by=self.mailed_by,
             no_longer_waiting=None if before is None else len(before - self.numbers),
+            filters=self.filters,
+            unfinished=self.unfinished,
             **{decision.value: self.decided[decision] for decision in Decision},
         )
 
@@ -117,6 +122,7 @@ async def sweep(
         swept.numbers.add(order.order_id)
         if rules.is_wanted(order):
             orders.append(order)
+    swept.own = {order.order_id for order in orders} - rules.excluded
     candidates = []
     for order in sorted(orders, key=_age_key):
         known = mailed.get(order.order_id, _NEVER)

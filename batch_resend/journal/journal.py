@@ -27,7 +27,7 @@ from batch_resend.journal.database import (
 )
 from batch_resend.journal.journal_file import HeldFile
 from batch_resend.journal.planning import Staging
-from batch_resend.journal.reading import STUCK_ORDER, SWEEP_COUNTS, JournalReader
+from batch_resend.journal.reading import JournalReader
 from batch_resend.journal.recording import (
     KeptAnswers,
     Purpose,
@@ -37,6 +37,7 @@ from batch_resend.journal.recording import (
     state_change,
 )
 from batch_resend.journal.runs import Pruned, Terms, limits_text
+from batch_resend.journal.sweeps import sweep_values
 from batch_resend.model import RequestStatus, Run, RunState
 from batch_resend.results import OrderCheck, StuckOrder, SweepCounts
 from batch_resend.windows import SharedLimiters, Window
@@ -254,12 +255,7 @@ class Journal:
 
     async def note_sweep(self, run: Run, counts: SweepCounts, stuck: Sequence[StuckOrder]) -> None:
         """Write down what a sweep has found before a run, in place of an earlier one's."""
-        of_run = {"run": run.number}
-        noted = of_run | {"counts": SWEEP_COUNTS.dump_json(counts).decode()}
-        values = [
-            of_run | {"number": number, "found": STUCK_ORDER.dump_json(order).decode()}
-            for number, order in enumerate(stuck, start=1)
-        ]
+        noted, values = sweep_values(run, counts, stuck)
 
         def note(connection: Connection) -> None:
             runs.forget_sweep(connection, run.number)

@@ -1,17 +1,15 @@
 """All that a journal's reader reads: of runs, of what is left to send, of orders."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-
-from pydantic import TypeAdapter
 
 from batch_resend.clock import Clock
 from batch_resend.errors import AmbiguousRun, UnknownRun
-from batch_resend.journal.rest import RestReader
 from batch_resend.journal.results import ResultReader, row_result
-from batch_resend.journal.runs import OwnAccount, clock_values
+from batch_resend.journal.runs import clock_values
 from batch_resend.journal.statements import Record, decode_call, request_of, run_of
 from batch_resend.journal.statistics import StatisticsReader
+from batch_resend.journal.sweeps import SweepReader
 from batch_resend.listed import WAITING, WAITS
 from batch_resend.model import (
     UNKNOWN_WORDS,
@@ -27,8 +25,6 @@ from batch_resend.results import (
     Checked,
     Mailed,
     RowResult,
-    StuckOrder,
-    SweepCounts,
     Unfinished,
     WaitingNames,
 )
@@ -36,15 +32,12 @@ from batch_resend.results import (
 LATEST = "latest"  # the name of the newest run: the one that was active last
 _LAST = 2**62  # behind every position
 _MOST_UNFINISHED = 20  # runs that are looked at
-_STARTS_LOOKED_AT = 50
 _MOST_NAMED = 5  # of the runs that a name may mean
 SEVERAL = 2  # runs that mailed an order, from which on it is worth a look why they had no effect
 # After the first of their mails. Nightly runs are never much less than a day apart.
 ENOUGH_TO_APPROVE_S = 12 * 3600.0
 # What was noted of an order that waits: in the CA's words, and what its lists come to.
 STILL_WAITS = [*WAITING, WAITS]
-SWEEP_COUNTS = TypeAdapter(SweepCounts)
-STUCK_ORDER = TypeAdapter(StuckOrder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ class Unapproved:
     since_at: float | None  # of the first that is known; it may have been mailed before
 
 
-class JournalReader(ResultReader, StatisticsReader, RestReader):
+class JournalReader(ResultReader, StatisticsReader, SweepReader):
     """Reads a journal through a connection that cannot write. One task at a time.
 
     What may be of any number comes with a `limit`, or with the `most`.
@@ -300,17 +293,6 @@ class JournalReader(ResultReader, StatisticsReader, RestReader):
         found = await self.fetch("waiting_names", run=run.number, most=most)
         return [WaitingNames(*record) for record in found]
 
-    # --- what a sweep found ----------------------------------------------------------------------
-
-    async def swept(self, run: Run) -> SweepCounts | None:
-        """Return what the sweep found that began a run; None: no sweep did."""
-        found = await self.fetch("sweep_of_run", run=run.number)
-        return SWEEP_COUNTS.validate_json(found[0].counts) if found else None
-
-    def stuck(self, run: Run, most: int = _LAST) -> AsyncGenerator[StuckOrder, None]:
-        """Yield the orders that are stuck, as that sweep found them; the oldest first."""
-        return self.stream("stuck_of_run", _stuck_order, run=run.number, most=most)
-
     # --- how often orders were mailed -----------------------------------------------------------
 
     async def mails(
@@ -327,35 +309,6 @@ class JournalReader(ResultReader, StatisticsReader, RestReader):
             order_id, *mailed = record
             found[order_id] = found.get(order_id, Mailed()) + Mailed(*mailed)
         return found
-
-    async def newest_run(self, account: OwnAccount) -> tuple[str, str | None] | None:
-        """Return the run that was the last to have mailed for an account; None: there is none.
-
-        Also under which name it had the account; None: as the command's own. A run of which no key
-        is known may have been by any.
-        """
-        found = await self.fetch("newest_run", **account.values)
-        return (found[0].id, found[0].account or None) if found else None
-
-    async def unfinished_since_sweep(self, account: OwnAccount) -> list[Run]:
-        """Return the runs of an account that have something left, since its last sweep began.
-
-        The newest first. That sweep may be one of them. It has already named those before it.
-        """
-        starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
-        found: dict[str, Run] = {}
-        for place, start in enumerate(starts, start=1):
-            if RunState(start.state) in (RunState.STOPPED, RunState.INTERRUPTED):
-                found.setdefault(start.id, run_of(start))
-            is_resumed = any(before.id == start.id for before in starts[place:])
-            if start.is_sweep and not is_resumed:
-                break
-        return [run for run in found.values() if sum((await self.rest(run)).left.values())]
-
-    async def sent_by(self, run: Run, account: str | None) -> set[str]:
-        """Return the numbers of the orders that a run has had mailed for one of its accounts."""
-        of = {"run": run.number, "account": account or ""}
-        return {record.order_id for record in await self.fetch("sent_by_run", **of)}
 
     async def unapproved(self, run: Run, most: int) -> tuple[int, list[Unapproved]]:
         """Return how many orders were mailed by several runs and wait, and those by the most.
@@ -385,10 +338,6 @@ class JournalReader(ResultReader, StatisticsReader, RestReader):
             ]
         found.sort(key=lambda one: (-one.runs, one.since_at or 0.0, one.order_id))
         return count, found[:most]
-
-
-def _stuck_order(record: Record) -> StuckOrder:
-    return STUCK_ORDER.validate_json(record.found)
 
 
 def _noted(record: Record) -> NotedRequest:

@@ -1,6 +1,6 @@
 """What resuming a run would find: what is left of it, and what other runs have made of that."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import partial
 
 from batch_resend.journal.connection import Connection, execute, execute_many
@@ -19,8 +19,11 @@ _NO_RUN = 0
 class RestReader(Reader):
     """Reads what is left of a run; nothing is changed."""
 
-    async def rest(self, run: Run) -> Rest:
-        """Return what became of what a run that has ended has not sent, also by other runs."""
+    async def rest(self, run: Run, among: Set[str] | None = None) -> Rest:
+        """Return what became of what a run that has ended has not sent, also by other runs.
+
+        `among`: of a run that is not complete, only of these orders, and of their own mails.
+        """
         is_complete = run.state is RunState.COMPLETED
         cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
         since = run.created_at if is_complete else settled_since(run, cooldown_s, self.clock())
@@ -33,9 +36,10 @@ class RestReader(Reader):
         }
         if not is_complete:
             values["successor"] = number
-        found = await self.fetch(
-            "count_rest_of_complete" if is_complete else "count_rest", **values
-        )
+        statement = "count_rest_of_complete" if is_complete else "count_rest"
+        if among is not None:
+            statement, values["orders"] = "count_rest_among", [*among]
+        found = await self.fetch(statement, **values)
         return Rest(
             [
                 RestCount(

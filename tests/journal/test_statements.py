@@ -90,7 +90,7 @@ async def test_postgresql_understands_every_statement(database: Database) -> Non
         ("recent_ends", "reads USING INDEX reads_by_end (start=? AND ended_at>?)"),
         ("acknowledged_elsewhere", "attempts USING INDEX attempts_of_digest (digest=? AND "),
         ("note_others_doubts", "attempts USING INDEX attempts_of_digest (digest=? AND "),
-        ("newest_run", "attempts USING INDEX attempts_by_end (start=?)"),
+        ("newest_runs", "attempts USING INDEX attempts_by_end (start=?)"),
         ("newest_starts", "sweeps USING PRIMARY KEY (run=?)"),
         ("lately_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at>?)"),
         ("lately_attempts", "attempts USING INDEX attempts_by_end (start=? AND ended_at=?)"),

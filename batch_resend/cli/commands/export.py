@@ -388,3 +388,12 @@ def filters_of(options: dict[str, Any]) -> list[tuple[str, str]]:
             raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, such as container_id=5")
         found.append((name.strip(), value.strip()))
     return found
+
+
+def filter_words(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return which orders options leave, the same for those that mean the same."""
+    words = {f"--product {name.lower()}" for name in options["product"]}
+    if options["container"]:
+        words.add(f"--container {options['container'].lower()}")
+    words.update(f"--filter {key}={value}" for key, value in filters_of(options))
+    return tuple(sorted(words))

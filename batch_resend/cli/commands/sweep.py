@@ -22,7 +22,7 @@ from batch_resend.cli.command import (
     option,
     together,
 )
-from batch_resend.cli.commands.export import filter_options, filters_of, wanted_of
+from batch_resend.cli.commands.export import filter_options, filter_words, filters_of, wanted_of
 from batch_resend.cli.commands.send import fail_option, failing_on
 from batch_resend.cli.execution import execute
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
@@ -131,11 +131,14 @@ def sweep(context: click.Context, /, **options: Any) -> int:
             if not run_options.quiet:
                 say("Asking the CA which orders wait")
             swept = await while_asking(
-                _look(batch, rules, quiet=run_options.quiet), batch, run_options.style
+                _look(batch, rules, filter_words(options), quiet=run_options.quiet),
+                batch,
+                run_options.style,
             )
             found = sweep_in_words(swept.counts)
-            unfinished = await batch.reader.unfinished_since_sweep(_own(settings, swept))
-            if before := _unfinished_in_words(unfinished):
+            left_by = await batch.reader.left_by(_own(settings, swept), swept.own)
+            swept = replace(swept, unfinished=tuple(run.id for run in left_by))
+            if before := _unfinished_in_words(left_by):
                 run_log.warning("%s", before)
                 say(f"{before[0].upper()}{before[1:]}")
             of = of_profile(settings.profile)
@@ -211,22 +214,24 @@ def _not_waiting(excluded: Sequence[str]) -> str:
     )
 
 
-async def _look(batch: Batch, rules: Rules, *, quiet: bool) -> SweepResult:
+async def _look(
+    batch: Batch, rules: Rules, filters: tuple[str, ...], *, quiet: bool
+) -> SweepResult:
     """Return which orders are due, and what came of those of the last run to mail any."""
     reader, settings = batch.reader, batch.settings
     mailed = await batch.mailed()
     async with batch.order_reader(purpose=Purpose.SWEEP) as order_reader:
         swept = await find_due(order_reader, mailed, rules, batch.journal.now())
+    swept = replace(swept, filters=filters)
     if not rules.filters and (strange := sorted(rules.excluded - swept.numbers, key=int)):
         about_excluded = _not_waiting(strange)
         run_log.info("%s", about_excluded)
         if not quiet:
             say(about_excluded)
-    found = await reader.newest_run(_own(settings, swept))
+    found = await reader.newest_run(_own(settings, swept), filters, swept.own)
     if found is None or rules.filters:  # what they leave out may wait as well
         return swept
-    run_id, account = found
-    newest = await reader.run(run_id)
+    newest, account = found
     mailed_last = await reader.sent_by(newest, account)
     if not mailed_last:
         return swept

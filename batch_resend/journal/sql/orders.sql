@@ -226,13 +226,16 @@ attempts CROSS JOIN requests WHERE attempts.start = starts.number
 
 -- By its last start that had a mail acknowledged: a run may have been resumed since, and have had
 -- nothing left to send. Counted, not timed: clocks are set.
--- name: newest_run
-SELECT runs.id, coalesce(budgets.account, '') AS account {starts_of_this_account}
+-- name: newest_runs
+SELECT runs.*, coalesce(budgets.account, '') AS account, {swept} AS swept {starts_of_this_account}
     AND EXISTS (SELECT 1 FROM {its_attempts} AND attempts.ruling = 'accepted')
-ORDER BY starts.number DESC, account LIMIT 1
+ORDER BY starts.number DESC, account LIMIT :most
+
+-- part: swept
+(SELECT sweeps.counts FROM sweeps WHERE sweeps.run = runs.number)
 
 -- name: newest_starts
-SELECT runs.*, EXISTS (SELECT 1 FROM sweeps WHERE sweeps.run = runs.number) AS is_sweep
+SELECT runs.*, coalesce(budgets.account, '') AS account, {swept} AS swept
 {starts_of_this_account}
 ORDER BY starts.number DESC LIMIT :most
 

@@ -265,16 +265,23 @@ coalesce({outcome}, CASE WHEN requests.doubted_before OR EXISTS (SELECT 1 FROM a
         WHERE attempts.run = requests.run AND attempts.request = requests.number AND {is_doubt})
     THEN 'in_doubt' ELSE 'not_attempted' END)
 
+-- part: rest
+SELECT requests.account, {counted_status} AS status, {since} AS since,
+    requests.skip IS NULL AND NOT {has_outcome_for_good} AS may_be_sent,
+    :successor > 0 AND requests.digest NOT IN (
+        SELECT theirs.digest FROM requests AS theirs WHERE theirs.run = :successor
+    ) AS is_left_out
+FROM requests WHERE requests.run = :run AND coalesce({outcome}, '') <> 'sent'
+
 -- What resuming the run would find; nothing is changed.
 -- name: count_rest
+SELECT account, status, since, may_be_sent, is_left_out, count(*) AS requests FROM ({rest}) AS rest
+GROUP BY account, status, since, may_be_sent, is_left_out
+
+-- Of some orders only, and of their own mails: what a sweep sends.
+-- name: count_rest_among
 SELECT account, status, since, may_be_sent, is_left_out, count(*) AS requests FROM (
-    SELECT requests.account, {counted_status} AS status, {since} AS since,
-        requests.skip IS NULL AND NOT {has_outcome_for_good} AS may_be_sent,
-        :successor > 0 AND requests.digest NOT IN (
-            SELECT theirs.digest FROM requests AS theirs WHERE theirs.run = :successor
-        ) AS is_left_out
-    FROM requests WHERE requests.run = :run AND coalesce({outcome}, '') <> 'sent'
-) AS rest
+    {rest} AND requests.call IS NULL AND requests.order_id IN :orders) AS rest
 GROUP BY account, status, since, may_be_sent, is_left_out
 
 -- Begun after the last start of a run, the newest first: its own unsent.csv may be among them.

@@ -1,0 +1,106 @@
+"""What a night says of the runs before it, where several sweeps share one key and one journal."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batch_resend.simulator import Simulator
+from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, run_ids, until
+from tests.cli.test_sweep import wait
+from tests.notify.listener import listening
+
+SWEEP = ("sweep", "--yes", "-q", "--concurrency", "1")
+FLEX, RAPID = ("--product", "ssl_dv_geotrust_flex"), ("--product", "ssl_dv_rapidssl")
+
+
+def two_products(ca: Simulator) -> None:
+    wait(ca, *[5.0] * 9, product=FLEX[1])
+    wait(ca, *[5.0] * 3, first=101, product=RAPID[1])
+
+
+async def killed_after(desk: Desk, ca: Simulator, mails: int, *words: str) -> str:
+    """Begin a command, kill it once so many more mails were sent, and return its run."""
+    enough = ca.books.mails + mails
+    process = await desk.start(*words)
+    await until(lambda: ca.books.mails >= enough)
+    process.kill()
+    await ended(process)
+    return (await run_ids(desk))[0]
+
+
+@pytest.mark.parametrize(
+    ("killed", "other", "own"),
+    [
+        (FLEX, RAPID, FLEX),
+        (FLEX, RAPID, ()),
+        ((), ("--container", "elsewhere"), RAPID),
+    ],
+)
+async def test_a_killed_night_is_mentioned_once_by_the_sweep_that_sends_what_it_left(
+    tmp_path: Path, killed: tuple[str, ...], other: tuple[str, ...], own: tuple[str, ...]
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        two_products(ca)
+        sweep = (*SWEEP, "--notify-url", hook.url, "--report-dir", "night")
+        cut_off = await killed_after(desk, ca, 3, *sweep, *killed)
+        said = f"un {cut_off} (the program ended before it could write "
+        hook.posts.clear()
+        for words, is_said in ((other, False), (other, False), (own, True), (own, False)):
+            night = await desk.run(*sweep, *words)
+            assert night.code == 0, night.err
+            assert ("did not finish" in night.err, f"R{said}" in night.err) == (is_said, is_said)
+            assert (f"; r{said}" in json.loads(hook.posts[-1][1])["text"]) is is_said
+            found = read_summary(tmp_path / "night")["sweep"]
+            assert found["unfinished"] == ([cut_off] if is_said else [])
+
+
+async def test_a_killed_night_whose_rest_is_excluded_is_mentioned_when_that_is_no_longer_so(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        wait(ca, *[5.0] * 5)
+        cut_off = await killed_after(desk, ca, 1, *SWEEP)
+        desk.write("hopeless.csv", "order_id\n1\n2\n3\n4\n5\n")
+        without = await desk.run(*SWEEP, "--exclude", "hopeless.csv")
+        assert "did not finish" not in without.err
+        assert f"Run {cut_off} (" in (await desk.run(*SWEEP)).err
+
+
+async def test_a_run_that_was_mentioned_is_again_if_it_was_resumed_and_cut_off_again(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        wait(ca, *[5.0] * 9, first=100_200_301)
+        cut_off = await killed_after(desk, ca, 2, *SWEEP)
+        one = ("--max-orders", "1")
+        assert f"Run {cut_off} (" in (await desk.run(*SWEEP, *one)).err
+        assert "did not finish" not in (await desk.run(*SWEEP, *one)).err
+        resumed = await desk.run("resume", cut_off, "--max-orders", "1")
+        assert resumed.code == 4, resumed.err
+        assert f"Run {cut_off} (" in (await desk.run(*SWEEP)).err
+        assert "did not finish" not in (await desk.run(*SWEEP)).err
+
+
+async def test_a_sweep_of_some_orders_names_the_last_run_that_mailed_orders_of_its_own(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        two_products(ca)
+        flex = await desk.run(*SWEEP, *FLEX)
+        rapid = await desk.run(*SWEEP, *RAPID)
+        assert "the last run" not in flex.out + rapid.out
+        rapid_run, flex_run = await run_ids(desk)
+        for number in (1, 2, 101, 102, 103):
+            del ca.world.orders[number]  # approved: nobody can ask any more of which product it was
+        for words, orders, run, gone in ((FLEX, 9, flex_run, 2), (RAPID, 3, rapid_run, 3)):
+            told = f"of {orders} mailed by {run}, the last run to mail any, {gone} no longer wait"
+            assert told in (await desk.run(*SWEEP, *words)).out
+        wait(ca, 5.0, first=100_200_301, product=RAPID[1])
+        desk.write("orders.csv", "order_id\n100200301\n")
+        assert (await desk.run("send", "--yes", "orders.csv")).code == 0
+        newest = (await run_ids(desk))[0]
+        last: dict[tuple[str, ...], str] = {FLEX: flex_run, RAPID: newest, (): newest}
+        for filters, run in last.items():
+            night = await desk.run(*SWEEP, *filters)
+            assert f"mailed by {run}, the last run to mail any" in night.out
