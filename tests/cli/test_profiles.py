@@ -248,11 +248,14 @@ async def test_a_run_of_a_profile_is_not_resumed_with_another_key(
     async with town(tmp_path) as at:
         at.desk.write("orders.csv", "order_id\n100200302\n100200303\n")
         await stopped_run(at, "orders.csv", "--profile", "shop")
-        refused = await at.desk.run("resume", *other)
-        assert refused.code == 1
-        assert "is of profile shop" in refused.err
-        assert "give --profile shop" in refused.err
+        for dry in ((), ("--dry-run",)):
+            refused = await at.desk.run("resume", *other, *dry)
+            assert refused.code == 1
+            assert "is of profile shop" in refused.err
+            assert "give --profile shop" in refused.err
+            assert not refused.out
         assert not at.bank.books.requests
+        assert (await at.desk.run("resume", "--profile", "shop", "--dry-run")).code == 0
         assert (await at.desk.run("resume", "--profile", "shop")).code == 0
 
 

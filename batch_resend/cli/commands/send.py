@@ -226,8 +226,7 @@ async def _as_begun(
     if run is None:
         return None, []
     names = await reader.accounts(run)
-    if not options["dry_run"]:
-        refuse_other_profile(context, run, names)
+    refuse_other_profile(context, run, names)
     resume_as_begun(context, run, names)
     options.update((name, context.params[name]) for name in AS_BEGUN)
     return run, names
