@@ -323,7 +323,7 @@ class _Execution:
         """Show how the run goes until it ends, and keep its report; wait for a lost database."""
         run_id = self.plan.run.id
         how = (self.batch.settings.journal, run_id, self.folder, self.options.presentation)
-        async with beside(partial(keep_report_of_workers, *how)):
+        async with beside(partial(keep_report_of_workers, *how, self.batch.reader.clock)):
             while True:
                 try:
                     run = await self.batch.reader.run(run_id)

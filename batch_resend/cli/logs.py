@@ -273,7 +273,7 @@ def _with_time(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "Eve
 
 
 def _with_local_time(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
-    event["timestamp"] = f"{datetime.now():%m-%d %H:%M:%S}"
+    event["timestamp"] = f"{datetime.fromtimestamp(clock_of_command()()):%m-%d %H:%M:%S}"
     return event
 
 

@@ -1,7 +1,6 @@
 """A run as a command finds it that only reads of it: in numbers, and what to do next."""
 
 import shlex
-import time
 from pathlib import Path
 
 import anyio
@@ -149,7 +148,7 @@ async def _lately_cut_off(
     """Return how to resume what was cut off beside the run shown, where that was not named."""
     if context.params["run_id"] not in (None, LATEST):
         return []
-    since = time.time() - _LATELY_S
+    since = reader.clock() - _LATELY_S
     others = [
         one
         for one in await reader.unfinished()

@@ -250,7 +250,7 @@ async def _tried(writing: Awaitable[object], *, to_log: bool) -> bool:
 
 
 async def keep_report_of_workers(
-    place: Place, run_id: str, folder: Path, presentation: Presentation
+    place: Place, run_id: str, folder: Path, presentation: Presentation, clock: Clock
 ) -> None:
     """Write page and summary of a run that workers send every half minute, until cancelled.
 
@@ -258,7 +258,7 @@ async def keep_report_of_workers(
     """
 
     async def write(*, is_kept: bool) -> None:
-        async with read_journal(place) as reader:
+        async with read_journal(place, clock) as reader:
             run = await reader.run(run_id)
             if await reader.is_under_way(run):
                 await write_report(reader, run, folder, presentation, is_kept=is_kept)

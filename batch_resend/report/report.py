@@ -168,7 +168,7 @@ async def _write_as_it_stands(
     """Write page and summary of a run that others send: what it leaves is not known yet."""
     from batch_resend.report import page  # noqa: PLC0415 - see prepare_report
 
-    summary, now = await make_summary(reader, run), time.time()
+    summary, now = await make_summary(reader, run), reader.clock()
     times = {"written_at": timestamp(now), "elapsed_s": round(now - (run.started_at or now), 3)}
     summary = summary.model_copy(update=times)
     pauses = await reader.pauses(run, page.MOST_PAUSES)

@@ -117,6 +117,36 @@ async def test_how_many_mails_have_effect_can_be_said(
 
 
 @pytest.mark.timeout(180)
+async def test_each_command_of_a_rehearsed_week_goes_by_the_day_of_its_night(desk: Desk) -> None:
+    desk.environment |= {"PYTHON": sys.executable, "BATCH_RESEND_LIMIT": "1000/3m"}
+    look = "; ".join(f"$B {command} 2>&1 | tee -a {command}.txt" for command in ("runs", "show"))
+    script = f"""B="$PYTHON -m batch_resend"; export BATCH_RESEND_JOURNAL=week.db
+        $B sweep --yes -q --concurrency 1 &
+        $B watch --wait --progress json 2>&1 >/dev/null | {{
+            grep -m 1 left_s >>watched.txt; rm -rf live; $B report latest --report-dir live
+            cp live/summary.json live.json; cat >>watched.txt
+        }}
+        wait; rm -f runs.txt show.txt; {look}; $B verify >verify.txt 2>&1"""
+    week = await rehearsed(
+        desk, "--orders", "16", "--days", "2", "--latency", "500ms", "--approve", "none",
+        command=["sh", "-c", script],
+    )  # fmt: skip
+    *_, last = sorted(path for path in (desk.folder / "reports").iterdir() if path.is_dir())
+    day = read_summary(last)["started_at"][:10]
+    assert json.loads((desk.folder / "live.json").read_text())["written_at"][:10] == day
+    seen = [json.loads(line) for line in (desk.folder / "watched.txt").read_text().splitlines()
+            if line.startswith('{"event"')]  # fmt: skip
+    assert seen[-1]["at"][:10] == day
+    assert max(one["left_s"] or 0.0 for one in seen) < 120
+    texts = {name: (desk.folder / f"{name}.txt").read_text() for name in ("runs", "show", "verify")}
+    assert len(re.findall(r"\((?:\d+s|[0-2]m) ago\)", texts["runs"])) == 1, week.out
+    assert re.search(r"\((?:\d+s|[0-2]m) ago\)", texts["show"]), week.out
+    assert "(1d ago)" in texts["runs"]
+    assert "2 runs since" in texts["verify"]
+    assert "(1d ago)" in texts["verify"]
+
+
+@pytest.mark.timeout(180)
 async def test_a_rehearsed_week_goes_by_its_own_days_in_the_log_and_in_what_is_forgotten(
     desk: Desk,
 ) -> None:

@@ -1,6 +1,5 @@
 """`runs`, `show` and `report`: what the journal knows of earlier runs."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from operator import itemgetter
@@ -112,8 +111,10 @@ def _state(run: Run, holder: str | None) -> str:
 
 
 def _local(at: str | None) -> str:
-    """Return a time of this machine's clock, and how long ago it was; "" where there is none."""
-    return "" if at is None else in_local_time(datetime.fromisoformat(at).timestamp(), time.time())
+    """Return a time in this time zone, and how long ago it was; "" where there is none."""
+    if at is None:
+        return ""
+    return in_local_time(datetime.fromisoformat(at).timestamp(), clock_of_command()())
 
 
 def _count(status: str) -> Callable[[tuple[Summary, str]], object]:

@@ -1,7 +1,6 @@
 """`verify`: what has come of the orders that a run has sent, or left in doubt."""
 
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -206,7 +205,8 @@ def _show(found: Found) -> None:
         if len(found.names) > _SHOWN:
             names.append(("", f"and {len(found.names) - _SHOWN:,} more: --json lists them"))
         show_pairs("Names that still wait", names, sys.stdout)
-    show_lines(list(_about_mail(found.mailed_often, found.first_mailed_often)), sys.stdout)
+    mailed_often = _about_mail(found.mailed_often, found.first_mailed_often, clock_of_command()())
+    show_lines(list(mailed_often), sys.stdout)
     show_lines([(0, text) for text in _not_asked_about(found)], sys.stdout)
 
 
@@ -242,7 +242,9 @@ def _show_statuses(run_id: str, checked: Checked) -> None:
         show_lines([(0, _OF_DOUBTS)], sys.stdout)
 
 
-def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[int, str]]:
+def _about_mail(
+    count: int, unapproved: Sequence[Unapproved], now: float
+) -> Iterator[tuple[int, str]]:
     """Yield which orders were mailed several times and wait, and what to look at, in lines."""
     if not count:
         return
@@ -254,7 +256,7 @@ def _about_mail(count: int, unapproved: Sequence[Unapproved]) -> Iterator[tuple[
     )
     for order in unapproved[:_SHOWN]:
         of = f" of {order.account}" if order.account else ""
-        since = f" since {in_local_time(order.since_at, time.time())}" if order.since_at else ""
+        since = f" since {in_local_time(order.since_at, now)}" if order.since_at else ""
         yield 2, f"order {order.order_id}{of}: {counted(order.runs, 'run')}{since}"
     if count > _SHOWN:
         yield 2, f"and {count - _SHOWN:,} more: --json, or the run's report, names them"

@@ -15,6 +15,7 @@ import click
 from anyio.abc import Process
 
 from batch_resend.channels import Channels
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import settings_of, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, WholeNumber, command, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -30,7 +31,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import stopping
 from batch_resend.cli.output.terminal import show_json, show_table
-from batch_resend.clock import SystemClock, format_duration, timestamp
+from batch_resend.clock import format_duration, timestamp
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place
 from batch_resend.journal import open_journal, read_journal
@@ -162,7 +163,7 @@ async def _work_on(
     wait_s, opened = AGAIN_AFTER_S, False
     while interruption.caught is None:
         try:
-            clock = SystemClock()
+            clock = clock_of_command()
             async with (
                 open_journal(settings.journal, clock, "worker") as journal,
                 open_queue(settings.journal) as queue,
@@ -209,7 +210,10 @@ def cluster(action: str, host: str | None, journal: Place, is_json: bool) -> int
     async def look() -> "Status":
         from batch_resend.cluster.queue import cluster_status, open_queue  # noqa: PLC0415 - in an extra that may be missing
 
-        async with read_journal(journal) as reader, open_queue(journal) as queue:
+        async with (
+            read_journal(journal, clock_of_command()) as reader,
+            open_queue(journal) as queue,
+        ):
             return await cluster_status(queue, reader)
 
     status = anyio.run(look)

@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-import time
 from collections import Counter, deque
 from collections.abc import (
     AsyncIterator,
@@ -25,12 +24,13 @@ from rich.live import Live
 
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import console_of, is_screen, say
 from batch_resend.cli.output.view import View, as_json, live_lines, plain_line, together
 from batch_resend.cli.streams import STREAMS
-from batch_resend.clock import SystemClock, timestamp
+from batch_resend.clock import timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
 from batch_resend.model import RequestStatus, Run
 from batch_resend.sending import Flow, Progress, Reader, Sender, Share
@@ -104,7 +104,7 @@ async def _write_views(view: Callable[[], View]) -> None:
 
 
 def _write(view: View) -> None:
-    values = {"event": "progress", "at": timestamp(time.time()), **as_json(view)}
+    values = {"event": "progress", "at": timestamp(clock_of_command()()), **as_json(view)}
     with suppress(OSError):
         say(json.dumps(values, ensure_ascii=False))
 
@@ -305,7 +305,6 @@ class _Watcher:
         self.rest_s = _LOOK_EVERY_S
         self._reader = reader
         self._run = run
-        self._clock = SystemClock()
         self._windows = parse_windows(run.limits)
         self._schedule = Schedule(self._windows)
         self._standing: LiveStatus | None = None
@@ -317,7 +316,7 @@ class _Watcher:
         """Look where the run stands; return whether it is still under way."""
         began = anyio.current_time()
         self._run = await self._reader.run(self._run.id)
-        self._standing = await self._reader.standing(self._run, self._clock)
+        self._standing = await self._reader.standing(self._run, self._reader.clock)
         if self._standing is not None:
             self._reckon(self._standing)
         self._looked_at = anyio.current_time()
