@@ -337,6 +337,27 @@ async def test_a_list_that_names_the_account_is_the_run_before_of_its_sweep(tmp_
         night = await at.desk.run("sweep", "--profile", "shop", "--report-dir", "night")
         assert night.code == 0, night.err
         _, both, _ = await run_ids(at.desk)
-        assert f"Run {both} (" in night.err
+        assert "did not finish" not in night.err, "what it left is the bank's"
         found = f"of 2 mailed by {both}, the last run to mail any, 1 no longer waits"
         assert found in night.out + night.err
+
+
+async def test_a_list_for_two_accounts_that_was_cut_off_is_mentioned_by_the_sweep_of_each(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path) as at:
+        wait(at.shop, 2, 3, first=100_200_301)
+        wait(at.bank, 2, 3, first=100_200_401)
+        orders = ((301, "shop"), (302, "shop"), (401, "bank"), (402, "bank"))
+        rows = "".join(f"100200{number},{whose}\n" for number, whose in orders)
+        at.desk.write("both.csv", f"order_id,account\n{rows}")
+        sent = await at.desk.run("send", "both.csv", "--max-orders", "1", "--report-dir", "sent")
+        assert sent.code == 4, sent.err
+        (both,) = await run_ids(at.desk)
+        for profile in ("shop", "bank"):
+            for is_said in (True, False):
+                night = await at.desk.run("sweep", "--profile", profile, "--report-dir", "night")
+                assert night.code == 0, night.err
+                assert (f"Run {both} (" in night.err) is is_said
+        for ca in (at.shop, at.bank):
+            assert {*ca.books.mails_per_order.values()} == {1}
