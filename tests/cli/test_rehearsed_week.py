@@ -127,7 +127,7 @@ async def test_each_command_of_a_rehearsed_week_goes_by_the_day_of_its_night(des
         }
         wait; for command in runs show verify; do $B $command >$command.txt 2>&1; done"""
     week = await rehearsed(
-        desk, "--orders", "16", "--days", "2", "--approve", "none", command=["sh", "-c", script]
+        desk, "--orders", "9", "--days", "2", "--approve", "none", command=["sh", "-c", script]
     )
     assert week.code == 0, week.err
     *_, last = sorted(path for path in (desk.folder / "reports").iterdir() if path.is_dir())
