@@ -13,7 +13,7 @@ from itertools import chain
 
 from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.csv_cells import DELIMITERS
-from batch_resend.intake.fields import SUBJECTS
+from batch_resend.intake.fields import SUBJECTS, Field, plain
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.spreadsheet import bare, remakes
@@ -24,6 +24,7 @@ OWN_COLUMNS = (*ABOUT_REJECTED, *AS_ONE_TEXT)
 _WHAT_TO_DO = ": correct it first (or empty its reason, if it is right as it is)"
 # What another option, or another profile, may put right without a change of the row.
 _BY_OPTION = "--all-domains"
+_UNREAD = "--ignore"
 _BY_PROFILE = "no profile describes"
 _BY_SPREADSHEET = (
     "its number differs from the rejected one only as a spreadsheet changes it by itself"
@@ -72,8 +73,7 @@ class FedBack:
         if (at := self._place(cells)) is None:
             return ""
         reason = cells[at + 2].strip()
-        by_option = self.all_domains and _BY_OPTION in reason
-        if not reason or reason.startswith(_BY_PROFILE) or by_option:
+        if not reason or reason.startswith(_BY_PROFILE) or self._is_by_option(reason):
             return ""
         if self.headed and len(self.own) < len(OWN_COLUMNS):
             return _WITHOUT_ROW
@@ -84,6 +84,12 @@ class FedBack:
             return _why_changed(*change)
         return reason if reason.endswith(_WHAT_TO_DO) else reason + _WHAT_TO_DO
 
+    def _is_by_option(self, reason: str) -> bool:
+        """Whether rows that name nobody may be sent now, and this one was rejected as such."""
+        # What it did not read, as its reason says, stands in no column of another form.
+        is_unseen = self.by_fields and _UNREAD in reason
+        return self.all_domains and _BY_OPTION in reason and not is_unseen
+
     def _place(self, cells: Sequence[str]) -> int | None:
         """Return where the own columns begin in a row, if it has them."""
         at = min(self.own) if self.headed else own_place(cells, self.columns.read)
@@ -93,10 +99,17 @@ class FedBack:
         """Whether a row says what stood there; `at`: where the own columns begin."""
         rows = _rows_of("".join(cells[at + 3 : at + 4]))
         if self.by_fields or not self.headed:
-            now = [cells[place] for place in self.columns.read if place < at and bare(cells[place])]
+            read = self.columns.read.difference(self._made(cells[at + 2]))
+            now = [cells[place] for place in read if place < at and bare(cells[place])]
             return any(_are_among(stood, now) for stood in rows.values())
         as_now = (*cells[:at], *cells[at + len(OWN_COLUMNS) :])
         return any(_are_same(folded(stood, at, mark), as_now) for mark, stood in rows.items())
+
+    def _made(self, reason: str) -> Collection[int]:
+        """Return which columns may hold what the row had not; for that, no row was rejected."""
+        # One text of several of a product; the word of what named nobody in a list without.
+        made = (Field.PRODUCT,) if asks_for_word(reason) else (Field.PRODUCT, Field.ALL_DOMAINS)
+        return list(chain.from_iterable(self.columns.places.get(one, ()) for one in made))
 
     def _changed_number(self, cells: Sequence[str], at: int) -> tuple[str, str] | None:
         """Return a number's text as it stood and as it is, where only a spreadsheet changed it."""
@@ -119,6 +132,11 @@ def _made_of(stood: Collection[str], now: str) -> str:
         return ""
     found = [one for one in stood if remakes(one, now)]
     return min(found, key=lambda one: (digits_of(one) != number, one), default="")
+
+
+def asks_for_word(reason: str) -> bool:
+    """Whether a row was rejected for the word for all domains, or for want of it."""
+    return plain(Field.ALL_DOMAINS) in plain(reason)
 
 
 def is_of_spreadsheet(reason: str) -> bool:

@@ -19,12 +19,14 @@ from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_o
 from batch_resend.intake.fields import (
     ADDRESSES,
     COLUMNS,
+    OF_EXPORTS,
     SUBJECTS,
     Field,
     RawEntry,
     RawRecord,
     Role,
     kept_places,
+    known_fields,
 )
 from batch_resend.intake.headings import (
     Columns,
@@ -48,7 +50,14 @@ from batch_resend.intake.json_shapes import (
     request_unwrapped,
     why_no_subject,
 )
-from batch_resend.intake.json_text import decode, each_text, joined, why_not
+from batch_resend.intake.json_text import (
+    decode,
+    each_text,
+    joined,
+    product_in,
+    together,
+    why_not,
+)
 from batch_resend.intake.json_unread import (
     key_with_address,
     key_with_signs,
@@ -62,7 +71,6 @@ from batch_resend.intake.reading import Reading
 from batch_resend.intake.suggestions import Head, Noun
 from batch_resend.model import Problem, RejectedRow
 
-_PRODUCT_KEYS = ("name", "name_id", "type")
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
 _OF_BROKEN = (*SUBJECTS, Field.CALL, Field.ACCOUNT)
 _WHERE = "record"  # of which messages speak; what shows them knows the line
@@ -74,12 +82,6 @@ _IN_WORDS = {
     "model_type": "an object is expected",
     "missing": "is missing",
 }
-
-
-def _together(value: object) -> object:
-    """Return several texts as one cell has them."""
-    several = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
-    return "; ".join(value) if several and isinstance(value, list) else value
 
 
 class JsonEntry(BaseModel):
@@ -127,6 +129,7 @@ class JsonRecords:
         self.usual = UsualKeys(reading.mapping, sample)  # by the beginning of the list
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
         self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
+        self.of_exports: set[Field] = set()  # see `ListForm`; of what is ignored as well
         # Objects of which something is read.
         self._opened = {name.split(".")[0] for name in reading.mapping.values()} - reading.ignored
         self.entries_at = path_of_entries(reading.mapping)
@@ -164,6 +167,7 @@ class JsonRecords:
     def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
         """Return which keys hold which field. Raises InputError."""
         reading = self.reading
+        self.note_keys(keys)
         flat = [key for key in keys if key != NESTED and key not in reading.ignored]
         refuse_numbers(flat)
         # The nested form is one that only orders have.
@@ -180,6 +184,10 @@ class JsonRecords:
         aside = self._opened.union(*kept.values())
         self._note_unread((key for key in unread if key not in aside), found.places)
         return replace(found, unread=unread, kept=kept)
+
+    def note_keys(self, keys: Iterable[str]) -> None:
+        """Take note of what keys of a record are known for, also of one that is broken."""
+        self.of_exports |= known_fields(keys).intersection(OF_EXPORTS)
 
     def note_below(self, value: Mapping[str, object], keys: _Keys) -> None:
         """Take note of what is not read in objects of a record of which something is."""
@@ -280,6 +288,7 @@ class _Object:
 
     def broken(self, line: int, raw: str, reason: str) -> RawRecord:
         """Return a record that is to be rejected, with as much of it as was understood."""
+        self._of.note_keys(self._value)
         texts = {which: self._value[key] for which, (key, *_) in self.keys.places.items()}
         return RawRecord(
             line,
@@ -317,7 +326,7 @@ class _Object:
         value = self._value
         fields = {str(which): value[found[0]] for which, found in self.keys.places.items()}
         if Field.EMAIL in fields:
-            fields[Field.EMAIL] = _together(fields[Field.EMAIL])
+            fields[Field.EMAIL] = together(fields[Field.EMAIL])
         for which, (key, *_) in self.keys.places.items():
             if isinstance(fields[which], (list, dict)) and self._is_single(which):
                 refuse_compound(which, key, fields[which])
@@ -333,8 +342,7 @@ class _Object:
                 map(self._value.get, self.keys.places.get(one, ()))
                 for one in (Field.CALL, Field.PRODUCT)
             )
-            call_name, products = joined(call), ", ".join(_product(product))
-            return not self._of.reading.is_about_domain(call_name, products)
+            return not self._of.reading.is_about_domain(joined(call), product_in(product))
         return COLUMNS[which].role is not Role.KEPT and which is not Field.PRODUCT
 
     def _texts(self, record: _Record) -> dict[Field, object]:
@@ -342,7 +350,7 @@ class _Object:
         held, places = vars(record), self.keys.places
         texts = {which: held[which] for which in places if held.get(which) is not None}
         if products := places.get(Field.PRODUCT):
-            texts[Field.PRODUCT] = ", ".join(_product(self._value[key] for key in products))
+            texts[Field.PRODUCT] = product_in(self._value[key] for key in products)
         if entries := record.domain_approval_emails:
             texts[Field.LOCALE] = _common_locale(entries, _text(texts.get(Field.LOCALE)))
         return texts
@@ -382,13 +390,6 @@ def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
             f"entries of {NESTED} are in several languages: give each language a record of its own"
         )
     return locales.pop()
-
-
-def _product(values: Iterable[object]) -> Iterator[str]:
-    """Yield what says which product it is: a text, or those of an object as the CA has it."""
-    for value in values:
-        parts = [value.get(key) for key in _PRODUCT_KEYS] if isinstance(value, dict) else [value]
-        yield from (part for part in parts if isinstance(part, str) and part)
 
 
 def _first_error(error: ValidationError, names: Mapping[Field, str]) -> str:

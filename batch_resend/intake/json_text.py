@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from batch_resend.intake.repairs import without_invisible
 
+_OF_PRODUCT = ("name", "name_id", "type")  # keys of it, as the CA has it
+
 
 def decode(text: str) -> object:
     """Return what a JSON text says. Raises ValueError, RecursionError."""
@@ -58,6 +60,18 @@ def each_text(values: Iterable[object]) -> Iterator[str]:
     for value in values:
         several = value if isinstance(value, list) else [value]
         yield from (one for one in several if isinstance(one, str))
+
+
+def together(value: object) -> object:
+    """Return several texts as one cell has them; anything else as it is."""
+    several = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
+    return "; ".join(value) if several and isinstance(value, list) else value
+
+
+def product_in(values: Iterable[object]) -> str:
+    """Return what says which product it is: texts, or those of an object as the CA has it."""
+    each = (map(one.get, _OF_PRODUCT) if isinstance(one, dict) else [one] for one in values)
+    return ", ".join(part for parts in each for part in parts if isinstance(part, str) and part)
 
 
 def joined(values: Iterable[object]) -> str:

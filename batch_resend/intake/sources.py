@@ -117,7 +117,13 @@ class ListSource:
             yield from self._with_all_mapped(checked)
             under = "" if stream is None else stream.under
             others = of.usual.of_others(of.unread)
-            self.form = replace(self.form, under=under, unread=of.unread, of_others=others)
+            self.form = replace(
+                self.form,
+                under=under,
+                unread=of.unread,
+                of_others=others,
+                of_exports=tuple(sorted(of.of_exports)),
+            )
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
                 self.name, text, self._reading.mapping, headed=self._reading.headed
@@ -222,7 +228,12 @@ class RecordSource:
         # A program that hands over checked rows knows which of them are to name nobody.
         by_word = self._reading.all_domains or self._has_checked_rows
         with_addresses = self._has_addresses and not by_word
-        return self._maker.completed(ListForm(ListKind.RECORDS, with_addresses=with_addresses))
+        form = ListForm(
+            ListKind.RECORDS,
+            with_addresses=with_addresses,
+            of_exports=tuple(sorted(self._json.of_exports)),
+        )
+        return self._maker.completed(form)
 
     async def __aiter__(self) -> AsyncIterator[Row | RejectedRow]:
         """Yield the rows; some are kept back until it is known how long order numbers are."""

@@ -9,13 +9,10 @@ import json
 from collections.abc import (
     AsyncIterator,
     Callable,
-    Container,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TextIO, TypeVar, cast
 
@@ -26,27 +23,20 @@ from batch_resend.intake.fed_back import folded, is_of_spreadsheet, own_columns,
 from batch_resend.intake.fields import (
     COLUMNS,
     Role,
-    fields_of,
-    in_one_line,
-    kept_places,
     known_field,
     of_role,
-    second_fields,
 )
-from batch_resend.intake.json_entries import with_entries
-from batch_resend.intake.json_shapes import NESTED, lifted
-from batch_resend.intake.json_text import decode
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.spreadsheet import may_remake
 from batch_resend.list_form import ListForm
 from batch_resend.model import Call, Entry, RequestStatus, RowStatus
 from batch_resend.report.files import REFUSED, UNSENT
+from batch_resend.report.rejected_texts import Cells, exports_said, texts_of
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
 from batch_resend.visible import defused, defused_row
 
 Rows = AsyncIterator[RowResult]
-Cells = Mapping[Field, object]
 Value = TypeVar("Value")
 
 # --- orders that were not sent -------------------------------------------------------------------
@@ -67,12 +57,8 @@ _OF_ORDERS: Mapping[Field, Callable[[RowResult, Entry, Mapping[str, str]], objec
 # Of rows that have no common form, where some need another call or are an account's.
 FOR_OTHER_CALLS = (Field.DOMAIN_ID, Field.CALL, Field.ACCOUNT)
 # Those of rejected rows: a field left out would have the row ask for something else.
-_OF_REJECTED = tuple(
-    sorted(
-        set(Field) - {Field.DCV_METHOD, Field.PRODUCT, *of_role(Role.KEPT)},
-        key=[*_OF_ORDERS, *Field].index,
-    )
-)
+_OF_REJECTED = tuple(sorted(set(Field) - {*of_role(Role.KEPT)}, key=[*_OF_ORDERS, *Field].index))
+_ONLY_WHERE_SAID = frozenset((Field.DCV_METHOD, Field.PRODUCT))  # of these, columns of few lists
 # In which list orders are, by what became of them: in one at most, so that none is mailed by both.
 _LIST_OF = {
     RequestStatus.FAILED: UNSENT,
@@ -137,7 +123,9 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
     text: `intake.passed_over` knows by it what was not corrected.
     """
-    form = _common_form(inputs, (*_OF_REJECTED, *_only_kept(inputs)))
+    without = _ONLY_WHERE_SAID - exports_said(inputs)
+    fields = [which for which in _OF_REJECTED if which not in without]
+    form = _common_form(inputs, (*fields, *_only_kept(inputs)))
     own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
     named = {column for note in inputs for column in note.form.fields.values()}
     width = len(form.heading) - own  # without the columns of such a file, if one was sent
@@ -175,7 +163,7 @@ def _as_it_stood(
 def _field_by_field(
     row: RowResult, inputs: Sequence[InputNote], form: "_Form"
 ) -> Iterator[list[object]]:
-    for texts in _texts_of(row.raw, inputs[row.input_ordinal].form):
+    for texts in texts_of(row, inputs[row.input_ordinal].form):
         yield [*form.line(texts), *_about(row, inputs), origin_of(row, inputs).text]
 
 
@@ -307,90 +295,3 @@ def _begin(file: TextIO, form: _Form, heading: Sequence[str]) -> None:
             delimiter=form.delimiter,
             quoting=csv.QUOTE_ALL if like_json else csv.QUOTE_MINIMAL,
         ).writerow(heading)
-
-
-# --- a rejected row, read again -----------------------------------------------------------------
-
-_ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
-_OF_THE_CA = "certificate"  # what an order of the CA's names is not for us to mail
-
-
-def _texts_of(raw: str, form: ListForm) -> Iterator[Cells]:
-    """Yield what a rejected row of a list says of each field, once for each of its entries."""
-    if not form.is_table:
-        try:
-            value = decode(raw)
-        except (ValueError, RecursionError):
-            value = None  # it stands beside, as it is
-        yield from _of_object(form, value) if isinstance(value, dict) else ({},)
-        return
-    cells: Sequence[str] = json.loads(raw)
-    if form.columns:
-        second = second_fields(form.columns)
-        known = _known(form.columns, second)
-        yield _by_field(form, form.columns, known, cells, without_addresses=form.orders_only)
-    else:
-        places = {Field(name): int(position) - 1 for name, position in form.fields.items()}
-        yield {field: cells[at] for field, at in places.items() if at < len(cells)}
-
-
-def _known(headings: Sequence[str], second: Container[int] = ()) -> list[Field | None]:
-    """Return the field of each heading, of those too that only stay with their rows."""
-    kept = {at: field for field, places in kept_places(headings, {}).items() for at in places}
-    return [field or kept.get(at) for at, field in enumerate(fields_of(headings, second))]
-
-
-def _by_field(
-    form: ListForm,
-    headings: Iterable[str],
-    known: Iterable[Field | None],
-    texts: Iterable[str],
-    *,
-    without_addresses: bool,
-) -> dict[Field, str]:
-    """Return the texts of each field; `--map` stands above what a heading is known for."""
-    named = {column: Field(field) for field, column in form.fields.items()}
-    found: dict[Field, str] = {}
-    for heading, meant, text in zip(headings, known, texts, strict=False):
-        field = named.get(in_one_line(heading)) or (None if meant in form.fields else meant)
-        if field is not None and not (without_addresses and field in _ADDRESSES):
-            found[field] = "; ".join(filter(None, (found.get(field), text)))
-    return found
-
-
-def _of_object(form: ListForm, value: dict[str, object]) -> Iterator[Cells]:
-    """Yield what an object says; of a nested one, all its entries."""
-    body = value.get("body")
-    if isinstance(body, dict) and "method" in value:  # a line of `check --out`
-        value = {**value, **body}
-    with suppress(ValueError):
-        value = with_entries(value, form.fields)
-    value = lifted(value, form.fields.values())
-    found = _by_field(
-        form, value, _known(list(value)), map(_text, value.values()),
-        without_addresses=_OF_THE_CA in value,
-    )  # fmt: skip
-    entries = value.get(NESTED)
-    if NESTED not in value:
-        yield found
-    elif not isinstance(entries, list) or not entries or not all(map(_is_entry, entries)):
-        yield {**found, Field.EMAIL: _text([entries])}
-    elif not found.keys().isdisjoint(_ADDRESSES):
-        yield {**found, Field.EMAIL: _text([value])}
-    else:
-        for entry in entries:
-            yield found | {field: _text(entry[field]) for field in _ADDRESSES if field in entry}
-
-
-def _is_entry(value: object) -> bool:
-    # Of one that names neither, an order would be left alone: mailed for all its domains.
-    return isinstance(value, dict) and bool(value.get("domain") or value.get("email"))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    several = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
-    return "; ".join(value) if several and isinstance(value, list) else json.dumps(value)
