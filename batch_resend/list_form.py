@@ -51,8 +51,7 @@ class ListForm:
     with_addresses: bool = False  # of JSON, some have: one without needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
-    # Of JSON: the fields that say whether anything is to be sent, of those it has
-    of_exports: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # of JSON: the fields that keys of its records are known for
     # Columns, or keys, that are not read, none of the CA's -> the field each may be, misspelled
     unread: Mapping[str, str] = field(default_factory=dict)
     of_others: Mapping[str, str] = field(

@@ -336,6 +336,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     place: str = ""  # which of several records that begin on one line
     kept: Mapping[Field, str] = MappingProxyType({})  # what asks for nothing, where any is there
     unread: str = ""  # what holds a domain or an address, and is no field: a column, or a key
+    is_of_rejected: bool = False  # of a rejected.csv: its list was asked about the words in it
 
     def text(self, field: Field) -> str:
         """Return what stands in a cell, without blanks around it; "" where it is no text."""

@@ -19,7 +19,6 @@ from batch_resend.intake.exports import is_order_of_the_ca, is_own_heading, is_o
 from batch_resend.intake.fields import (
     ADDRESSES,
     COLUMNS,
-    OF_EXPORTS,
     SUBJECTS,
     Field,
     RawEntry,
@@ -129,7 +128,7 @@ class JsonRecords:
         self.usual = UsualKeys(reading.mapping, sample)  # by the beginning of the list
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
         self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
-        self.of_exports: set[Field] = set()  # see `ListForm`; of what is ignored as well
+        self.known: set[Field] = set()  # by the keys, ignored ones as well
         # Objects of which something is read.
         self._opened = {name.split(".")[0] for name in reading.mapping.values()} - reading.ignored
         self.entries_at = path_of_entries(reading.mapping)
@@ -187,7 +186,7 @@ class JsonRecords:
 
     def note_keys(self, keys: Iterable[str]) -> None:
         """Take note of what keys of a record are known for, also of one that is broken."""
-        self.of_exports |= known_fields(keys).intersection(OF_EXPORTS)
+        self.known |= known_fields(keys)
 
     def note_below(self, value: Mapping[str, object], keys: _Keys) -> None:
         """Take note of what is not read in objects of a record of which something is."""

@@ -122,7 +122,7 @@ class ListSource:
                 under=under,
                 unread=of.unread,
                 of_others=others,
-                of_exports=tuple(sorted(of.of_exports)),
+                keys=tuple(sorted(of.known)),
             )
         elif begin or not text.sample_is_all:
             delimiter = self._reading.delimiter or find_delimiter(
@@ -231,7 +231,7 @@ class RecordSource:
         form = ListForm(
             ListKind.RECORDS,
             with_addresses=with_addresses,
-            of_exports=tuple(sorted(self._json.of_exports)),
+            keys=tuple(sorted(self._json.known)),
         )
         return self._maker.completed(form)
 
@@ -311,7 +311,7 @@ class _RowMaker:
 
 def _note_words(records: Sequence[RawRecord | RejectedRow], words: WordsSeen) -> None:
     for record in records:
-        if isinstance(record, RejectedRow) or record.of_the_ca:
+        if isinstance(record, RejectedRow) or record.of_the_ca or record.is_of_rejected:
             continue
         if not record.texts.keys().isdisjoint(OF_EXPORTS):
             words.note(record.said(), record.line, record.names)

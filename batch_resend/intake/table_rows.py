@@ -343,6 +343,7 @@ class _Recorder:
 
 def _compared(record: RawRecord, cells: Sequence[str], fed_back: FedBack) -> RawRecord:
     """Return a record with why it is not to be sent, where it was rejected before and still is."""
+    record = record._replace(is_of_rejected=bool(fed_back.own))
     if why := fed_back.remade(cells):
         return record._replace(defect=why, uncorrected=why)
     reason = fed_back.uncorrected(cells)

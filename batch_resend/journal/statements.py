@@ -247,7 +247,7 @@ def encode_form(form: ListForm) -> str:
 def decode_form(text: str) -> ListForm:
     """Return how a list was read as it was kept."""
     values = from_json(text)
-    for name in ("columns", "kept", "of_exports"):
+    for name in ("columns", "kept", "keys"):
         values[name] = tuple(values[name])
     return ListForm(kind=ListKind(values.pop("kind")), **values)
 

@@ -29,9 +29,9 @@ from batch_resend.intake.fields import (
 from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.spreadsheet import may_remake
 from batch_resend.list_form import ListForm
-from batch_resend.model import Call, Entry, RequestStatus, RowStatus
+from batch_resend.model import Entry, RequestStatus, RowStatus
 from batch_resend.report.files import REFUSED, UNSENT
-from batch_resend.report.rejected_texts import Cells, exports_said, texts_of
+from batch_resend.report.rejected_texts import Cells, fields_in, texts_of
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
 from batch_resend.visible import defused, defused_row
@@ -49,7 +49,7 @@ _OF_ORDERS: Mapping[Field, Callable[[RowResult, Entry, Mapping[str, str]], objec
     Field.EMAIL_DOMAIN: lambda _, entry, __: entry.email_domain,
     Field.LOCALE: lambda row, _, __: row.locale,
     Field.DOMAIN_ID: lambda _, __, named: named.get("domain_id"),
-    Field.CALL: lambda row, _, __: None if row.call is Call.DV_RESEND else row.call,
+    Field.CALL: lambda row, _, __: row.call,  # the usual one too: --call may name another
     Field.ACCOUNT: lambda row, _, __: row.account,
     # Beside rows with addresses one without needs the word.
     Field.ALL_DOMAINS: lambda _, entry, __: None if entry.email else "yes",
@@ -86,6 +86,8 @@ async def write_orders(
     UTF-8 where --encoding was given, or where an input had one itself (as this file has, should it
     be the next input: the command for that has --encoding again).
     """
+    if Field.CALL in fields_in(inputs):  # which may name but the usual one, where --call does not
+        others = tuple(dict.fromkeys((*FOR_OTHER_CALLS, *others)))
     form = _common_form(inputs, (*REQUEST_FIELDS, *others, *_only_kept(inputs)))
     table = csv.writer(file, delimiter=form.delimiter)
     _begin(file, form, form.heading)
@@ -123,7 +125,7 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
     text: `intake.passed_over` knows by it what was not corrected.
     """
-    without = _ONLY_WHERE_SAID - exports_said(inputs)
+    without = _ONLY_WHERE_SAID - fields_in(inputs)
     fields = [which for which in _OF_REJECTED if which not in without]
     form = _common_form(inputs, (*fields, *_only_kept(inputs)))
     own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0

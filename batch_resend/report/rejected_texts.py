@@ -12,7 +12,6 @@ from batch_resend.calls import CALLS
 from batch_resend.intake import Field
 from batch_resend.intake.fed_back import asks_for_word
 from batch_resend.intake.fields import (
-    OF_EXPORTS,
     RawRecord,
     fields_of,
     in_one_line,
@@ -34,13 +33,13 @@ _ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
 _OF_THE_CA = "certificate"  # what an order of the CA's names is not for us to mail
 
 
-def exports_said(inputs: Iterable[InputNote]) -> set[Field]:
-    """Return which fields that say whether anything is to be sent any of the lists has."""
+def fields_in(inputs: Iterable[InputNote]) -> set[Field]:
+    """Return which fields any of the lists has a column or a key for."""
     found: set[Field] = set()
     for form in (note.form for note in inputs):
-        known = known_fields(form.columns) if form.is_table else map(Field, form.of_exports)
+        known = known_fields(form.columns) if form.is_table else map(Field, form.keys)
         found.update(known, map(Field, form.fields))
-    return found.intersection(OF_EXPORTS)
+    return found
 
 
 def texts_of(row: RowResult, form: ListForm) -> Iterator[Cells]:

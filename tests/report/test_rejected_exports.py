@@ -133,7 +133,7 @@ async def planned(desk: Desk, words: Sequence[str], lists: Sequence[str]) -> tup
         json.dumps([one["path"], one["body"]], sort_keys=True) for one in map(json.loads, out)
     )
     plan = json.loads(checked.out)
-    return sent, plan["skipped"]
+    return sent, plan["skipped"] + plan["other_call"]
 
 
 @pytest.mark.asyncio
@@ -242,3 +242,55 @@ async def test_lists_without_products_have_no_column_for_them(tmp_path: Path) ->
         heading, *_ = (tmp_path / "r" / "rejected.csv").read_text().splitlines()
         assert "product" not in heading
         assert "dcv_method" not in heading
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("calls", [("", "dv-resend"), ("dv-resend", "dv-resend")])
+async def test_unsent_rows_keep_the_call_that_their_list_names_whatever_the_option_says(
+    tmp_path: Path, calls: tuple[str, ...]
+) -> None:
+    rows = [
+        {"order_id": n, "domain": f"d{n}.example", "email": f"a@d{n}.example", "call": call}
+        for n, call in enumerate(calls, start=100300301)
+    ]
+    words = ("--call", "domain-dcv")
+    async with desk_with_ca(tmp_path, faults={"500": 1.0}) as (desk, _):
+        desk.write("list.json", json.dumps(rows))
+        wanted = await planned(desk, words, ["list.json"])
+        await desk.run("send", "list.json", *words, "--max-attempts", "1", "--report-dir", "r")
+        assert await planned(desk, words, ["r/unsent.csv"]) == wanted
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["unsent.csv", "refused.csv"])
+async def test_what_auto_call_left_goes_back_by_the_same_calls(tmp_path: Path, name: str) -> None:
+    rows = [{**one, "email": one["email"].replace(" at ", "@")} for one in RECORDS]
+    async with desk_with_ca(tmp_path, faults={"500" if name[0] == "u" else "400": 1.0}) as (
+        desk,
+        _,
+    ):
+        desk.write("list.json", json.dumps([GOOD, *rows]))
+        wanted, _ = await planned(desk, ("--auto-call",), ["list.json"])
+        words = ("--auto-call", "--max-attempts", "1", "--report-dir", "r")
+        await desk.run("send", "list.json", *words)
+        found, _ = await planned(desk, ("--auto-call",), [f"r/{name}"])
+        assert found == wanted
+        assert any("/domain/" in one for one in found)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("form", ["JSON lines", "one CSV list", "pages of the CA"])
+@pytest.mark.parametrize("said", [{"product": "Foo 3000"}, {"dcv_method": "by post"}])
+async def test_words_that_are_not_known_keep_a_row_from_being_sent_also_when_it_is_alone(
+    tmp_path: Path, form: str, said: Record
+) -> None:
+    """The rows that show whose words they are were not rejected."""
+    make, _ = FORMS[form]
+    bad = {**RECORDS[0], **said}
+    good = [{**GOOD, "order_id": 100300310 + n} for n in range(5)]
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("list", make([*good, bad])["1"])
+        await desk.run("send", "--yes", "list", "--report-dir", "r")
+        correct(tmp_path / "r" / "rejected.csv")
+        sent, skipped = await planned(desk, (), ["r/rejected.csv"])
+        assert (sent, len(skipped)) == ([], 1)
