@@ -370,9 +370,11 @@ class _Execution:
         update_index(self.options.report_dir)
         await write_reports_before(batch.reader, run, presentation)
         url = url_of(self.options.report_url, run) if self.options.report_url else None
-        steps = next_steps(summary, folder, presentation.flags)
+        flags = presentation.flags
+        here = replace(flags, for_real=flags.for_real_here or flags.for_real)
+        steps = next_steps(summary, folder, here)
         # For a mail, whose reader is in another folder.
-        elsewhere = next_steps(summary, folder.absolute(), presentation.flags)
+        elsewhere = next_steps(summary, folder.absolute(), flags)
         with suppress(OSError):
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)

@@ -85,7 +85,8 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
         watch=flags(("journal",)),
         first=flags(("first_orders",)),
         none_will_do=is_whole_rehearsal(),
-        for_real=_for_real(context),
+        for_real=_for_real(context, absolute=True),
+        for_real_here=_for_real(context, absolute=False),
     )
     begun: NextFlags | None = context.meta.get(_OF_RUN)
     return given if begun is None else _with_those_of(begun, given, context)
@@ -98,8 +99,11 @@ def _set_by_simulate(context: click.Context) -> set[str]:
     return {name for name in names if context.get_parameter_source(name) is by_environment}
 
 
-def _for_real(context: click.Context) -> str:
-    """Return this command as it would send for real what it rehearses; "" where none would."""
+def _for_real(context: click.Context, *, absolute: bool) -> str:
+    """Return this command as it would send for real what it rehearses; "" where none would.
+
+    `absolute`: from any folder. There another list may have the name of this one.
+    """
     name, inputs = context.info_name, context.params.get("inputs", ())
     set_by_simulate = _set_by_simulate(context)
     stays = (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)  # for the next command, too
@@ -114,11 +118,17 @@ def _for_real(context: click.Context) -> str:
         for one in context.command.params
         if isinstance(one, click.Option) and one.name not in left_out
     ]
-    words = option_words(context, options, name)
+    words = option_words(context, options, name, absolute=absolute)
     has_key = "--api-key-file" in words or profiles_of(context)
     key = "" if has_key else NO_KEY_NAMED
-    program = f"batch-resend{_unless_usual(config_words(context))}"
-    return f"{program} {name}{_quoted(words)}{key}{_quoted(inputs)}"
+    program = f"batch-resend{_unless_usual(config_words(context, absolute=absolute))}"
+    lists = [str(Path(one).absolute()) if absolute else _no_option(one) for one in inputs]
+    return f"{program} {name}{_quoted(words)}{key}{_quoted(lists)}"
+
+
+def _no_option(path: str) -> str:
+    """Return a path that no command takes for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | None]) -> None:
@@ -314,14 +324,18 @@ def option_words(
     """
     words: list[str] = []
     for param, by_file in _given(context, names):
-        is_found = by_file and _is_in_the_file_of(then, context, param.name or "")
-        if is_found and param.name not in named:
-            continue
         value = context.params[param.name or ""]
-        words += _words_of(
-            param, value.absolute() if absolute and isinstance(value, Path) else value
-        )
+        is_found = by_file and _is_in_the_file_of(then, context, param.name or "")
+        # In another folder it would be another journal, which does not know what was sent.
+        is_of_folder = param.name == "journal" and value != _absolute(value)
+        if is_found and param.name not in named and not (absolute and is_of_folder):
+            continue
+        words += _words_of(param, _absolute(value) if absolute else value)
     return words
+
+
+def _absolute(value: object) -> object:
+    return value.absolute() if isinstance(value, Path) else value
 
 
 def _given(

@@ -84,7 +84,12 @@ def _entries(record: RawRecord, raw: RawEntry) -> Sequence[Entry]:
     if len(names) > 1:
         _refuse_broken_name(names, addresses[0], raw.domain)
     return [
-        Entry(domain, email, email_domain or _parent_of_mail(domain, email))
+        # That it lives at the domain itself, the CA takes for granted: it is the same request.
+        Entry(
+            domain,
+            email,
+            None if email_domain == domain else email_domain or _parent_of_mail(domain, email),
+        )
         for domain in names
         for email in addresses
     ]

@@ -15,6 +15,7 @@ class NextFlags:
     verify: str = ""  # which only asks the CA
     first: str = ""  # how many are sent before the rest is asked about
     for_real: str = ""  # of a rehearsal: the same command, to send for real
+    for_real_here: str = ""  # the same, in the folder in which it was given
     none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
 
 
