@@ -84,15 +84,18 @@ def _entries(record: RawRecord, raw: RawEntry) -> Sequence[Entry]:
     if len(names) > 1:
         _refuse_broken_name(names, addresses[0], raw.domain)
     return [
-        # That it lives at the domain itself, the CA takes for granted: it is the same request.
-        Entry(
-            domain,
-            email,
-            None if email_domain == domain else email_domain or _parent_of_mail(domain, email),
-        )
+        Entry(domain, email, _other_domain(domain, email, email_domain))
         for domain in names
         for email in addresses
     ]
+
+
+def _other_domain(domain: str, email: str, named: str | None) -> str | None:
+    """Return at which domain an address lives, if not at the one that it approves.
+
+    That one the CA takes for granted: to name it is the same request.
+    """
+    return None if named == domain else named or _parent_of_mail(domain, email)
 
 
 def _refuse_unpaired(domains: Sequence[str], emails: Sequence[str]) -> None:
