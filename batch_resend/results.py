@@ -51,7 +51,7 @@ class RestCount(NamedTuple):
 class Successor(NamedTuple):
     """The last run that has sent what another one had left, from its unsent.csv.
 
-    What of it was left out there, somebody has deleted from it, or changed.
+    A person has deleted or changed the rows of what is not in that list any more.
     """
 
     run_id: str

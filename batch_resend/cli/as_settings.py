@@ -383,7 +383,7 @@ def within(descriptors: int, keys: int) -> int:
 def _open_now() -> int:
     """Return how many descriptors are open, those that were inherited too."""
     with suppress(OSError):
-        return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - but for the one that lists them
+        return len(os.listdir(_OPEN)) - 1  # noqa: PTH208 - names alone; the listing opens one itself
     return 3
 
 

@@ -269,11 +269,7 @@ retry_options = together("Trying again", *settings_options(Part.RETRIES))
 again_options = together(
     "Trying again",
     *settings_options(Part.REPEATS),
-    flag(
-        "--again",
-        "Send again what runs before this one had acknowledged, or left in doubt: a cooldown of 0.",
-        carried_to=(SEND, RESUME),
-    ),
+    flag("--again", "Ignore what was mailed before: a cooldown of 0.", carried_to=(SEND, RESUME)),
 )
 report_options = together(
     "Journal and report",

@@ -31,8 +31,9 @@ async def resume_others(
             continue
         flags = as_begun(run, accounts, given)
         verify = f"batch-resend{flags.config} verify {run.id}{flags.verify}"
-        about_domains = await reader.doubts_of_domains(run)
-        doubts = _doubts_in_words(one.rest.doubts_left, about_domains, verify)
+        count = one.rest.doubts_left
+        about_domains = await reader.doubts_of_domains(run) if count else 0
+        doubts = _doubts_in_words(count, about_domains, verify)
         left = f"Run {run.id}{_where(run, accounts)}{_what_is_left(one, doubts)}"
         steps.append(to_resume(left, await _resume(reader, run, flags)))
     return steps

@@ -1,7 +1,7 @@
 """A run that is resumed by its name only: in words, what its successor left of it.
 
-Somebody has sent its unsent.csv, perhaps without some rows. Whether these are still to be sent,
-only a person knows.
+Another run has sent its unsent.csv, perhaps without rows that a person deleted. Only that person
+knows whether they are still to be sent.
 """
 
 from batch_resend.report.summary import counted
