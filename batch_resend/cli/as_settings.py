@@ -26,7 +26,7 @@ from batch_resend.cli.accounts import (
     refuse_elsewhere,
     warn_of_open_keys,
 )
-from batch_resend.cli.next_flags import KEPT, next_flags
+from batch_resend.cli.next_flags import kept_flags, next_flags
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.cli.values import Share
@@ -301,8 +301,7 @@ def settings_by(
     profile = options.get("profile") or (None if run is None else run.profile)
     if key is not None:
         given |= {"api_key": key.text, "key_named": key.named(profile)}
-    flags = next_flags(click.get_current_context(), to_keep=True)
-    given["next_flags"] = {name: getattr(flags, name) for name in KEPT}
+    given["next_flags"] = kept_flags(click.get_current_context())
     with named_as_options():
         settings = make_settings(
             **given, profile=profile, accounts=accounts, without_key=without_key

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.model import Run
 from batch_resend.report import (
+    DEFAULT_PATTERN,
     NO_KEY_NAMED,
     URL_NOT_SHOWN,
     NextFlags,
@@ -36,11 +37,10 @@ from batch_resend.report import (
 from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
-KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags, with a run
+_KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags
 AS_BEGUN = ("in_doubt", "cooldown", "report_dir", "preflight")  # which a run that is resumed had
 _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
-_REPORT_DIR = "--report-dir"
 _FAIL_ON = "--fail-on"
 # As the journal will have it, or has it.
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
@@ -61,9 +61,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     of_reports = set[str]() if keeps_apart else {*_OF_REPORTS}
 
     def flags(names: Sequence[str | None]) -> str:
-        # Of a run, where its report is is looked up here, with another file or none.
-        named = ("report_dir",) if to_keep else ()
-        return _quoted(option_words(context, names, absolute=True, named=named))
+        return _quoted(option_words(context, names, absolute=True))
 
     left_out_of = {SEND: left_out | of_reports}
 
@@ -90,6 +88,13 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     )
     begun: NextFlags | None = context.meta.get(_OF_RUN)
     return given if begun is None else _with_those_of(begun, given, context)
+
+
+def kept_flags(context: click.Context) -> dict[str, str]:
+    """Return what a run keeps for the next commands: their flags, and where its report goes."""
+    flags, report_dir = next_flags(context, to_keep=True), context.params.get("report_dir")
+    kept = {name: getattr(flags, name) for name in _KEPT}
+    return kept if report_dir is None else kept | {"report_dir": str(report_dir.absolute())}
 
 
 def _set_by_simulate(context: click.Context) -> set[str]:
@@ -176,8 +181,8 @@ def refuse_other_profile(context: click.Context, run: Run, accounts: Sequence[st
 def report_dir_for(context: click.Context, run: Run) -> Path:
     """Return the pattern of where a run's report is to be.
 
-    That is what this command line says, or else where the run put it. What is said for all runs, in
-    the file or the environment, is for one that does not say.
+    That is what this command line says, or else where the run put it. What the file or the
+    environment says is for runs that begin, and for one whose place is not here.
     """
     given: Path = context.params["report_dir"]
     is_said = context.get_parameter_source("report_dir") is ParameterSource.COMMANDLINE
@@ -188,9 +193,14 @@ def report_dir_for(context: click.Context, run: Run) -> Path:
 
 
 def own_report_dir(run: Run) -> Path | None:
-    """Return the pattern that a run was given; None: it was given none."""
-    kept = shlex.split(run.next_flags.get("resume", ""))
-    return Path(kept[kept.index(_REPORT_DIR) + 1]) if _REPORT_DIR in kept else None
+    """Return the pattern of where a run put its report; None: that is not known, or not here.
+
+    By default that is in the folder in which the run was begun: it may be gone, or another host's.
+    """
+    pattern, parts = Path(run.next_flags.get("report_dir", "")), DEFAULT_PATTERN.parts
+    is_usual = pattern.parts[-len(parts) :] == parts
+    is_here = not is_usual or pattern.parents[len(parts) - 1].is_dir()
+    return pattern if pattern.parts and is_here else None
 
 
 def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> NextFlags:
@@ -315,12 +325,11 @@ def option_words(
     then: str = "",
     *,
     absolute: bool = False,
-    named: Container[str | None] = (),
 ) -> list[str]:
     """Return the words by which a command is given some options, wherever it had them from.
 
     `then` is the command that they are for, if it is known: what the file says for it stands.
-    `absolute`: of files, whole paths. `named`: those that are named even so. A secret is not shown.
+    `absolute`: of files, whole paths. A secret is not shown.
     """
     words: list[str] = []
     for param, by_file in _given(context, names):
@@ -328,7 +337,7 @@ def option_words(
         is_found = by_file and _is_in_the_file_of(then, context, param.name or "")
         # In another folder it would be another journal, which does not know what was sent.
         is_of_folder = param.name == "journal" and value != _absolute(value)
-        if is_found and param.name not in named and not (absolute and is_of_folder):
+        if is_found and not (absolute and is_of_folder):
             continue
         words += _words_of(param, _absolute(value) if absolute else value)
     return words

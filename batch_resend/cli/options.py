@@ -146,7 +146,7 @@ def _checked_pattern(context: click.Context, param: click.Parameter, value: Any)
 
 report_dir_option = option(
     "--report-dir",
-    carried_to=(SEND, RESUME),
+    carried_to=(SEND,),
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_PATTERN,
     callback=_checked_pattern,

@@ -14,7 +14,6 @@ from batch_resend.errors import ReportError
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run
 from batch_resend.report import (
-    DEFAULT_PATTERN,
     Presentation,
     folder_of,
     has_index,
@@ -79,18 +78,16 @@ def _place_of_missing(run: Run, *, may_be_removed: bool) -> Path | None:
 
 
 def _place_of_begun(run: Run) -> Path | None:
-    """Return the pattern of a run's report that was begun and is not up to date; None: it is not.
-
-    Without --report-dir, the place is known only if the run began to write its report there.
-    """
-    pattern = own_report_dir(run) or DEFAULT_PATTERN
+    """Return the pattern of a report that was begun and is not up to date; None: it is not."""
+    if (pattern := own_report_dir(run)) is None:
+        return None
     folder = folder_of(pattern, run)
     is_begun = has_report(folder, run) or is_unfinished(pattern, run)
-    return pattern if run.next_flags and is_begun and not is_up_to_date(folder, run) else None
+    return pattern if is_begun and not is_up_to_date(folder, run) else None
 
 
 def _place_of_gone(run: Run) -> Path | None:
-    """Return a run's --report-dir if its report is missing there; None: it is not.
+    """Return the pattern of a run's report if its folder is missing; None: it is not.
 
     Only if other reports of that pattern are there: without them, another disk may be mounted.
     """

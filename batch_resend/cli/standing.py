@@ -115,9 +115,8 @@ def _why_interrupted(run: Run, folder: Path) -> tuple[str | None, str]:
 
 def _is_place_known(run: Run, folder: Path) -> bool:
     """Whether a run's report is known to belong there, and no other run's has replaced it."""
-    is_told = own_report_dir(run) is not None or folder.parent.is_dir()
     is_free = found_in(folder) is None or has_report(folder, run)
-    return bool(run.next_flags) and is_told and is_free
+    return own_report_dir(run) is not None and is_free
 
 
 def _to_write_report(context: click.Context, run: Run, folder: Path, flags: NextFlags) -> NextStep:

@@ -2,11 +2,12 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, desk_with_ca
+from tests.cli.conftest import Desk, desk_with_ca, read_summary
 
 THERE, HERE = "order_id\n100200301\n100200302\n", "order_id\n100200307\n100200308\n"
 
@@ -76,6 +77,52 @@ async def test_a_list_whose_name_begins_as_an_option_does_is_named_so_that_it_is
         again = await desk.run(*printed("To send for real", sent.out), *to_ca, "--again")
         assert again.code == 0, again.err
         assert ca.books.mails_per_order == {"100200301": 2, "100200302": 2}
+
+
+async def test_a_run_resumed_in_another_folder_updates_its_report_where_it_is(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("list.csv", THERE)
+        first = await desk.run("send", "--yes", "--max-orders", "1", "list.csv")
+        (report,) = (desk.folder / "reports").glob("*/")
+        there = elsewhere(desk)
+        command = printed("To resume", first.out)
+        for shown in (await there.run("show"), await there.run("watch")):
+            assert f"{report}/report.html" in " ".join(shown.out.split())
+        resumed = await there.run(*command)
+        assert resumed.code == 0, resumed.err
+        assert str(report) in resumed.out
+        assert desk.summary()["orders"]["sent"] == 2
+        assert len((report / "unsent.csv").read_text().splitlines()) == 1, "its heading"
+        assert not (there.folder / "reports").exists()
+        assert (await there.run("report")).code == 0
+
+
+async def test_a_run_whose_folder_is_gone_is_resumed_with_a_report_here(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("list.csv", THERE)
+        there = elsewhere(desk)
+        first = await there.run("send", "--yes", "--all-domains", "--max-orders", "1", "list.csv")
+        assert first.code == 4, first.err
+        shutil.rmtree(there.folder)
+        resumed = await desk.run(*printed("To resume", first.out))
+        assert resumed.code == 0, resumed.err
+        assert desk.summary()["orders"]["sent"] == 2
+
+
+@pytest.mark.parametrize("again", [(), ("--report-dir", "second/{run}")])
+async def test_a_run_keeps_the_place_that_its_last_start_named(
+    tmp_path: Path, again: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        few = ("--max-orders", "1", "--yes")
+        await desk.run("send", *few, "--report-dir", "first/{run}", "orders.csv")
+        await desk.run("resume", *few, *again)
+        assert (await elsewhere(desk).run("resume")).code == 0
+        (report,) = (tmp_path / ("second" if again else "first")).glob("*/")
+        assert read_summary(report)["orders"]["sent"] == 3
 
 
 async def test_where_an_address_lives_is_no_other_request_if_it_is_the_domain(
