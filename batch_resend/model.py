@@ -30,13 +30,9 @@ class Entry(NamedTuple):
     def key(self) -> tuple[str, str, str]:
         """What it asks for: entries of one key are one mail, however the list spells them.
 
-        A domain name is the same in any case; what stands before the @ is not, but for the five
-        usual names.
+        By RFC 5321 (2.4) a mailbox may tell upper case from lower case; mail systems do not.
         """
-        local, at, domain = self.email.rpartition("@")
-        if (usual := local.lower()) in USUAL_LOCAL_PARTS:
-            local = usual
-        return self.domain, f"{local}{at}{domain.lower()}", self.email_domain or ""
+        return self.domain, self.email.lower(), self.email_domain or ""
 
     def __str__(self) -> str:
         """Return the entry as a person reads it; some calls pair addresses with no domain."""
