@@ -3,6 +3,7 @@
 import re
 from pathlib import PurePath
 
+PIPED_IN = "standard input"  # the name of a list that is read from there
 PARTS = frozenset(("unsent", "refused", "rejected"))  # what a report calls its lists
 _UNSENT = "unsent"
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")

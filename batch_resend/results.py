@@ -49,7 +49,7 @@ class RestCount(NamedTuple):
 
 
 class Successor(NamedTuple):
-    """The last run that has sent what another one had left, from its unsent.csv.
+    """The last run that has sent what another one had left, from its list or its unsent.csv.
 
     A person has deleted or changed the rows of what is not in that list any more.
     """

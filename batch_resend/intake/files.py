@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
 from batch_resend.errors import InputError
+from batch_resend.part_names import PIPED_IN
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,7 +40,7 @@ class ListFile:
     def __init__(self, path: str) -> None:
         # A file's name may be bytes that are no text; what messages and reports say is.
         shown = os.fsencode(path).decode("utf-8", "replace")
-        self.name = "standard input" if path == STANDARD_INPUT else shown
+        self.name = PIPED_IN if path == STANDARD_INPUT else shown
         self._path = path
         self._digest = hashlib.sha256()
 

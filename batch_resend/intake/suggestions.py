@@ -18,9 +18,9 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.first_row import is_row_of_data
 from batch_resend.intake.looks import columns_of_languages, filled, has_address, looked_for
+from batch_resend.part_names import PIPED_IN
 
 _PLAIN = re.compile(r'[^"$`\\!]*')  # what a shell leaves as it is between double quotes
-_STANDARD_INPUT = "standard input"
 
 
 class Noun(StrEnum):
@@ -93,7 +93,7 @@ def _escaped(sign: str) -> str:
 def check_command(where: str, flags: Iterable[str]) -> str:
     """Return the command that reads a list again; `where`: its name, perhaps with a line."""
     file = where.rpartition(", line ")[0] or where
-    word = "-" if file == _STANDARD_INPUT else shlex.quote(file)
+    word = "-" if file == PIPED_IN else shlex.quote(file)
     return " ".join(("batch-resend check", *filter(None, flags), word))
 
 

@@ -8,7 +8,7 @@ from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import clock_values, settle, settled_since
 from batch_resend.journal.statements import Record, run_of
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.part_names import is_named_unsent, run_named_in
+from batch_resend.part_names import PIPED_IN, is_named_unsent, run_named_in
 from batch_resend.results import Rest, RestCount, Since, Successor
 
 _NEVER = 1e18  # after all that ever was
@@ -66,27 +66,30 @@ class RestReader(Reader):
         return await self.ask(lambda open_: self._backend.holder(open_, _OF_SQLITE)) is not None
 
     async def _successor(self, run: Run) -> tuple[int, Successor | None]:
-        """Return which later run was the last to send what a run had left, from its unsent.csv.
+        """Return which later run was the last to send what a run had left, and from which list.
 
-        What is called so may be another run's: its folder says whose it is, or its own name.
-        Where neither does, it is this run's if all of its orders are.
+        That is the run's own list, by its name and some of its orders: somebody has changed it. Or
+        its unsent.csv: what is called so may be another run's, so its folder says whose it is, or
+        its own name; where neither does, it is this run's if all of its orders are.
         """
         of = {"run": run.number, "base_url": run.base_url}
-        for record in await self.fetch("later_lists_unsent", **of):
-            if await self._is_of(run, later := run_of(record), record.list_name, record.input):
+        for record in await self.fetch("later_lists", **of):
+            if await self._is_of(run, later := run_of(record), record):
                 return later.number, Successor(later.id, record.list_name)
         return _NO_RUN, None
 
-    async def _is_of(self, run: Run, later: Run, name: str, ordinal: int) -> bool:
-        """Whether a list of a later run is what a run had left; `ordinal`: which of its lists."""
-        named = run_named_in(name)
-        if not is_named_unsent(name) or named not in (None, run.id):
+    async def _is_of(self, run: Run, later: Run, found: Record) -> bool:
+        """Whether a list of a later run is a run's list, or what it had left."""
+        if not _is_at_same_ca(run, later) or found.list_name == PIPED_IN:
             return False
-        if not _is_at_same_ca(run, later):
+        named = run_named_in(found.list_name)
+        is_unsent = is_named_unsent(found.list_name) and named in (None, run.id)
+        if not (found.is_the_same or is_unsent):
             return False
-        both = {"run": run.number, "later": later.number, "input": ordinal}
+        both = {"run": run.number, "later": later.number, "input": found.input}
         ((every, in_common),) = await self.fetch("count_rows_in_common", **both)
-        return bool(in_common) and (named is not None or in_common == every)
+        is_known = found.is_the_same or named is not None
+        return bool(in_common) and (is_known or in_common == every)
 
     async def settle_copy(
         self,

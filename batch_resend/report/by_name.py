@@ -1,7 +1,7 @@
 """A run that is resumed by its name only: in words, what its successor left of it.
 
-Another run has sent its unsent.csv, perhaps without rows that a person deleted. Only that person
-knows whether they are still to be sent.
+Another run has sent its unsent.csv, or its list again, perhaps without rows that a person deleted.
+Only that person knows whether they are still to be sent.
 """
 
 from batch_resend.report.summary import counted

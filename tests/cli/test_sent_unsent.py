@@ -1,4 +1,4 @@
-"""What somebody took out of an unsent.csv before sending it: named, and not mailed unasked."""
+"""What was taken out of a list or an unsent.csv before it was sent: named, not mailed unasked."""
 
 import re
 from collections.abc import Callable
@@ -86,7 +86,7 @@ async def test_what_was_deleted_or_changed_in_unsent_csv_is_named_and_mailed_onl
             with pytest.raises(UnknownRun):
                 await batch.take_up()
         listed = (await desk.run("runs")).out
-        assert " (1 of them left out of unsent.csv)" in in_one_line(listed)
+        assert " (1 of them left out of a later list)" in in_one_line(listed)
         by_name = await desk.run("resume", "-q", run)
         assert by_name.code == 0, by_name.err
         assert ca.books.mails > mails
@@ -107,6 +107,43 @@ def settings(desk: Desk) -> Settings:
 def in_one_line(shown: str) -> str:
     """Return a text as it was before it was wrapped."""
     return re.sub(r"\s+", " ", shown)
+
+
+@pytest.mark.parametrize("edit", [without_an_order, without_a_row, with_another_address, damaged])
+async def test_what_was_deleted_or_changed_in_the_list_itself_is_mailed_only_by_its_runs_name(
+    tmp_path: Path, edit: Callable[[str], str]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        run, _ = await send_two(desk)
+        whole = (desk.folder / "a.csv").read_text()
+        desk.write("a.csv", edit(whole))
+        await desk.run("send", "--yes", "-q", "--max-rejected", "50%", "a.csv")
+        later, _ = await run_ids(desk)
+        mails = ca.books.mails
+        it = f"1 order was not in a.csv, or was changed there, when run {later} sent that list."
+        for words in ("show", "watch"):
+            assert f"Run {run} at {ca.base_url} (a rehearsal): {it}" in in_one_line(
+                (await desk.run(words)).out
+            )
+        bare = await desk.run("resume", "-q")
+        assert bare.code == 1
+        assert it in in_one_line(bare.err)
+        assert " (1 of them left out of a later list)" in in_one_line((await desk.run("runs")).out)
+        assert ca.books.mails == mails
+        by_name = await desk.run("resume", "-q", run)
+        assert by_name.code == 0, by_name.err
+        assert ca.books.mails > mails
+
+
+async def test_a_list_of_each_night_with_other_orders_leaves_the_night_before_to_be_resumed(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        await send_two(desk)
+        desk.write("a.csv", HEADING + row("100200399"))
+        assert (await desk.run("send", "--yes", "-q", "a.csv")).code == 0
+        assert (await desk.run("resume", "-q")).code == 0
+        assert len(ca.books.mails_per_order) == 7
 
 
 async def test_who_sends_half_of_unsent_csv_sees_that_the_other_half_is_left(

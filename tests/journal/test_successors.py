@@ -28,13 +28,18 @@ OTHER_CA = "https://other.example/services/v2"
         ("reports/{}/refused.csv", (3,), None),
         ("unsentimental.csv", (3,), None),
         ("unsent/part.csv", (3,), None),
+        ("b.csv", (2, 3, 4, 5, 99), 1),  # its own list, edited
+        ("a.csv", (99,), None),  # of other orders
+        ("lists/a.csv", (3, 4, 5), None),
+        ("standard input", (3, 4, 5), None),
     ],
 )
-async def test_a_run_is_followed_by_the_one_that_sends_its_unsent_csv_by_name_path_and_orders(
+async def test_a_run_is_followed_by_the_one_that_sends_its_list_or_unsent_csv_by_name_and_orders(
     place: Place, clock: Clock, name: str, numbers: tuple[int, ...], left_out: int | None
 ) -> None:
     async with opened(place, clock) as journal:
-        run = await plan(journal, orders(1, 2, 3, 4, 5, 6))
+        lists = (("standard input", orders(1)), ("a.csv", orders(2, 3)), ("b.csv", orders(4, 5, 6)))
+        run = await plan(journal, *(rows for _, rows in lists), names=[name for name, _ in lists])
         await send(journal, clock, run, {"1": "204", "2": "204"})
         await journal.finish(run, RunState.INTERRUPTED)
         assert (await journal.reader.rest(run)).successor is None

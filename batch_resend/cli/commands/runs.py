@@ -159,7 +159,7 @@ def _not_sent(record: Any) -> str:
         shown.append(f"{record['left']:,} left")
     if record["stuck"]:
         shown.append(f"{record['stuck']:,} stuck")
-    left_out = f" ({record['left_out']:,} of them left out of unsent.csv)"
+    left_out = f" ({record['left_out']:,} of them left out of a later list)"
     return f"{', '.join(shown)}{left_out if record['left_out'] else ''}"
 
 
