@@ -1,5 +1,6 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -295,10 +296,8 @@ def _domain(record: RawRecord) -> str:
     if (cell := record.texts.get(Field.DOMAIN_ID)) not in ("", None):
         number = parsed(record, Field.DOMAIN_ID, cell)
     texts = [text for raw in record.entries for text in several(raw.domain)]
-    if not texts and not number:
-        # What an order is for is validated by its name without the wildcard.
-        texts = [text.removeprefix("*.") for text in several(record.domains_aside)]
-    names = {parsed(record, Field.DOMAIN, text) for text in texts}
+    named = texts or _names_aside(record, number)
+    names = {parsed(record, Field.DOMAIN, text) for text in named}
     if len(names) > 1:
         raise UnusableError(
             Problem.DOMAIN,
@@ -310,3 +309,13 @@ def _domain(record: RawRecord) -> str:
             Problem.DOMAIN, f"the domain is missing: {Call.DOMAIN_DCV} is about one"
         )
     return domain_subject(number, *names) if names else number
+
+
+def _names_aside(record: RawRecord, number: str) -> Sequence[str]:
+    """Return the names that an export gives for the domain of a record; `number`: the domain's.
+
+    One beside a number is its name scope: the number alone may stand for other names, too.
+    """
+    # What an order is for is validated by its name without the wildcard.
+    names = [text.removeprefix("*.") for text in several(record.domains_aside)]
+    return () if number and len(names) > 1 else names

@@ -338,8 +338,9 @@ async def test_of_an_order_that_cannot_be_asked_about_is_said_whether_it_is_list
         assert counts["other_domains"] == (not written and not unread)
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
 async def test_what_a_run_skipped_of_several_accounts_is_written_and_sent_by_each(
-    tmp_path: Path,
+    tmp_path: Path, form: str
 ) -> None:
     async with town(tmp_path) as at:
         for ca, number in ((at.shop, 1), (at.bank, 2)):
@@ -353,8 +354,8 @@ async def test_what_a_run_skipped_of_several_accounts_is_written_and_sent_by_eac
         assert [(r["domains"], r["account"]) for r in records(await at.desk.run(*export))] == [
             ("1.example", "shop"), ("2.example", "bank"),
         ]  # fmt: skip
-        await at.desk.run(*export, "--format", "jsonl", "--out", "domains.jsonl")
-        sent = await at.desk.run("send", "domains.jsonl", "--call", "domain-dcv")
+        await at.desk.run(*export, "--format", form, "--out", "domains.list")
+        sent = await at.desk.run("send", "domains.list", "--call", "domain-dcv")
         assert sent.code == 0, sent.err
         assert (scopes(at.shop), scopes(at.bank)) == (["1.example"], ["2.example"])
 

@@ -1,5 +1,6 @@
 """Rows that ask for another of the CA's calls: what they need, and what they become."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,27 @@ def test_by_its_product_a_row_is_another_call_only_where_that_is_wanted(tmp_path
         (Call.DV_RESEND, "100200303"),
     ]
     assert all(isinstance(row, Row) and row.skip is None for row in chosen)
+
+
+@pytest.mark.parametrize(
+    ("number", "domains", "subject"),
+    [
+        ("17", "a.example", "17 a.example"),
+        ("17", "*.a.example", "17 a.example"),
+        ("17", "a.example; b.example", "17"),
+        ("17", "", "17"),
+        ("", "*.a.example", "a.example"),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_of_an_export_one_name_beside_a_domains_number_is_its_name_scope(
+    tmp_path: Path, form: str, number: str, domains: str, subject: str
+) -> None:
+    record = {"order_id": 100200301, "product": "ssl_ev", "domains": domains, "domain_id": number}
+    table = ("\n".join(",".join(map(str, line)) for line in (record, record.values()))) + "\n"
+    text = table if form == "csv" else json.dumps(record) + "\n"
+    (row,) = read(tmp_path, text, Reading(auto_call=True))
+    assert asked(row) == (Call.DOMAIN_DCV, subject, ())
 
 
 def test_how_its_domains_are_validated_says_nothing_of_an_approval(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ COLUMNS = (
 
 
 class ExportWriter:
-    """Writes orders: a line for each, or one for each domain where it is not DV."""
+    """Writes orders: a line for each, or one for each domain where it is not DV.
+
+    Either format has the same fields in every line, with the same texts: they are read alike.
+    """
 
     def __init__(self, file: TextIO, form: str, now: float, *, with_accounts: bool = False) -> None:
         """`form`: csv or jsonl; `with_accounts`: of several accounts, which a column names."""
@@ -36,19 +39,13 @@ class ExportWriter:
         is_by_domain = by_domain or not (order.product is None or is_dv_order(order))
         for part in _parts(order) if is_by_domain else (order,):
             record = {**_record(part, self.now), "account": account}
-            if self._table is not None:
-                record["domains"] = "; ".join(part.domains)
-                self._table.writerow(defused_row(map(record.__getitem__, self._columns)))
-            else:
-                self._print(record, part.domains[0] if is_by_domain and part.domains else None)
+            self._write_line({name: record[name] for name in self._columns})
 
-    def _print(self, record: dict[str, object], domain: str | None) -> None:
-        """Print a record as JSON; with one domain not as a list, as `send` wants it."""
-        found = {name: record[name] for name in self._columns}
-        if domain is not None:
-            del found["domains"]
-            found["domain"] = domain
-        print(json.dumps(found, ensure_ascii=False), file=self._file)
+    def _write_line(self, line: dict[str, object]) -> None:
+        if self._table is None:
+            print(json.dumps(line, ensure_ascii=False), file=self._file)
+        else:
+            self._table.writerow(defused_row(line.values()))
 
 
 def _parts(order: ListedOrder) -> Sequence[ListedOrder]:
@@ -68,6 +65,6 @@ def _record(order: ListedOrder, now: float) -> dict[str, object]:
         "created_at": None if order.created_at is None else timestamp(order.created_at),
         "age_days": None if order.created_at is None else whole_days(now - order.created_at),
         "container": order.container,
-        "domains": list(order.domains),
+        "domains": "; ".join(order.domains),
         "domain_id": order.names[0].domain_id if is_one_domain else None,
     }
