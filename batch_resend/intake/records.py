@@ -291,13 +291,16 @@ def _account(record: RawRecord, reading: Reading) -> str | None:
 
 
 def _domain(record: RawRecord) -> str:
-    """Return what names the domain that a row is about: its number at the CA, its name, or both."""
+    """Return what names the domain that a row is about: its number at the CA, its name, or both.
+
+    A wildcard is validated by the name below it, and the CA knows it by that.
+    """
     number = ""
     if (cell := record.texts.get(Field.DOMAIN_ID)) not in ("", None):
         number = parsed(record, Field.DOMAIN_ID, cell)
     texts = [text for raw in record.entries for text in several(raw.domain)]
     named = texts or _names_aside(record, number)
-    names = {parsed(record, Field.DOMAIN, text) for text in named}
+    names = {parsed(record, Field.DOMAIN, text).removeprefix("*.") for text in named}
     if len(names) > 1:
         raise UnusableError(
             Problem.DOMAIN,
@@ -316,6 +319,5 @@ def _names_aside(record: RawRecord, number: str) -> Sequence[str]:
 
     One beside a number is its name scope: the number alone may stand for other names, too.
     """
-    # What an order is for is validated by its name without the wildcard.
-    names = [text.removeprefix("*.") for text in several(record.domains_aside)]
+    names = several(record.domains_aside)
     return () if number and len(names) > 1 else names
