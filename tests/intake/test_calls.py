@@ -32,7 +32,9 @@ def problem(row: Row | RejectedRow) -> tuple[Problem, str]:
     return row.problem, row.reason
 
 
-def test_a_list_of_domains_needs_no_order_numbers_and_a_wildcard_is_the_name_below_it(tmp_path: Path) -> None:
+def test_a_list_of_domains_needs_no_order_numbers_and_a_wildcard_is_the_name_below_it(
+    tmp_path: Path,
+) -> None:
     rows = read(tmp_path, "domain\nWWW.Example.com.\n*.b.example\n", DOMAIN)
     assert [asked(row) for row in rows] == [
         (Call.DOMAIN_DCV, "www.example.com", ()),
