@@ -1,13 +1,11 @@
 """A `rejected.csv` that comes back: which of its rows nobody has corrected.
 
-What was wrong with a row may not be in it: it is compared with its last column, which has it as it
-stood. What a spreadsheet makes of a cell by itself corrects nothing.
+What was wrong with a row may not be in it: its cells are compared with its last column, which has
+them as they stood. What a spreadsheet makes of a cell by itself corrects nothing.
 """
 
 import csv
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -19,8 +17,14 @@ from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.spreadsheet import bare, remakes
 
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv
-AS_ONE_TEXT = ("row",)  # behind them: the row as it stood
+AS_ONE_TEXT = ("row",)  # behind them: its cells as they stood
 OWN_COLUMNS = (*ABOUT_REJECTED, *AS_ONE_TEXT)
+# Where its list had it in another form, as a JSON record: that, too, for people.
+OWN_OF_OTHER_FORM = (*ABOUT_REJECTED, "record", *AS_ONE_TEXT)
+WAITS = (  # of a row of such a record in which another one is wrong
+    "right as it is: it is sent along once the other rows of its record, beside it, are right "
+    "(to send it without them, empty its reason)"
+)
 _WHAT_TO_DO = ": correct it first (or empty its reason, if it is right as it is)"
 # What another option, or another profile, may put right without a change of the row.
 _BY_OPTION = "--all-domains"
@@ -38,7 +42,7 @@ _WITHOUT_ROW = (
 def own_columns(heading: Sequence[str]) -> set[int]:
     """Return which columns are those of a rejected.csv, which say what was wrong with a row."""
     names = tuple(map(str.strip, heading))
-    for own in (OWN_COLUMNS, ABOUT_REJECTED):
+    for own in (OWN_OF_OTHER_FORM, OWN_COLUMNS, ABOUT_REJECTED):
         for at in range(len(names) - len(own), -1, -1):
             if names[at : at + len(own)] == own:
                 return set(range(at, at + len(own)))
@@ -51,7 +55,7 @@ class FedBack:
 
     own: Collection[int]  # those columns; empty where it has no heading row
     headed: bool
-    by_fields: bool  # its columns are not the list's: the row stood there in another form
+    by_fields: bool  # its columns are not the list's: what was not read there is in none of them
     columns: Columns
     all_domains: bool  # rows that name nobody may be sent now
 
@@ -75,14 +79,31 @@ class FedBack:
         reason = cells[at + 2].strip()
         if not reason or reason.startswith(_BY_PROFILE) or self._is_by_option(reason):
             return ""
-        if self.headed and len(self.own) < len(OWN_COLUMNS):
+        if self._width < len(OWN_COLUMNS):
             return _WITHOUT_ROW
         if not self._is_same(cells, at):
             return ""
         change = self._changed_number(cells, at)
         if change and bare(change[0]).lstrip("0") in bare(reason):  # which is no longer true
             return _why_changed(*change)
-        return reason if reason.endswith(_WHAT_TO_DO) else reason + _WHAT_TO_DO
+        return reason if reason.endswith((_WHAT_TO_DO, WAITS)) else reason + _WHAT_TO_DO
+
+    def record_of(self, cells: Sequence[str]) -> str:
+        """Return what tells from which record of a list of another form a row is; or ""."""
+        at = self._place(cells)
+        if at is None or not self._is_of_other_form:
+            return ""
+        file, line, _, *record = cells[at : at + self._width - 1]
+        return "\n".join((file, line, *record)) if any(record) else ""
+
+    @property
+    def _width(self) -> int:
+        """How many own columns there are."""
+        return len(self.own) if self.headed else len(OWN_OF_OTHER_FORM)
+
+    @property
+    def _is_of_other_form(self) -> bool:
+        return self._width == len(OWN_OF_OTHER_FORM)
 
     def _is_by_option(self, reason: str) -> bool:
         """Whether rows that name nobody may be sent now, and this one was rejected as such."""
@@ -95,27 +116,24 @@ class FedBack:
         at = min(self.own) if self.headed else own_place(cells, self.columns.read)
         return None if at is None or len(cells) < at + len(ABOUT_REJECTED) else at
 
+    def _stood(self, cells: Sequence[str], at: int) -> dict[str, list[str]]:
+        """Return the cells as they stood, by what may separate them."""
+        return _rows_of("".join(cells[at + self._width - 1 : at + self._width]))
+
     def _is_same(self, cells: Sequence[str], at: int) -> bool:
         """Whether a row says what stood there; `at`: where the own columns begin."""
-        rows = _rows_of("".join(cells[at + 3 : at + 4]))
-        if self.by_fields or not self.headed:
-            read = self.columns.read.difference(self._made(cells[at + 2]))
-            now = [cells[place] for place in read if place < at and bare(cells[place])]
-            return any(_are_among(stood, now) for stood in rows.values())
-        as_now = (*cells[:at], *cells[at + len(OWN_COLUMNS) :])
+        rows = self._stood(cells, at)
+        as_now = [*cells[:at], *cells[at + self._width :]]
+        if self._is_of_other_form and len(as_now) not in map(len, rows.values()):
+            # Columns were added, or deleted; of these there are many that are empty.
+            return any(_are_same(filter(bare, one), filter(bare, as_now)) for one in rows.values())
         return any(_are_same(folded(stood, at, mark), as_now) for mark, stood in rows.items())
-
-    def _made(self, reason: str) -> Collection[int]:
-        """Return which columns may hold what the row had not; for that, no row was rejected."""
-        # One text of several of a product; the word of what named nobody in a list without.
-        made = (Field.PRODUCT,) if asks_for_word(reason) else (Field.PRODUCT, Field.ALL_DOMAINS)
-        return list(chain.from_iterable(self.columns.places.get(one, ()) for one in made))
 
     def _changed_number(self, cells: Sequence[str], at: int) -> tuple[str, str] | None:
         """Return a number's text as it stood and as it is, where only a spreadsheet changed it."""
-        stood = set(chain.from_iterable(_rows_of("".join(cells[at + 3 : at + 4])).values()))
+        stood = set(chain.from_iterable(self._stood(cells, at).values()))
         places = chain.from_iterable(self.columns.places.get(one, ()) for one in SUBJECTS)
-        own = range(at, at + len(OWN_COLUMNS))
+        own = range(at, at + self._width)
         for now in (cells[place] for place in places if place < len(cells) and place not in own):
             if made_of := _made_of(stood, now):
                 return trimmed(made_of), trimmed(now)
@@ -156,10 +174,6 @@ def _are_same(stood: Iterable[str], now: Iterable[str]) -> bool:
     return len(before) == len(after) and all(map(remakes, before, after))
 
 
-def _are_among(stood: Collection[str], now: Iterable[str]) -> bool:
-    return all(any(remakes(one, text) for one in stood) for text in now)
-
-
 def folded(cells: Sequence[str], width: int, delimiter: str) -> list[str]:
     """Return a row in so many cells; what it has beyond stands in the last, as one text."""
     whole = _without_end(cells)
@@ -178,12 +192,12 @@ def _without_end(cells: Iterable[str]) -> list[str]:
 
 
 def own_place(cells: Sequence[str], read: Collection[int]) -> int | None:
-    """Return where they stand in a row without a heading: file, line, reason and row, at its end.
+    """Return where they stand in a row without a heading: file, line, reason, record and row.
 
     A row that holds all of its cells that are read once more, as one text, is one of these.
     """
-    at = len(cells) - len(OWN_COLUMNS)
-    if at <= max(read, default=-1) or not (cells[at + 3].strip() and digits_of(cells[at + 1])):
+    at = len(cells) - len(OWN_OF_OTHER_FORM)
+    if at <= max(read, default=-1) or not (cells[-1].strip() and digits_of(cells[at + 1])):
         return None
     return at
 
@@ -194,29 +208,10 @@ def _rows_of(text: str) -> dict[str, list[str]]:
 
 
 def _texts(row: str, delimiter: str) -> Iterator[str]:
-    """Yield the texts of a row: its cells, or what is in its JSON."""
+    """Yield the texts of a row: its cells."""
     text = row.removeprefix("'")  # so that no spreadsheet runs it
-    if text.lstrip().startswith(("{", "[")):
-        with suppress(ValueError, RecursionError):
-            yield from _texts_within(json.loads(text))
     try:
         for cells in csv.reader([text], delimiter=delimiter):
             yield from cells
     except csv.Error:
         yield text
-
-
-def _texts_within(value: object) -> Iterator[str]:
-    rest = [value]
-    while rest:
-        match rest.pop():
-            case dict() as held:
-                rest += held.values()
-            case list() as held:
-                rest += held
-                if all(isinstance(one, str) for one in held):
-                    yield "; ".join(held)
-            case str() as held:
-                yield held
-            case held:
-                yield json.dumps(held)

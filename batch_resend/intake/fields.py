@@ -337,6 +337,7 @@ class RawRecord(NamedTuple):  # made of every row there is: a dataclass takes tw
     kept: Mapping[Field, str] = MappingProxyType({})  # what asks for nothing, where any is there
     unread: str = ""  # what holds a domain or an address, and is no field: a column, or a key
     is_of_rejected: bool = False  # of a rejected.csv: its list was asked about the words in it
+    part_of: str = ""  # of a rejected.csv: the record of a list, of which it may be one of several
 
     def text(self, field: Field) -> str:
         """Return what stands in a cell, without blanks around it; "" where it is no text."""

@@ -1,4 +1,6 @@
-"""A list of objects in a JSON record, one for each domain, which `--map` names.
+"""The entries of a JSON record: a list of objects in it, one for each domain.
+
+They have our names, or those that `--map` names:
 
 {"order_id": 1, "domains": [{"name": "example.com", "to": "admin@example.com"}]}
 with domain=domains.name and email=domains.to
@@ -7,12 +9,42 @@ with domain=domains.name and email=domains.to
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from pydantic import BaseModel
+
 from batch_resend.intake.fields import Field
 from batch_resend.intake.json_shapes import NESTED, in_one_text, lifted, paths_in
 from batch_resend.intake.looks import looked_for
 from batch_resend.intake.suggestions import Noun, listed, map_flag, pair_flags
 
+INCOMPLETE = "lacks its domain or its email"
+WITH_ENTRY = "entry "  # and its number: where something of another type stands
 _MOST_SHOWN = 20  # entries that are looked at for what to suggest
+
+
+class JsonEntry(BaseModel):
+    """One entry of the nested form."""
+
+    domain: str
+    email: str
+    email_domain: str | None = None
+    locale: str | None = None
+
+
+def is_about_entry(reason: str) -> bool:
+    """Whether a record was rejected because of the form of one of its entries."""
+    return reason.endswith(INCOMPLETE) or f", {WITH_ENTRY}" in reason
+
+
+def common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
+    """Return a record's language, which may stand in each of its entries. Raises ValueError."""
+    locales = {entry.locale or usual for entry in entries}
+    if any(entry.locale for entry in entries):
+        locales |= {usual} - {""}
+    if len(locales) > 1:
+        raise ValueError(
+            f"entries of {NESTED} are in several languages: give each language a record of its own"
+        )
+    return locales.pop()
 
 
 def path_of_entries(mapping: Mapping[Any, str]) -> str:

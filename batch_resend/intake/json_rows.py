@@ -35,6 +35,10 @@ from batch_resend.intake.headings import (
     unread_of,
 )
 from batch_resend.intake.json_entries import (
+    INCOMPLETE,
+    WITH_ENTRY,
+    JsonEntry,
+    common_locale,
     path_of_entries,
     refuse_compound,
     with_entries,
@@ -81,15 +85,6 @@ _IN_WORDS = {
     "model_type": "an object is expected",
     "missing": "is missing",
 }
-
-
-class JsonEntry(BaseModel):
-    """One entry of the nested form."""
-
-    domain: str
-    email: str
-    email_domain: str | None = None
-    locale: str | None = None
 
 
 class _Record(BaseModel):
@@ -351,7 +346,7 @@ class _Object:
         if products := places.get(Field.PRODUCT):
             texts[Field.PRODUCT] = product_in(self._value[key] for key in products)
         if entries := record.domain_approval_emails:
-            texts[Field.LOCALE] = _common_locale(entries, _text(texts.get(Field.LOCALE)))
+            texts[Field.LOCALE] = common_locale(entries, _text(texts.get(Field.LOCALE)))
         return texts
 
 
@@ -375,25 +370,13 @@ def _entries(
         )
     for entry in nested:
         if not entry.domain.strip() or not entry.email.strip():
-            raise ValueError(f"an entry of {NESTED} lacks its domain or its email")
+            raise ValueError(f"an entry of {NESTED} {INCOMPLETE}")
         yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
-
-
-def _common_locale(entries: Sequence[JsonEntry], usual: str) -> str:
-    """Return a record's language, which may stand in each of its entries. Raises ValueError."""
-    locales = {entry.locale or usual for entry in entries}
-    if any(entry.locale for entry in entries):
-        locales |= {usual} - {""}
-    if len(locales) > 1:
-        raise ValueError(
-            f"entries of {NESTED} are in several languages: give each language a record of its own"
-        )
-    return locales.pop()
 
 
 def _first_error(error: ValidationError, names: Mapping[Field, str]) -> str:
     first = error.errors(include_url=False)[0]
     known: Mapping[object, str] = {field.value: name for field, name in names.items()}
     where = [known.get(part, part) for part in first["loc"]]
-    shown = ", ".join(f"entry {p + 1}" if isinstance(p, int) else str(p) for p in where)
+    shown = ", ".join(f"{WITH_ENTRY}{p + 1}" if isinstance(p, int) else str(p) for p in where)
     return f"{shown}: {_IN_WORDS.get(first['type'], first['msg'])}"

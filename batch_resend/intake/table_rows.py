@@ -53,6 +53,7 @@ from batch_resend.intake.reading import Reading
 from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
 from batch_resend.intake.suggestions import Head, map_flag, unnamed
+from batch_resend.intake.waiting import with_those_that_wait
 from batch_resend.list_form import Remark
 from batch_resend.model import RejectedRow
 
@@ -96,7 +97,9 @@ class TableRows:
         sample = [cells for _, cells in first]
         shape = shape_of(self._name, columns, self._names, sample, self._reading)
         footers: list[Numbered] = []
-        yield from self._records(chain(first, rows), columns, shape, footers)
+        fed_back = self._fed_back(columns)
+        records = self._records(chain(first, rows), columns, shape, footers, fed_back)
+        yield from with_those_that_wait(records, self._reading) if fed_back else records
         unseen = self._table.unseen
         self.remarks[Remark.HIDDEN_ROWS] += unseen.hidden_rows
         self.remarks[Remark.HIDDEN_SHEETS] += len(unseen.sheets)
@@ -209,11 +212,16 @@ class TableRows:
         return seen
 
     def _records(
-        self, rows: Iterable[Numbered], columns: Columns, shape: Shape, footers: list[Numbered]
+        self,
+        rows: Iterable[Numbered],
+        columns: Columns,
+        shape: Shape,
+        footers: list[Numbered],
+        fed_back: FedBack | None,
     ) -> Iterator[RawRecord]:
         """Yield a record a row; those at the end that are none are added to `footers` instead."""
         table, all_domains = self._table, self._reading.all_domains
-        passed_over, fed_back = self._passed_over(columns), self._fed_back(columns)
+        passed_over = self._passed_over(columns)
         as_record = _Recorder(columns, self._kept)
         for row in self._rows(with_footers_apart(rows, footers), columns):
             cells = row.cells
@@ -343,7 +351,7 @@ class _Recorder:
 
 def _compared(record: RawRecord, cells: Sequence[str], fed_back: FedBack) -> RawRecord:
     """Return a record with why it is not to be sent, where it was rejected before and still is."""
-    record = record._replace(is_of_rejected=bool(fed_back.own))
+    record = record._replace(is_of_rejected=bool(fed_back.own), part_of=fed_back.record_of(cells))
     if why := fed_back.remade(cells):
         return record._replace(defect=why, uncorrected=why)
     reason = fed_back.uncorrected(cells)

@@ -19,7 +19,15 @@ from typing import Literal, NamedTuple, TextIO, TypeVar, cast
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
 from batch_resend.intake.csv_cells import DELIMITERS
-from batch_resend.intake.fed_back import folded, is_of_spreadsheet, own_columns, own_place
+from batch_resend.intake.fed_back import (
+    ABOUT_REJECTED,
+    OWN_OF_OTHER_FORM,
+    WAITS,
+    folded,
+    is_of_spreadsheet,
+    own_columns,
+    own_place,
+)
 from batch_resend.intake.fields import (
     COLUMNS,
     Role,
@@ -31,7 +39,7 @@ from batch_resend.intake.spreadsheet import may_remake
 from batch_resend.list_form import ListForm
 from batch_resend.model import Entry, RequestStatus, RowStatus
 from batch_resend.report.files import REFUSED, UNSENT
-from batch_resend.report.rejected_texts import Cells, fields_in, texts_of
+from batch_resend.report.rejected_texts import Cells, fields_in, texts_of, waiting
 from batch_resend.report.tables import kept_of
 from batch_resend.results import InputNote, Result, RowResult
 from batch_resend.visible import defused, defused_row
@@ -122,27 +130,35 @@ def _only_kept(inputs: Sequence[InputNote]) -> list[Field]:
 async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) -> int:
     """Write the rejected rows in the form of unsent.csv, to be corrected; return how many.
 
-    Behind what their list had stand the file, the line, the reason, and the row as it stood, as one
-    text: `intake.passed_over` knows by it what was not corrected.
+    Behind what their list had stand the file, the line, the reason, and these cells as they stand,
+    as one text: `intake.fed_back` knows by it what was not corrected. Where the list has another
+    form, the record as it stood there comes before that.
     """
     without = _ONLY_WHERE_SAID - fields_in(inputs)
     fields = [which for which in _OF_REJECTED if which not in without]
     form = _common_form(inputs, (*fields, *_only_kept(inputs)))
-    own = len(OWN_COLUMNS) if form.heading[-len(OWN_COLUMNS) :] == OWN_COLUMNS else 0
+    before = _own_at_end(form.heading)
     named = {column for note in inputs for column in note.form.fields.values()}
-    width = len(form.heading) - own  # without the columns of such a file, if one was sent
+    width = len(form.heading) - len(before)  # without the columns of such a file, if one was sent
     heading = [_harmless(name, named) for name in form.heading[:width]]
     table = csv.writer(file, delimiter=form.delimiter)
-    _begin(file, form, (*heading, *OWN_COLUMNS) if heading else ())
+    own = (before or OWN_COLUMNS) if form.as_it_stood else OWN_OF_OTHER_FORM
+    _begin(file, form, (*heading, *own) if heading else ())
     count = 0
     async for row in rows:
         count += 1
         if form.as_it_stood:
-            lines = _as_it_stood(row, inputs, width, own, form.delimiter)
+            lines = _as_it_stood(row, inputs, width, len(before), form.delimiter)
         else:
             lines = _field_by_field(row, inputs, form)
         table.writerows(map(defused_row, lines))
     return count
+
+
+def _own_at_end(heading: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of a rejected.csv with which a heading ends, if it is that of one."""
+    forms = (OWN_OF_OTHER_FORM, OWN_COLUMNS)
+    return next((own for own in forms if heading[-len(own) :] == own), ())
 
 
 def _as_it_stood(
@@ -158,20 +174,22 @@ def _as_it_stood(
     delimiter = _of_text(delimiter)
     inside = folded(cells, width, delimiter)
     padding = [""] * (width - len(inside))
-    text = _as_compared(row, _as_line(cells, delimiter), about)
-    yield [*inside, *padding, *_about(row, inputs), text]
+    text = _stood_before(row, about) or _as_line(cells, delimiter)
+    origin = origin_of(row, inputs)
+    record = [origin.record] if own == len(OWN_OF_OTHER_FORM) else []
+    yield [*inside, *padding, origin.file, origin.line, row.reason, *record, text]
 
 
 def _field_by_field(
     row: RowResult, inputs: Sequence[InputNote], form: "_Form"
 ) -> Iterator[list[object]]:
-    for texts in texts_of(row, inputs[row.input_ordinal].form):
-        yield [*form.line(texts), *_about(row, inputs), origin_of(row, inputs).text]
-
-
-def _about(row: RowResult, inputs: Sequence[InputNote]) -> tuple[object, ...]:
     origin = origin_of(row, inputs)
-    return origin.file, origin.line, row.reason
+    entries = list(texts_of(row, inputs[row.input_ordinal].form))
+    for texts, waits in zip(entries, waiting(entries, row), strict=True):
+        reason = WAITS if waits else row.reason
+        cells = form.line(texts)
+        stood = origin.stood or _as_line(cells, _of_text(form.delimiter))
+        yield [*cells, origin.file, origin.line, reason, origin.record, stood]
 
 
 def _harmless(heading: str, named: set[str]) -> str:
@@ -186,40 +204,45 @@ class Origin(NamedTuple):
     file: str
     line: int
     text: str  # a row of cells as a line of CSV
+    record: str  # the same as the list had it of which this was made
+    stood: str = ""  # as a rejected.csv has its cells, before only a spreadsheet changed them
 
 
 def origin_of(row: RowResult, inputs: Sequence[InputNote]) -> Origin:
     """Return where a row stood; of one in a rejected.csv, in the list that this was made of."""
     note = inputs[row.input_ordinal]
     if not note.form.is_table:
-        return Origin(note.name, row.line, row.raw)
+        return Origin(note.name, row.line, row.raw, row.raw)
     cells: list[str] = json.loads(row.raw)
-    about = []
-    if (at := _own_place(note.form, cells)) is not None:
-        about = cells[at : at + len(OWN_COLUMNS)]
-        del cells[at : at + len(OWN_COLUMNS)]
-    text = _as_compared(row, _as_line(cells, _of_text(note.form.delimiter)), about)
+    own = _own_place(note.form, cells)
+    about = cells[own]
+    del cells[own]
+    text = _as_line(cells, _of_text(note.form.delimiter))
+    stood = _stood_before(row, about)
+    record = about[len(ABOUT_REJECTED)] if len(about) == len(OWN_OF_OTHER_FORM) else text
     match about:
         case [file, line, *_] if file and (number := digits_of(line)):
-            return Origin(file, int(number), text)
-    return Origin(note.name, row.line, text)
+            return Origin(file, int(number), stood or text, record, stood)
+    return Origin(note.name, row.line, stood or text, record, stood)
 
 
-def _as_compared(row: RowResult, text: str, about: Sequence[str]) -> str:
-    """Return a row as one text, or as it stood before a spreadsheet changed its number.
+def _stood_before(row: RowResult, about: Sequence[str]) -> str:
+    """Return a row as one text, as it stood before a spreadsheet changed its number; or "".
 
     That is compared again, next time. `about`: what a rejected.csv said of it.
     """
-    is_as_before = len(about) == len(OWN_COLUMNS) and is_of_spreadsheet(row.reason or "")
-    return about[-1] or text if is_as_before else text
+    has_all = len(about) >= len(OWN_COLUMNS)
+    return about[-1] if has_all and is_of_spreadsheet(row.reason or "") else ""
 
 
-def _own_place(form: ListForm, cells: Sequence[str]) -> int | None:
-    """Return where the columns of a rejected.csv begin in a row of a list, if it has them all."""
+def _own_place(form: ListForm, cells: Sequence[str]) -> slice:
+    """Return where the columns of a rejected.csv are in a row of a list, if it has them all."""
     if not form.columns:
-        return own_place(cells, [int(position) - 1 for position in form.fields.values()])
+        at = own_place(cells, [int(position) - 1 for position in form.fields.values()])
+        return slice(0, 0) if at is None else slice(at, at + len(OWN_OF_OTHER_FORM))
     places = own_columns(form.columns)
-    return min(places) if len(places) == len(OWN_COLUMNS) else None
+    has_all = len(places) >= len(OWN_COLUMNS)
+    return slice(min(places), max(places) + 1) if has_all else slice(0, 0)
 
 
 def _of_text(delimiter: str | None) -> str:
@@ -227,13 +250,13 @@ def _of_text(delimiter: str | None) -> str:
     return delimiter if delimiter in DELIMITERS else ","
 
 
-def _as_line(cells: Sequence[str], delimiter: str) -> str:
+def _as_line(cells: Sequence[object], delimiter: str) -> str:
     """Return a row as one text that no spreadsheet takes for something else."""
     line = _joined(cells, delimiter, csv.QUOTE_MINIMAL)
     return _joined(cells, delimiter, csv.QUOTE_ALL) if may_remake(line) else line
 
 
-def _joined(cells: Sequence[str], delimiter: str, quoting: Literal[0, 1]) -> str:
+def _joined(cells: Sequence[object], delimiter: str, quoting: Literal[0, 1]) -> str:
     line = io.StringIO()
     csv.writer(line, delimiter=delimiter, lineterminator="", quoting=quoting).writerow(cells)
     return line.getvalue()

@@ -12,6 +12,7 @@ from batch_resend.calls import CALLS
 from batch_resend.intake import Field
 from batch_resend.intake.fed_back import asks_for_word
 from batch_resend.intake.fields import (
+    RawEntry,
     RawRecord,
     fields_of,
     in_one_line,
@@ -19,17 +20,20 @@ from batch_resend.intake.fields import (
     known_fields,
     second_fields,
 )
-from batch_resend.intake.json_entries import with_entries
+from batch_resend.intake.json_entries import is_about_entry, with_entries
 from batch_resend.intake.json_rows import JsonRecords
 from batch_resend.intake.json_shapes import NESTED, inner_record, lifted
 from batch_resend.intake.json_text import decode, product_in, together
 from batch_resend.intake.reading import Reading
+from batch_resend.intake.waiting import as_row
 from batch_resend.list_form import ListForm
+from batch_resend.model import RejectedRow
 from batch_resend.results import InputNote, RowResult
 
 Cells = Mapping[Field, object]
 
 _ADDRESSES = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
+_OF_ENTRY = (*_ADDRESSES, Field.LOCALE)
 _OF_THE_CA = "certificate"  # what an order of the CA's names is not for us to mail
 
 
@@ -59,6 +63,30 @@ def texts_of(row: RowResult, form: ListForm) -> Iterator[Cells]:
     else:
         places = {Field(name): int(position) - 1 for name, position in form.fields.items()}
         yield {field: cells[at] for field, at in places.items() if at < len(cells)}
+
+
+def waiting(entries: Sequence[Cells], row: RowResult) -> list[bool]:
+    """Return of each entry of a rejected row whether it is right, and only others are wrong.
+
+    None is where the row as a whole was rejected for something else.
+    """
+    if len(entries) == 1:
+        return [False]
+    reason = row.reason or ""
+    wrong = [_why_wrong(texts, row) for texts in entries]
+    is_by_entry = is_about_entry(reason) or any(why and why in reason for why in wrong)
+    is_by_some = is_by_entry and any(wrong)
+    return [is_by_some and not why for why in wrong]
+
+
+def _why_wrong(texts: Cells, row: RowResult) -> str:
+    """Return why an entry of a row would be rejected by itself; empty where it is right."""
+    accounts = {} if row.account is None else {row.account: None}
+    cells = (texts.get(field) for field in (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN))
+    entry = RawEntry(*(str(cell or "") for cell in cells))
+    record = RawRecord(row.line, texts, (entry,), row.raw, {}, has_addresses=True)
+    found = as_row(record, Reading(call=row.call, accounts=accounts))
+    return found.reason if isinstance(found, RejectedRow) else ""
 
 
 def _known(headings: Sequence[str], second: Container[int] = ()) -> list[Field | None]:
@@ -113,7 +141,7 @@ def _of_object(form: ListForm, value: dict[str, object], row: RowResult) -> Iter
         yield {**found, Field.EMAIL: _text([value])}
     else:
         for entry in entries:
-            yield found | {field: _text(entry[field]) for field in _ADDRESSES if field in entry}
+            yield found | {field: _text(entry[field]) for field in _OF_ENTRY if entry.get(field)}
 
 
 def _names_nobody(value: dict[str, object], row: RowResult, reading: Reading) -> bool:
