@@ -257,9 +257,9 @@ def _as_line(cells: Sequence[object], delimiter: str) -> str:
 
 
 def _joined(cells: Sequence[object], delimiter: str, quoting: Literal[0, 1]) -> str:
-    line = io.StringIO()
-    csv.writer(line, delimiter=delimiter, lineterminator="", quoting=quoting).writerow(cells)
-    return line.getvalue()
+    line, end = io.StringIO(newline=""), "\r\n"  # what is part of it, is quoted in a cell
+    csv.writer(line, delimiter=delimiter, lineterminator=end, quoting=quoting).writerow(cells)
+    return line.getvalue().removesuffix(end)
 
 
 # --- the form that lists have in common ---------------------------------------------------------

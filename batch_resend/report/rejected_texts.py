@@ -165,4 +165,5 @@ def _is_entry(value: object) -> bool:
 
 def _text(value: object) -> str:
     text = "" if value is None else together(value)
-    return text if isinstance(text, str) else json.dumps(text)
+    text = text if isinstance(text, str) else json.dumps(text)
+    return text.encode(errors="replace").decode()  # half a character is in no file

@@ -248,6 +248,33 @@ async def test_without_a_heading_row_a_text_from_another_cell_corrects_a_row(
         assert ca.books.recipients == {ORDER: [[B]]}
 
 
+ROWS_OF_LINES = (
+    'order_id,note\n100200301,"x\ny"\n100200302,z\n100200303,z\n100200304,z\n1002003,"a\r\nb"\n'
+)
+LINES = {
+    "a list": {"a.csv": ROWS_OF_LINES},
+    "lists with different headings": {"a.csv": ROWS_OF_LINES, "b.csv": "order\n100200309\n"},
+    "JSON": lines(record(RIGHT, ("b.ex\nample", B)), record(WRONG, THIRD, order=OTHER)),
+    "half a character": lines(record(RIGHT, ("\ud83d.example", B))),
+}
+
+
+@pytest.mark.parametrize("lists", LINES.values(), ids=LINES)
+async def test_a_row_with_texts_of_several_lines_or_of_no_encoding_is_not_corrected_by_itself(
+    tmp_path: Path, lists: Mapping[str, str]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        for name, text in lists.items():
+            (desk.folder / name).write_bytes(text.encode())
+        path = await sent(desk, "0", *lists)
+        rejected = path.read_text().splitlines()
+        mails = ca.books.mails
+        for number in "12":
+            path = await sent(desk, number, str(path))
+        assert ca.books.mails == mails
+        assert len(path.read_text().splitlines()) == len(rejected)
+
+
 async def test_rejected_csv_and_messages_tell_which_rows_were_right(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write("list.jsonl", lines(record(RIGHT, WRONG))["list.jsonl"])
