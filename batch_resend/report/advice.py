@@ -355,6 +355,7 @@ def _to_send_by_another_call(
     """Yield what to do: which domains wait, the CA says, of these orders and no others."""
     count, program = summary.skipped.other_call, f"batch-resend{flags.config}"
     its, it, these = ("its", "it", "this order") if count == 1 else ("their", "them", "these")
+    list_ = f"domains-{summary.run_id[-4:]}.csv"  # a name of its own: somebody may edit the list
     yield NextStep(
         f"{counted(count, 'order')} skipped that may wait for mails, which this call does not "
         f"send: {its} product is not DV. {folder}/results.csv names {it} (error_code other_call)."
@@ -363,12 +364,12 @@ def _to_send_by_another_call(
         f"To have {it} mailed domain by domain, first write the domains for which {these} may "
         "wait, of those that the list named. They are written without addresses, so that the CA "
         "will mail its contacts on file for each domain:",
-        f"{program} export --skipped-by {summary.run_id}{flags.verify} --out domains.csv",
+        f"{program} export --skipped-by {summary.run_id}{flags.verify} --out {list_}",
     )
     yield NextStep(
         "Then look at that list, and send it. What came of it is in the report of that run; the "
         "numbers of this run stay as they are:",
-        f"{program} send domains.csv --call domain-dcv{flags.verify}",
+        f"{program} send {list_} --call domain-dcv{flags.verify}",
     )
 
 

@@ -104,6 +104,24 @@ async def test_a_key_that_may_not_read_is_said_to_lack_a_role(
         )
 
 
+async def test_a_list_that_is_there_is_replaced_only_by_an_explicit_word(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        fill(ca, 2)
+        edited = "order_id,email\n100200301,it@example.com\n"
+        desk.write("pending.csv", edited)
+        refused = await desk.run("export", "--out", "pending.csv")
+        assert refused.code == 2
+        assert "--out pending.csv is there already, and you may have edited it" in " ".join(
+            refused.err.split()
+        )
+        assert (tmp_path / "pending.csv").read_text() == edited
+        assert ca.books.reads == 0
+        assert (await desk.run("export", "--out", "pending.csv", "--overwrite")).code == 0
+        assert "it@example.com" not in (tmp_path / "pending.csv").read_text()
+        desk.write("empty.csv", "")
+        assert (await desk.run("export", "--out", "empty.csv")).code == 0, "as of mktemp"
+
+
 async def test_pages_are_read_to_the_end_and_count_in_the_windows(tmp_path: Path) -> None:
     windows = (Window(4, 2.0),)
     async with desk_with_ca(tmp_path, windows=windows) as (desk, ca):

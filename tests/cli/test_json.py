@@ -20,7 +20,10 @@ COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "completion": [("bash",)],
     "config": [("show",), ("show", "sweep", "--max-orders", "3")],
     "doctor": [()],
-    "export": [("--out", "waiting.csv"), ("--out", "waiting.jsonl", "--format", "jsonl")],
+    "export": [
+        ("--out", "waiting.csv", "--overwrite"),
+        ("--out", "waiting.jsonl", "--overwrite", "--format", "jsonl"),
+    ],
     "help": [(), ("mail",)],
     "history": [("700000",), ("d0.o700001.example.com",), ("5",), ("1",)],
     "prune": [(), ("--journal", "none.db"), ("--dry-run",)],

@@ -236,7 +236,7 @@ async def test_what_was_asked_before_a_reading_was_cut_off_is_not_asked_again_bu
             assert len(service.paths("PUT")) == 100
         if command[0] != "sweep":  # whose orders have just been mailed
             service.asked.clear()
-            flags = ["--again"] if command[0] == "send" else []
+            flags = {"send": ["--again"], "export": ["--overwrite"]}.get(command[0], [])
             assert (await desk.run(*command, *flags)).code == 0
             assert len(one_by_one(service)) == 100, "one that was whole answers for no other"
 
@@ -319,7 +319,7 @@ async def test_export_counts_orders_that_it_could_not_ask_about_and_keeps_them(
         assert "1 of them could not be asked about: listed with all names, approved" in exported.err
         with (tmp_path / "pending.csv").open() as file:
             assert [row["order_id"] for row in csv.DictReader(file)] == ["1", "2"]
-        counted = await desk.run("export", "--details", "--json", "--out", "pending.csv")
+        counted = await desk.run("export", "--details", "--json", "--out", "other.csv")
         assert json.loads(counted.out)["unread"] == 1
 
 

@@ -261,7 +261,7 @@ def test_a_link_that_another_may_have_made_is_refused_wherever_it_stands(
 WRITES = {  # the words of a command by what it writes; {} is the link
     "a log file": ("send", "orders.csv", "--log-file", "shared/planted"),
     "metrics": ("send", "orders.csv", "--metrics-file", "shared/planted"),
-    "a list": ("export", "--out", "shared/planted"),
+    "a list": ("export", "--out", "shared/planted", "--overwrite"),
     "requests": ("check", "orders.csv", "--out", "shared/planted"),
 }
 REPORT = ("results.csv", "results.jsonl", "unsent.csv", "refused.csv", "rejected.csv",

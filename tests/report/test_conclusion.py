@@ -129,8 +129,8 @@ SEND_REFUSED = "batch-resend send reports/RUN/refused.csv --region eu"
         pytest.param(
             summary(sent=1, skipped=2, skips={"other_call": 2}),
             [
-                "batch-resend export --skipped-by RUN --api-key-file k --out domains.csv",
-                "batch-resend send domains.csv --call domain-dcv --api-key-file k",
+                "batch-resend export --skipped-by RUN --api-key-file k --out domains-RUN.csv",
+                "batch-resend send domains-RUN.csv --call domain-dcv --api-key-file k",
             ],
             id="of another call: the domains of these alone",
         ),

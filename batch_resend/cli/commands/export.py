@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Container, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -24,8 +24,8 @@ from batch_resend.cli.command import (
     format_option,
     option,
     option_of_its_own,
-    together,
 )
+from batch_resend.cli.filters import filter_options, filters_of, wanted_of
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import refuse_other_profile
@@ -46,20 +46,6 @@ from batch_resend.sending import ask_each
 
 # Through no link: its name can be foreseen, and somebody else's file may wait behind one.
 _NEW_PART = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-filter_options = together(
-    None,
-    option(
-        "--product", metavar="NAME", multiple=True, help="Only orders of this product; repeatable."
-    ),
-    option("--container", metavar="NAME", help="Only orders in this container (division)."),
-    option(
-        "--filter",
-        "filters",
-        metavar="KEY=VALUE",
-        multiple=True,
-        help="A filter of the CA's call List orders; repeatable.",
-    ),
-)
 
 
 @command(
@@ -92,6 +78,10 @@ filter_options = together(
 @option_of_its_own(
     "--out", type=FILE, help="File to write, as a whole or not at all; without it, standard output."
 )
+@flag(
+    "--overwrite",
+    "Replace the file of --out. Without this, a file that is there stays: you may have edited it.",
+)
 @export_options
 def export(**options: Any) -> int:
     """Ask the CA which orders wait, and write them as a list that `send` reads.
@@ -106,6 +96,7 @@ def export(**options: Any) -> int:
             "--json prints the counts to standard output: name a file for the list, --out FILE. "
             "--format jsonl writes the list itself as JSON"
         )
+    _refuse_to_replace(options["out"], is_allowed=options["overwrite"])
     filters = filters_of(options)
 
     async def work(_: Interruption) -> int:
@@ -121,6 +112,15 @@ def export(**options: Any) -> int:
             return await while_asking(_export(batch, skipped, filters, options), batch, style)
 
     return run_interruptibly(work)
+
+
+def _refuse_to_replace(path: Path | None, *, is_allowed: bool) -> None:
+    """Raise UsageError where a list is there that somebody may have edited."""
+    if path is not None and path.is_file() and path.stat().st_size and not is_allowed:
+        raise click.UsageError(
+            f"--out {path} is there already, and you may have edited it: name another file, or "
+            "replace this one with --overwrite"
+        )
 
 
 @dataclass(slots=True)
@@ -367,33 +367,3 @@ async def _with_details(order_reader: OrderReader, order: ListedOrder) -> Listed
         return None
     # It may have been approved since it was listed: then its status says so.
     return replace(found, domains=tuple(n.name for n in waiting) or found.domains, names=waiting)
-
-
-def wanted_of(options: dict[str, Any]) -> Callable[[ListedOrder], bool]:
-    """Return whether an order is of the products and the container that options name."""
-    products = {name.lower() for name in options["product"]}
-    container = (options["container"] or "").lower()
-    return lambda order: (
-        (not products or (order.product or "").lower() in products)
-        and (not container or (order.container or "").lower() == container)
-    )
-
-
-def filters_of(options: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the filters of the CA's own that options name. Raises UsageError."""
-    found = []
-    for text in options["filters"]:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, such as container_id=5")
-        found.append((name.strip(), value.strip()))
-    return found
-
-
-def filter_words(options: dict[str, Any]) -> tuple[str, ...]:
-    """Return which orders options leave, the same for those that mean the same."""
-    words = {f"--product {name.lower()}" for name in options["product"]}
-    if options["container"]:
-        words.add(f"--container {options['container'].lower()}")
-    words.update(f"--filter {key}={value}" for key, value in filters_of(options))
-    return tuple(sorted(words))

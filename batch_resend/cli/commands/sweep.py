@@ -22,9 +22,9 @@ from batch_resend.cli.command import (
     option,
     together,
 )
-from batch_resend.cli.commands.export import filter_options, filter_words, filters_of, wanted_of
 from batch_resend.cli.commands.send import fail_option, failing_on
 from batch_resend.cli.execution import execute
+from batch_resend.cli.filters import filter_options, filter_words, filters_of, wanted_of
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import run_log
 from batch_resend.cli.options import SEND, any_product_option, send_options
