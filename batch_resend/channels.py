@@ -382,7 +382,7 @@ class RunHandle:
         """Have the run end as stopped, for it is not complete, unless something else ended it."""
         if self.finished and self.stop_reason is None:
             self.held_back = requests
-            self.lose(f"{MAX_ORDERS_REACHED}; {requests:,} are left")
+            self.lose(f"{MAX_ORDERS_REACHED}; {requests:,} not attempted")
 
     def lose(self, why: str) -> None:
         """Stop; the run is not complete, as where the journal is lost, though all may be sent."""

@@ -154,6 +154,13 @@ def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
     logger.propagate = False
 
 
+def mask_logs() -> None:
+    """Mask e-mail addresses in all logs from now on, as a run that is resumed was told."""
+    for handler in logging.getLogger("batch_resend").handlers:
+        if isinstance(handler.formatter, _Formatter):
+            handler.formatter.mask()
+
+
 _run_id: ContextVar[str] = ContextVar("run_id")
 
 
@@ -193,6 +200,11 @@ class _Formatter(logging.Formatter):
         # NO_COLOR: any value but none asks for it (no-color.org)
         is_coloured = on_terminal and is_screen(sys.stderr) and not os.environ.get("NO_COLOR")
         self._is_coloured = is_coloured
+
+    def mask(self) -> None:
+        """Mask addresses from now on."""
+        self._redact = True
+        self.__dict__.pop("_made", None)
 
     def format(self, record: logging.LogRecord) -> str:
         try:

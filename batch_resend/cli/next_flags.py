@@ -38,10 +38,11 @@ from batch_resend.settings import InDoubt, Region
 from batch_resend.windows import CA_WINDOWS
 
 _KEPT = ("config", "send", "resume", "verify", "first", "for_real")  # of the next flags
-AS_BEGUN = ("in_doubt", "cooldown", "report_dir", "preflight")  # which a run that is resumed had
+# Options that a run keeps, which is resumed.
+AS_BEGUN = ("in_doubt", "cooldown", "report_dir", "preflight", "redact", "order_url")
 _OF_REPORTS = ("report_dir", "report_url")
 _REHEARSED = ("send", "sweep")
-_FAIL_ON = "--fail-on"
+_FAIL_ON, _REDACT, _ORDER_URL = "--fail-on", "--redact", "--order-url"
 # As the journal will have it, or has it.
 _OF_RUN = f"{__name__}.of_run"  # in a context: what the run that it resumes was begun with
 
@@ -147,9 +148,26 @@ def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | N
         if context.get_parameter_source(name) is ParameterSource.DEFAULT:
             context.params[name] = run.settings.get(kept_as, context.params[name])
     context.params["preflight"] = context.params["preflight"] or run.preflight_due
-    kept = shlex.split(run.next_flags.get("resume", ""))
-    if context.params["fail_on"] is None and _FAIL_ON in kept:
-        context.params["fail_on"] = kept[kept.index(_FAIL_ON) + 1]
+    if context.params["fail_on"] is None:
+        context.params["fail_on"] = _kept_value(run, _FAIL_ON)
+    show_as_begun(context, run)
+
+
+def show_as_begun(context: click.Context, run: Run) -> None:
+    """Have this command's page of a run mask addresses, and link orders, as the run's own does."""
+    context.params["redact"] = context.params["redact"] or _REDACT in _kept(run)
+    if context.params["order_url"] is None:
+        context.params["order_url"] = _kept_value(run, _ORDER_URL)
+
+
+def _kept(run: Run) -> list[str]:
+    return shlex.split(run.next_flags.get("resume", ""))
+
+
+def _kept_value(run: Run, flag: str) -> str | None:
+    """Return what a run was given for an option; None: it was not given it."""
+    kept = _kept(run)
+    return kept[kept.index(flag) + 1] if flag in kept else None
 
 
 def next_flags_of_run(

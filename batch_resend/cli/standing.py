@@ -24,6 +24,7 @@ from batch_resend.report import (
     can_be_written,
     folder_of,
     found_in,
+    found_place,
     has_report,
     is_up_to_date,
     make_summary,
@@ -48,7 +49,7 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     Raises JournalError.
     """
     summary = await make_summary(reader, run)
-    folder = folder_of(report_dir_for(context, run), run)
+    folder = found_place(folder_of(report_dir_for(context, run), run), run)
     reported = None
     if summary.state == "interrupted":
         reported, why = _why_interrupted(run, folder)

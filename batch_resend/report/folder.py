@@ -199,7 +199,17 @@ def set_aside(folder: Path, run: Run) -> Path:
     there, ended_at = found_in(folder), run.finished_at or run.created_at
     if there is None or there.run_id == run.id or there.ended_at <= ended_at:
         return folder
+    return _aside(folder, run)
+
+
+def _aside(folder: Path, run: Run) -> Path:
     return folder.with_name(f"{folder.name}-{run.id}")
+
+
+def found_place(folder: Path, run: Run) -> Path:
+    """Return where a run's report is: in its folder, unless `set_aside` named another."""
+    is_aside = not has_report(folder, run) and has_report(_aside(folder, run), run)
+    return _aside(folder, run) if is_aside else folder
 
 
 def _remove_files(folder: Path, up_to: Path | None) -> None:
@@ -241,7 +251,8 @@ def old_reports(
     found: dict[Path, OldReport] = {}
     for run in runs:
         for one in filter(None, (pattern, place_of(run))):
-            if has_report(folder := folder_of(one, run), run) or _was_left(one, run):
+            folder = found_place(folder_of(one, run), run)
+            if has_report(folder, run) or _was_left(one, run):
                 found.setdefault(folder.absolute(), OldReport(folder, one, run))
     for folder in _rehearsals(pattern, before):
         found.setdefault(folder.absolute(), OldReport(folder, pattern, None))

@@ -118,7 +118,7 @@ async def test_what_stops_all_accounts_alike_is_said_once(tmp_path: Path) -> Non
         at.desk.write("named.jsonl", "\n".join(rows))
         stopped = await at.desk.run("send", "named.jsonl", "--max-orders", "2")
         assert stopped.code == 4, stopped.err
-        assert "stopped: --max-orders reached; 4 are left\n" in stopped.err
+        assert "stopped: --max-orders reached; 4 not attempted\n" in stopped.err
 
 
 @pytest.mark.parametrize(

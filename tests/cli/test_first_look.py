@@ -131,7 +131,7 @@ async def test_where_nobody_can_be_asked_the_first_are_sent_and_the_rest_is_for_
         first = await desk.run("send", "orders.csv", *FIRST)
         assert first.code == 4
         (run,) = await run_ids(desk)
-        assert "--max-orders reached; 15 are left" in first.err
+        assert "--max-orders reached; 15 not attempted" in first.err
         assert "  now       the first 5 (--max-orders); `resume` sends the rest\n" in first.err
         assert "  time      without a rate limit, for all of them\n" in first.err
         assert f"To resume:\n  batch-resend resume {run} " in first.out

@@ -1,6 +1,7 @@
 """Reports that could not be written when their run ended: later runs write them."""
 
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -142,3 +143,54 @@ async def test_after_a_rehearsal_of_a_list_that_a_report_wrote_the_whole_list_is
         assert "batch-resend send" not in told
     whole = await desk.run("simulate", *send, "orders.csv")
     assert "is only a part" not in whole.out
+
+
+async def test_a_report_that_is_written_once_more_masks_addresses_and_links_orders_as_the_run_did(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id,domain,email\n1,a.example,jane@\n" + "".join(
+            f"10020030{n},a{n}.example,jane{n}@a{n}.example\n" for n in range(1, 4)
+        ))  # fmt: skip
+        shown = ("--redact", "--order-url", "https://ca.example/order/{order}")
+        few = ("--max-orders", "1", "--max-rejected", "50%", "--yes")
+        await desk.run("send", "orders.csv", *few, *shown)
+        (folder,) = (tmp_path / "reports").glob("*/")
+        is_linked = "https://ca.example/order/" in (folder / "report.html").read_text()
+        assert is_linked
+
+        async def is_as_before(*words: str) -> None:
+            (folder / "report.html").unlink()
+            done = await desk.run(*words)
+            page = (folder / "report.html").read_text()
+            assert "jane" not in page + done.err + (tmp_path / "run.log").read_text()
+            assert ("https://ca.example/order/" in page) is is_linked
+
+        (tmp_path / "run.log").touch()
+        await is_as_before("report")
+        await is_as_before("resume", "--max-orders", "1", "--yes", "-v", "--log-file", "run.log")
+        await is_as_before("report", "--json")
+
+
+@pytest.mark.parametrize("pattern", ["night", "night/{date}"])
+async def test_a_report_that_is_beside_a_newer_one_is_found_there_and_pruned(
+    tmp_path: Path, pattern: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        older, _ = await two_nights(desk, "--report-dir", pattern)
+        for command in ("show", "watch"):
+            missing = await desk.run(command, older)
+            assert f"batch-resend report {older}" in missing.out
+        (page,) = re.findall(r"Report: (\S+)", (await desk.run("report", older)).out)
+        assert (tmp_path / page).is_file()
+        for command in ("show", "watch"):
+            found = await desk.run(command, older)
+            assert page in found.out
+            assert "There is no up-to-date report" not in found.out
+        if "{" in pattern:
+            return
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+            journal.execute("UPDATE runs SET created_at = created_at - 864000")
+            journal.execute("UPDATE runs SET finished_at = finished_at - 864000")
+        assert (await desk.run("prune", "--older-than", "5d")).code == 0
+        assert not (tmp_path / page).exists()

@@ -211,7 +211,7 @@ def test_where_nothing_was_sent_the_url_may_have_been_wrong_and_then_resume_is_n
             "First put the API key right: correct its file, ",
         ),
         (f"{KEY_MAY_NOT} (HTTP 403, ...)", "First give the API key a role that may do this, or "),
-        ("--max-orders reached; 2 are left", "To "),
+        ("--max-orders reached; 2 not attempted", "To "),
         ("the CA has been down for 1h 00m", "To "),
     ],
 )

@@ -17,7 +17,7 @@ from batch_resend.cli.command import (
     option_of_its_own,
 )
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.next_flags import next_flags_of_run, report_dir_for
+from batch_resend.cli.next_flags import next_flags_of_run, report_dir_for, show_as_begun
 from batch_resend.cli.options import (
     journal_option,
     order_url_option,
@@ -285,6 +285,8 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             pattern = report_dir_for(context, run)
             folder = set_aside(folder_of(pattern, run), run)
             flags = next_flags_of_run(context, run, await reader.accounts(run))
+            show_as_begun(context, run)
+            options.update((name, context.params[name]) for name in ("redact", "order_url"))
             presentation = Presentation(
                 flags, redact=options["redact"], order_url=options["order_url"]
             )
