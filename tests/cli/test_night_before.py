@@ -104,3 +104,32 @@ async def test_a_sweep_of_some_orders_names_the_last_run_that_mailed_orders_of_i
         for filters, run in last.items():
             night = await desk.run(*SWEEP, *filters)
             assert f"mailed by {run}, the last run to mail any" in night.out
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        pytest.param(("--call", "domain-dcv"), "domain\nd.example\ne.example\n", id="domains"),
+        pytest.param(
+            ("--call", "order-approval"), "order_id,email\n9,boss@d.example\n", id="approvals"
+        ),
+    ],
+)
+@pytest.mark.parametrize("filters", [(), FLEX], ids=["all", "of a product"])
+async def test_a_list_of_another_call_between_two_nights_does_not_hide_what_the_first_came_to(
+    tmp_path: Path, words: tuple[str, ...], rows: str, filters: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, *[5.0] * 3, product=FLEX[1])
+        night = ("--report-dir", "nights/{run}")
+        assert (await desk.run(*SWEEP, *filters, *night)).code == 0
+        (first,) = await run_ids(desk)
+        del ca.world.orders[2]  # approved, and so issued
+        desk.write("by-hand.csv", rows)
+        by_hand = await desk.run("send", "--yes", *words, "by-hand.csv")
+        assert by_hand.code == 0, by_hand.err
+        second = await desk.run(*SWEEP, *filters, *night)
+        assert f"; of 3 mailed by {first}, the last run to mail any, 1 no" in second.out
+        counts = read_summary(tmp_path / "nights" / (await run_ids(desk))[0])["sweep"]
+        assert (counts["mailed_by"], counts["mailed_before"]) == (first, 3)
+        assert 'waiting">1 of 3 (run of ' in (tmp_path / "nights" / "index.html").read_text()

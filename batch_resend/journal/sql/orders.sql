@@ -225,10 +225,12 @@ attempts CROSS JOIN requests WHERE attempts.start = starts.number
     AND coalesce(requests.account, '') = coalesce(budgets.account, '')
 
 -- By its last start that had a mail acknowledged: a run may have been resumed since, and have had
--- nothing left to send. Counted, not timed: clocks are set.
+-- nothing left to send. A run that mailed only for domains, or approvals of orders, mailed none that a
+-- sweep looks at. Counted, not timed: clocks are set.
 -- name: newest_runs
 SELECT runs.*, coalesce(budgets.account, '') AS account, {swept} AS swept {starts_of_this_account}
-    AND EXISTS (SELECT 1 FROM {its_attempts} AND attempts.ruling = 'accepted')
+    AND EXISTS (SELECT 1 FROM {its_attempts} AND requests.call IS NULL
+        AND attempts.ruling = 'accepted')
 ORDER BY starts.number DESC, account LIMIT :most
 
 -- part: swept
