@@ -1,9 +1,12 @@
 """A week of nights against the simulator, in one command: each a day after the one before."""
 
 import json
+import os
 import re
+import shutil
 import sqlite3
 import sys
+import time
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -164,6 +167,31 @@ async def test_a_rehearsed_week_goes_by_its_own_days_in_the_log_and_in_what_is_f
     assert forgotten == ["0", "0", "1", "1"], week.out
     kept = {path.name[:8] for path in (desk.folder / "reports").iterdir() if path.is_dir()}
     assert kept == {day.replace("-", "") for day in days[2:]}
+
+
+@pytest.mark.timeout(180)
+async def test_prune_goes_by_the_days_of_its_week_and_by_when_reports_of_others_were_written(
+    desk: Desk,
+) -> None:
+    desk.environment["PYTHON"] = sys.executable
+    reports = desk.folder / "reports"
+    earlier = await rehearsed(desk, "--orders", "5", command=desk.command("sweep", "--yes", "-q"))
+    assert earlier.code == 0, earlier.err
+    (another,) = (path for path in reports.iterdir() if path.is_dir())
+    old = another.with_name(f"of-long-ago-{another.name}")
+    shutil.copytree(another, old)
+    long_ago = time.time() - 4 * 86_400
+    os.utime(old / "summary.json", (long_ago, long_ago))
+    script = (
+        "$PYTHON -m batch_resend sweep --yes -q && "
+        "$PYTHON -m batch_resend prune --older-than 3d --json > pruned.json"
+    )
+    week = await rehearsed(desk, "--orders", "5", "--days", "5", command=["sh", "-c", script])
+    assert week.code == 0, week.err
+    kept = {path.name[:8] for path in reports.iterdir() if path.is_dir() and path != another}
+    assert len(kept) == 3, "of its own nights the last three, though all were written a minute ago"
+    assert another.is_dir(), "of another journal, on the first of its days, and written just now"
+    assert not old.exists(), "of another journal, and written long ago"
 
 
 @pytest.mark.timeout(180)

@@ -58,8 +58,8 @@ def prune(older_than: float, journal: Place, report_dir: Path, **options: bool) 
     How often each order was mailed is kept. The journal's file shrinks if a quarter of it is then
     empty. A report is removed from where --report-dir points now, and from where the run put it,
     and only if its summary.json names the run, or is missing in a folder of the run's name. An
-    empty folder of its day goes, too. Reports of rehearsals in the folder of --report-dir go by
-    when they were written.
+    empty folder of its day goes, too. Reports of other rehearsals, whose journal is mostly gone, go
+    from the folder of --report-dir by when they were written.
     """
     if older_than < LEAST_S:
         raise click.UsageError(
