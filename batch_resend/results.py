@@ -177,7 +177,7 @@ class Decision(StrEnum):
     NOTHING_TO_MAIL = "nothing_to_mail"  # not DV, not validated by e-mail, or issued meanwhile
     LEFT_FOR_LATER = "left_for_later"  # due, but beyond the most of one sweep
     NOT_ASKED = "not_asked"  # beyond it, and due or with nothing to mail: nobody asked the CA
-    DUE = "due"
+    DUE = "due"  # and in this sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +213,8 @@ class Mailed:
     in_doubt: int = 0  # of these
     acknowledged_at: float | None = None  # the last of those; None: there is none
     doubted_at: float | None = None  # when the last in doubt was tried, likewise
+    refused_at: float | None = None  # when the CA last refused to mail it
+    tried_at: float | None = None  # when that was last tried, whatever came of it
 
     @property
     def last_at(self) -> float | None:
@@ -231,6 +233,8 @@ class Mailed:
             self.in_doubt + other.in_doubt,
             _later(self.acknowledged_at, other.acknowledged_at),
             _later(self.doubted_at, other.doubted_at),
+            _later(self.refused_at, other.refused_at),
+            _later(self.tried_at, other.tried_at),
         )
 
 

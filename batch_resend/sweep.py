@@ -2,9 +2,9 @@
 
     the CA's list -> excluded? -> old enough? -> not mailed lately? -> not too often? -> by e-mail?
 
-Those that have waited longest come first: they expire first. What is not due costs no request; how
-an order is validated, which the CA's list never tells, is asked only of those that are due
-otherwise, and of no more than are wanted.
+Each has its turn: a sweep that mails only some begins with those that were never mailed. What is
+not due costs no request; how an order is validated, which the CA's list never tells, is asked only
+of those that are due otherwise, and of no more than are wanted.
 """
 
 import json
@@ -70,8 +70,8 @@ class SweepResult:
 
     max_mails: int  # of its rules
     decided: Counter[Decision] = field(default_factory=Counter)
-    due: list[ListedOrder] = field(default_factory=list)  # those that have waited longest first
-    stuck: list[StuckOrder] = field(default_factory=list)  # likewise
+    due: list[ListedOrder] = field(default_factory=list)  # in the order of their turns
+    stuck: list[StuckOrder] = field(default_factory=list)  # those that have waited longest first
     numbers: set[str] = field(default_factory=set)  # of all that wait
     unusable: int = 0  # items of the CA's list without an order number
     mailed_before: Set[str] | None = None  # by the last run to mail any; None: nobody looked
@@ -134,6 +134,8 @@ async def sweep(
         if decision is Decision.STUCK:
             swept.stuck.append(_stuck(order, known))
 
+    candidates.sort(key=lambda order: _turn_key(order, mailed.get(order.order_id, _NEVER)))
+
     def take(order: ListedOrder) -> None:
         decision = rules.decide_by_method(order)
         swept.decided[decision] += 1
@@ -157,6 +159,18 @@ def _stuck(order: ListedOrder, known: Mailed) -> StuckOrder:
         order.container or "",
         order.domains,
     )
+
+
+def _turn_key(order: ListedOrder, known: Mailed) -> tuple[bool, float, tuple[float, int]]:
+    """Return what sorts orders by whose turn it is: nobody is mailed twice before all were once.
+
+    Those come first of which the CA has neither acknowledged nor refused any mail: of these, as of
+    the others, those never tried, and then those tried longest ago. So an order that is always
+    refused, or always in doubt, keeps no other from its turn.
+    """
+    has_answer = known.acknowledged_at is not None or known.refused_at is not None
+    tried_at = max(known.tried_at or 0.0, known.last_at or 0.0)
+    return has_answer, tried_at, _age_key(order)
 
 
 def _age_key(order: ListedOrder) -> tuple[float, int]:

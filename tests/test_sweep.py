@@ -123,6 +123,28 @@ async def test_those_that_have_waited_longest_come_first_and_the_others_are_left
     assert found.counts.left_for_later == 1
 
 
+async def test_of_those_that_are_due_it_mails_those_that_have_waited_longest_for_their_turn() -> (
+    None
+):
+    ages = {"1": 9, "2": 3, "3": 8, "4": 2, "5": 7, "6": 6, "7": 5}
+    orders = [replace(WAITS, order_id=n, created_at=NOW - age * DAY_S) for n, age in ages.items()]
+    mailed = {
+        "1": Mailed(1, 0, NOW - 2 * DAY_S),
+        "3": Mailed(3, 0, NOW - 3 * DAY_S),
+        "5": Mailed(1, 1, None, NOW - 1 * DAY_S),
+        "6": Mailed(refused_at=NOW - 5 * DAY_S, tried_at=NOW - 5 * DAY_S),
+        "7": Mailed(tried_at=NOW - 2 * DAY_S),
+    }
+    stuck = [replace(WAITS, order_id=n, created_at=NOW - int(n) * DAY_S) for n in ("20", "30")]
+    mailed |= {"20": Mailed(5, 0, NOW - 9 * DAY_S), "30": Mailed(5, 0, NOW - 2 * DAY_S)}
+    found = await swept(*orders, *stuck, mailed=mailed, rules=replace(RULES, max_orders=6))
+    never_tried, no_answer, answered = ["2", "4"], ["7", "5"], ["6", "3", "1"]
+    in_turn = [*never_tried, *no_answer, *answered]
+    assert [order.order_id for order in found.due] == in_turn[:6]
+    assert found.counts.left_for_later == 1
+    assert [order.order_id for order in found.stuck] == ["30", "20"], "the oldest first"
+
+
 async def test_what_is_not_due_takes_no_place_of_what_is() -> None:
     orders = [replace(WAITS, order_id=str(n), created_at=NOW - n * DAY_S) for n in range(2, 8)]
     mailed = {str(n): Mailed(5, 0, NOW - 9 * DAY_S) for n in (7, 6, 5)}

@@ -298,7 +298,7 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
     async def mails(
         self, base_url: str, clock: Clock, budget: str | None = None
     ) -> dict[str, Mailed]:
-        """Return the orders of a CA that were mailed for their domains, or may have been.
+        """Return the orders of a CA whose mails for their domains were tried, and what came of it.
 
         Those of rows that name an account are of this one where it has this budget. When is by
         `clock`; of a process whose clock said something else, the later reading.

@@ -1,5 +1,6 @@
 """What there is to know of a run before anything else, and how it ended."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -21,8 +22,14 @@ class Banner(StrEnum):
     NEEDS_ACTION = "needs action"  # anything else
 
 
-def banner_in_words(verdict: Banner, state: EndState, sent_elsewhere: int) -> str:
-    """Return the verdict of a run; where other runs have sent the rest, how this one ended."""
-    if verdict is Banner.COMPLETE and sent_elsewhere:
-        return f"{HOW_IT_ENDED[state]}; rest sent by other runs"
-    return verdict.value
+def banner_in_words(
+    verdict: Banner, state: EndState, sent_elsewhere: int, left: Sequence[str] = ()
+) -> str:
+    """Return the verdict of a run; where other runs have sent the rest, how this one ended.
+
+    `left`: what it has left for the next sweep.
+    """
+    if verdict is not Banner.COMPLETE:
+        return verdict.value
+    text = f"{HOW_IT_ENDED[state]}; rest sent by other runs" if sent_elsewhere else verdict.value
+    return f"{text}, up to --max-orders" if left else text

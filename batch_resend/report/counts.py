@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel
 
+from batch_resend.results import SweepCounts
+
 
 class InputSummary(BaseModel):
     """One input: its path, the SHA-256 of its bytes, its rows."""
@@ -68,6 +70,14 @@ def beside_skipped(skipped: int, other_call: int) -> str:
     which = "all" if skipped == other_call else f"{other_call:,}"
     of_them = "" if skipped == 1 else f"{which} of them "
     return f" ({of_them}perhaps waiting for mails of another call)"
+
+
+def left_for_next(sweep: SweepCounts | None) -> list[str]:
+    """Return what a sweep has left for the next one (`--max-orders`), a text for each kind."""
+    if sweep is None:
+        return []
+    kinds = (sweep.left_for_later, ""), (sweep.not_asked, "perhaps ")
+    return [f"{count:,} {maybe}left for the next sweep" for count, maybe in kinds if count]
 
 
 class RequestCounts(BaseModel):

@@ -19,6 +19,7 @@ from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.report.banner import Banner, banner_in_words
 from batch_resend.report.charts import nice
+from batch_resend.report.counts import left_for_next
 from batch_resend.report.folder import NotStarted
 from batch_resend.report.rendering import render
 from batch_resend.report.report import whole_file
@@ -59,7 +60,8 @@ class Night:
         """What there is to know of it first."""
         if self.state is None:
             return "cut off"
-        return banner_in_words(self.state, self.summary.state, self.sent_elsewhere)
+        left = left_for_next(self.summary.sweep)
+        return banner_in_words(self.state, self.summary.state, self.sent_elsewhere, left)
 
     @property
     def tone(self) -> str:
@@ -96,7 +98,7 @@ class Night:
                 (counts.mailed_lately, "mailed lately"),
                 (counts.too_young, "too young"),
                 (counts.excluded, "excluded"),
-                (counts.left_for_later, "left for later"),
+                (counts.left_for_later, "left for the next sweep"),
                 (counts.not_asked, "not asked about"),
             )
             if counts

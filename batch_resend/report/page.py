@@ -25,6 +25,7 @@ from batch_resend.report.breakdowns import (
     by_product,
     parent_of,
 )
+from batch_resend.report.counts import left_for_next
 from batch_resend.report.files import REJECTED, Lists, files_in_words, newest
 from batch_resend.report.lists import origin_of
 from batch_resend.report.presentation import Presentation
@@ -148,12 +149,16 @@ def _of_summary(
     run: Run, summary: Summary, folder: Path, presentation: Presentation
 ) -> dict[str, object]:
     """Return what the page says of a run as a whole."""
+    left = left_for_next(summary.sweep)
     return {
         "run": run,
         "sent_by": run.settings.get(SENT_BY),
         "summary": summary,
         "banner": summary.verdict,
-        "banner_in_words": banner_in_words(summary.verdict, summary.state, summary.sent_elsewhere),
+        "banner_in_words": banner_in_words(
+            summary.verdict, summary.state, summary.sent_elsewhere, left
+        ),
+        "left_for_next": left,
         "percentage": percentage_sent(summary),
         "how_counted": how_counted(summary),
         "headline": headline(summary),

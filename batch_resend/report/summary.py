@@ -18,6 +18,7 @@ from batch_resend.report.counts import (
     RequestCounts,
     RowCounts,
     SkipCounts,
+    left_for_next,
 )
 from batch_resend.results import InputNote, Rest, Since, SweepCounts, Tally
 from batch_resend.settings import is_at_loopback
@@ -317,6 +318,7 @@ def _outcome(summary: Summary) -> str:
         others.append(f"{counted(rejected, 'row')} rejected")
     if stuck := summary.stuck:
         others.append(f"{stuck:,} stuck")
+    others += left_for_next(summary.sweep)
     return "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 
 

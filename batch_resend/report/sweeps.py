@@ -8,7 +8,7 @@ def sweep_in_words(counts: SweepCounts) -> str:
     """Return what a sweep has found, in one sentence without its full stop."""
     most = counted(counts.max_mails, "mail")
     kinds = (
-        (counts.due, "due"),
+        (counts.due + counts.left_for_later, f"due{_of_which(counts)}"),
         (counts.too_young, "too young"),
         (counts.mailed_lately, "mailed within the cooldown"),
         (counts.stuck, f"stuck: at the limit of {most} (--max-mails-per-order)"),
@@ -17,7 +17,6 @@ def sweep_in_words(counts: SweepCounts) -> str:
             counts.nothing_to_mail,
             "with nothing to mail (not by e-mail, approved, or not DV without --any-product)",
         ),
-        (counts.left_for_later, "left for the next sweep (--max-orders)"),
         (
             counts.not_asked,
             "not asked about (--max-orders): left for the next sweep or with nothing to mail",
@@ -27,6 +26,14 @@ def sweep_in_words(counts: SweepCounts) -> str:
     parts = ", ".join(f"{count:,} {what}" for count, what in kinds if count)
     waits = f"{counted(counts.waiting, 'order')} {'waits' if counts.waiting == 1 else 'wait'}"
     return f"{waits}{f': {parts}' if parts else ''}{_of_those_before(counts)}"
+
+
+def _of_which(counts: SweepCounts) -> str:
+    """Return which of the orders that are due the sweep mails; "" where it mails all."""
+    if not counts.left_for_later:
+        return ""
+    left = f"{counts.left_for_later:,} left for the next sweep"
+    return f" ({counts.due:,} in this sweep, {left}: --max-orders)"
 
 
 def _of_those_before(counts: SweepCounts) -> str:

@@ -1,5 +1,6 @@
 """What the journal forgets, and what it keeps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,17 +76,26 @@ async def test_runs_that_ended_long_ago_are_forgotten_wholly_and_younger_ones_no
     )
 
 
+def mails_of(found: dict[str, Mailed]) -> dict[str, Mailed]:
+    """Return what is known of mails: what the CA refused is forgotten with its run."""
+    return {
+        number: replace(mailed, refused_at=None, tried_at=None)
+        for number, mailed in found.items()
+        if mailed.mails
+    }
+
+
 async def test_how_often_orders_were_mailed_is_the_same_before_and_after(
     place: Place, clock: Clock
 ) -> None:
     await nights(place, clock, 4)
     async with read_journal(place) as reader:
-        before = await reader.mails(BASE_URL, clock)
+        before = mails_of(await reader.mails(BASE_URL, clock))
         assert {number: m.mails for number, m in before.items()} == {"1": 4, "3": 4}
     for older_than in (2.5 * DAY, 1.5 * DAY, 0.0):
         await prune_journal(place, older_than, clock)
         async with read_journal(place) as reader:
-            assert await reader.mails(BASE_URL, clock) == before
+            assert mails_of(await reader.mails(BASE_URL, clock)) == before
             assert await reader.mails("https://other.example", clock) == {}
     doubted_at = before["3"].doubted_at
     assert before["3"] == Mailed(4, 4, None, doubted_at), "it may have been mailed, never for sure"

@@ -69,7 +69,8 @@ sweep_options = together(
     option(
         "--max-orders",
         type=WholeNumber(min=1),
-        help="At most N orders in one sweep; those that have waited longest come first.",
+        help="At most N orders in one sweep. First come those that were never mailed, the oldest "
+        "first; then those whose last mail is longest ago.",
     ),
     filter_options,
     any_product_option,

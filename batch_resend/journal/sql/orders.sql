@@ -175,7 +175,7 @@ CASE WHEN attempts.ruling = 'accepted' THEN attempts.ended_at END
 
 -- When it was tried: that it was cut off may be found days later.
 -- part: doubted_at
-CASE WHEN attempts.ruling = 'accepted' THEN NULL ELSE attempts.begun_at END
+CASE WHEN attempts.ruling = 'in_doubt' OR attempts.ruling IS NULL THEN attempts.begun_at END
 
 -- part: attempts_with_run
 FROM attempts
@@ -184,18 +184,21 @@ JOIN runs ON runs.number = attempts.run
 
 -- Rows that name an account may be of another CA than their run: its key tells.
 -- name: mails
-SELECT requests.order_id, count(*) AS mails, count({doubted_at}) AS in_doubt,
+SELECT requests.order_id, count(CASE WHEN {may_be_mailed} THEN 1 END) AS mails,
+    count({doubted_at}) AS in_doubt,
     max({acknowledged_at} + {shift_s}) AS acknowledged_at,
-    max({doubted_at} + {shift_s}) AS doubted_at
+    max({doubted_at} + {shift_s}) AS doubted_at,
+    max(CASE WHEN attempts.ruling = 'refused' THEN attempts.ended_at + {shift_s} END) AS refused_at,
+    max(attempts.begun_at + {shift_s}) AS tried_at
 {attempts_with_run}
 LEFT JOIN starts ON starts.number = attempts.start
-WHERE {may_be_mailed} AND (
+WHERE requests.call IS NULL AND (
     requests.account IS NULL AND runs.base_url = :base_url
     OR EXISTS (SELECT 1 FROM budgets WHERE budgets.start = attempts.start
         AND budgets.account = requests.account AND budgets.budget = :budget))
 GROUP BY requests.order_id
 UNION ALL
-SELECT order_id, mails, in_doubt, acknowledged_at, doubted_at FROM pruned_mails
+SELECT order_id, mails, in_doubt, acknowledged_at, doubted_at, NULL, NULL FROM pruned_mails
 WHERE CASE WHEN budget IS NULL THEN base_url = :base_url ELSE budget = :budget END
 
 -- Before runs are forgotten: a line an order and run, as the statement above counts them.
