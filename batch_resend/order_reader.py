@@ -1,7 +1,7 @@
 """Which orders the CA has: read under its rate limits, each once, in as few requests as serve."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -82,6 +82,7 @@ class OrderReader:
         self.progress = reader.progress  # how far asking about orders is
         self.unusable: dict[str, str] = {}  # what the list has without an order number, and shown
         self.not_there: set[str] = set()  # orders of which the CA said that it does not have them
+        self.reported: Mapping[str, str] = {}  # by number, how orders are validated, if it was read
         self.unread: set[str] = set()  # orders that were asked about, and nothing could be read
         self._offers_validation: bool | None = None  # None: that is not known yet
         self._first_validation = anyio.Lock()
@@ -231,26 +232,27 @@ class OrderReader:
         orders: Sequence[ListedOrder],
         take: Callable[[ListedOrder], object],
         wanted: Callable[[], int],
+        others: int = 0,
     ) -> list[ListedOrder]:
         """Hand on orders, in their order, each with how it is validated where that can be had.
 
         The order report tells it of all in one answer; of the others each order's own call does.
         No more than `wanted` says are asked about: the rest is returned, not handed on, with what
-        the order report tells. Raises CallError, JournalError.
+        the order report tells. `others`: how many more that is to tell about, see `as_reported`.
+        Raises CallError, JournalError.
         """
         unknown = sum(order.dcv_method is None for order in orders)
-        methods: Mapping[str, str] = {}
         why, level = "", logging.INFO
-        if unknown >= MANY:
+        if is_report_asked := unknown + others >= MANY:
             try:
-                methods = await self.methods()
+                self.reported = await self.methods()
             except CallRefused as refusal:
                 why, level = str(refusal), logging.WARNING
-        known = _with(orders, methods)
+        known = self.as_reported(orders)
         to_ask = sum(order.dcv_method is None for order in known)
         self.progress.total += min(to_ask, wanted())
         if unknown:
-            log.log(level, "%s", how_asked(unknown, to_ask, why))
+            log.log(level, "%s", how_asked(unknown, to_ask, why, is_report_asked=is_report_asked))
 
         async def ask(order: ListedOrder) -> ListedOrder:
             if order.dcv_method is not None:
@@ -268,6 +270,15 @@ class OrderReader:
 
         await ask_each(known, ask, hand_on, wanted=wanted)
         return known[handed_on:]
+
+    def as_reported(self, orders: Iterable[ListedOrder]) -> list[ListedOrder]:
+        """Return orders, and how each is validated where the order report was read and says it."""
+        return [
+            order
+            if order.dcv_method is not None
+            else replace(order, dcv_method=self.reported.get(order.order_id))
+            for order in orders
+        ]
 
     async def methods(self) -> dict[str, str]:
         """Return how orders are validated, by number, of the order report: one request.
@@ -325,23 +336,13 @@ def _may_pass(refusal: CallRefused) -> bool:
     return not is_of_the_ca and refusal.status not in _NO_SUCH_CALL
 
 
-def how_asked(unknown: int, to_ask: int, why: str = "") -> str:
+def how_asked(unknown: int, to_ask: int, why: str = "", *, is_report_asked: bool) -> str:
     """Return in words how it is found out how so many orders are validated.
 
     `to_ask` of them by a request each; `why` the order report is not to be had.
     """
     what = "how orders are validated:"
-    if unknown < MANY:
+    if not is_report_asked:
         return f"{what} {unknown} asked one by one, because the order report pays from {MANY} on"
     because = f", because {why or 'the order report lacks them'}" if to_ask else ""
     return f"{what} {unknown - to_ask} from the order report, {to_ask} asked one by one{because}"
-
-
-def _with(orders: Sequence[ListedOrder], methods: Mapping[str, str]) -> list[ListedOrder]:
-    """Return orders, each with how it is validated where it lacks that and `methods` says it."""
-    return [
-        order
-        if order.dcv_method is not None
-        else replace(order, dcv_method=methods.get(order.order_id))
-        for order in orders
-    ]

@@ -174,7 +174,8 @@ class Decision(StrEnum):
     TOO_YOUNG = "too_young"  # its first mail may yet be read
     MAILED_LATELY = "mailed_lately"  # within the cooldown
     STUCK = "stuck"  # mailed as often as allowed, without effect
-    NOTHING_TO_MAIL = "nothing_to_mail"  # not DV, not validated by e-mail, or issued meanwhile
+    NOTHING_TO_MAIL = "nothing_to_mail"  # not validated by e-mail, or issued meanwhile
+    OTHER_CALL = "other_call"  # due but for its product, not DV: another call mails for it
     LEFT_FOR_LATER = "left_for_later"  # due, but beyond the most of one sweep
     NOT_ASKED = "not_asked"  # beyond it, and due or with nothing to mail: nobody asked the CA
     DUE = "due"  # and in this sweep
@@ -182,7 +183,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SweepCounts:
-    """The orders that wait at the CA, by what a sweep decided: `waiting` is the sum down to `due`.
+    """The orders that wait at the CA, by what a sweep decided: `waiting` is the sum of these.
 
     An order is counted once.
     """
@@ -192,16 +193,19 @@ class SweepCounts:
     mailed_lately: int  # within the cooldown
     stuck: int  # mailed as often as allowed, and waiting still
     excluded: int  # by --exclude
-    nothing_to_mail: int  # not DV, not validated by e-mail, or issued since it was listed
+    nothing_to_mail: int  # not validated by e-mail, or issued since it was listed
     left_for_later: int  # due, but beyond the most of one sweep
     not_asked: int  # beyond it, and due or with nothing to mail: nobody asked the CA
     due: int
     unusable: int  # items of the CA's list without an order number
     max_mails: int  # of one order, over all runs
+    other_call: int = 0  # due but for their product: they may wait for mails of another call
     mailed_before: int | None = None  # by the last run to mail any; None: nobody looked
     mailed_by: str | None = None  # that run
     no_longer_waiting: int | None = None  # of those
     filters: tuple[str, ...] = ()  # by which it looked only at some orders, as options
+    older_than_s: float = 0.0  # likewise
+    other_products: tuple[str, ...] = ()  # of those that may wait for mails of another call
     unfinished: tuple[str, ...] = ()  # runs that it named: it sends what they left
 
 

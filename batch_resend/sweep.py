@@ -1,6 +1,7 @@
 """Which of the orders that wait are due for another mail: the nightly sweep's decision.
 
     the CA's list -> excluded? -> old enough? -> not mailed lately? -> not too often? -> by e-mail?
+    -> DV?
 
 Each has its turn: a sweep that mails only some begins with those that were never mailed. What is
 not due costs no request; how an order is validated, which the CA's list never tells, is asked only
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 
 from batch_resend.intake import Field, RecordSource
 from batch_resend.listed import ListedOrder
-from batch_resend.model import Row
+from batch_resend.model import Row, SkipReason
 from batch_resend.order_reader import OrderReader, nothing_to_mail
 from batch_resend.results import Decision, Mailed, StuckOrder, SweepCounts
 
@@ -54,7 +55,10 @@ class Rules:
     def decide_by_method(self, order: ListedOrder) -> Decision:
         """Decide whether the CA has anything to mail for an order, as far as it tells."""
         nothing = nothing_to_mail(order, any_product=self.any_product)
-        return Decision.DUE if nothing is None else Decision.NOTHING_TO_MAIL
+        if nothing is None:
+            return Decision.DUE
+        is_of_other_call = nothing[0] is SkipReason.OTHER_CALL
+        return Decision.OTHER_CALL if is_of_other_call else Decision.NOTHING_TO_MAIL
 
     def decide_beyond_most(self, order: ListedOrder) -> Decision:
         """Decide about an order for which a sweep that mails its most has not asked the CA."""
@@ -69,9 +73,11 @@ class SweepResult:
     """What a sweep has found."""
 
     max_mails: int  # of its rules
+    older_than_s: float = 0.0  # likewise
     decided: Counter[Decision] = field(default_factory=Counter)
     due: list[ListedOrder] = field(default_factory=list)  # in the order of their turns
     stuck: list[StuckOrder] = field(default_factory=list)  # those that have waited longest first
+    other_products: set[str] = field(default_factory=set)  # of those for another call
     numbers: set[str] = field(default_factory=set)  # of all that wait
     unusable: int = 0  # items of the CA's list without an order number
     mailed_before: Set[str] | None = None  # by the last run to mail any; None: nobody looked
@@ -79,6 +85,16 @@ class SweepResult:
     own: set[str] = field(default_factory=set)  # of these numbers, those that it may send
     filters: tuple[str, ...] = ()  # by which it looked only at some orders, as options
     unfinished: tuple[str, ...] = ()  # runs that left some of its own
+
+    def count(self, order: ListedOrder, decision: Decision, known: Mailed = _NEVER) -> None:
+        """Count an order by what was decided about it, and keep what is needed of it."""
+        self.decided[decision] += 1
+        if decision is Decision.DUE:
+            self.due.append(order)
+        elif decision is Decision.STUCK:
+            self.stuck.append(_stuck(order, known))
+        elif decision is Decision.OTHER_CALL and order.product:
+            self.other_products.add(order.product)
 
     @property
     def counts(self) -> SweepCounts:
@@ -92,6 +108,8 @@ class SweepResult:
             mailed_by=self.mailed_by,
             no_longer_waiting=None if before is None else len(before - self.numbers),
             filters=self.filters,
+            older_than_s=self.older_than_s,
+            other_products=tuple(sorted(self.other_products)),
             unfinished=self.unfinished,
             **{decision.value: self.decided[decision] for decision in Decision},
         )
@@ -116,35 +134,36 @@ async def sweep(
     order_reader: OrderReader, mailed: Mapping[str, Mailed], rules: Rules, now: float
 ) -> SweepResult:
     """Return which orders are due. Raises CallError, JournalError."""
-    swept = SweepResult(rules.max_mails)
+    swept = SweepResult(rules.max_mails, rules.older_than_s)
     orders = []
     async for order in order_reader.orders(filters=rules.filters):
         swept.numbers.add(order.order_id)
         if rules.is_wanted(order):
             orders.append(order)
     swept.own = {order.order_id for order in orders} - rules.excluded
-    candidates = []
+    # What these two kinds wait for depends on how they are validated, which is asked at the end.
+    asked: dict[Decision, list[ListedOrder]] = {Decision.DUE: [], Decision.OTHER_CALL: []}
     for order in sorted(orders, key=_age_key):
         known = mailed.get(order.order_id, _NEVER)
         decision = rules.decide(order, known, now)
-        if decision is Decision.DUE:
-            candidates.append(order)
-            continue
-        swept.decided[decision] += 1
-        if decision is Decision.STUCK:
-            swept.stuck.append(_stuck(order, known))
-
-    candidates.sort(key=lambda order: _turn_key(order, mailed.get(order.order_id, _NEVER)))
+        if decision in asked:
+            asked[decision].append(order)
+        else:
+            swept.count(order, decision, known)
 
     def take(order: ListedOrder) -> None:
-        decision = rules.decide_by_method(order)
-        swept.decided[decision] += 1
-        if decision is Decision.DUE:
-            swept.due.append(order)
+        swept.count(order, rules.decide_by_method(order))
 
-    left = await order_reader.with_methods(
-        candidates, take, lambda: rules.max_orders - len(swept.due)
+    in_turn = sorted(
+        asked[Decision.DUE],
+        key=lambda order: _turn_key(order, mailed.get(order.order_id, _NEVER)),
     )
+    others = asked[Decision.OTHER_CALL]
+    left = await order_reader.with_methods(
+        in_turn, take, lambda: rules.max_orders - len(swept.due), len(others)
+    )
+    for order in order_reader.as_reported(others):
+        take(order)
     swept.decided.update(map(rules.decide_beyond_most, left))
     swept.unusable = len(order_reader.unusable)
     return swept

@@ -20,6 +20,7 @@ RULES = Rules(
     older_than_s=DAY_S, cooldown_s=20 * HOUR_S, max_mails=5, max_orders=100, excluded={"666"}
 )
 WAITS = ListedOrder("1", "pending", created_at=NOW - 3 * DAY_S, dcv_method="email")
+OV = replace(WAITS, product="ssl_basic", dcv_method=None)
 
 
 class Listed(OrderReader):
@@ -97,9 +98,20 @@ async def swept(
             "nothing_to_mail",
             id="validated by DNS",
         ),
+        pytest.param(replace(OV, dcv_method="email"), None, "other_call", id="not a DV product"),
+        pytest.param(OV, None, "other_call", id="not DV, and nobody knows how it is validated"),
+        pytest.param(replace(OV, product_type="dv_ssl_certificate"), None, "due", id="of DV type"),
         pytest.param(
-            replace(WAITS, product="ssl_basic"), None, "nothing_to_mail", id="not a DV product"
+            replace(OV, dcv_method="dns-txt-token"), None, "nothing_to_mail", id="not DV, by DNS"
         ),
+        pytest.param(
+            replace(OV, names=(NameValidation("a.example", True),)),
+            None,
+            "nothing_to_mail",
+            id="not DV, and approved",
+        ),
+        pytest.param(replace(OV, created_at=NOW), None, "too_young", id="not DV, and too young"),
+        pytest.param(replace(OV, order_id="666"), None, "excluded", id="not DV, and hopeless"),
         pytest.param(
             replace(WAITS, status="new"), None, "nothing_to_mail", id="a status nobody knows"
         ),

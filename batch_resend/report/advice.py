@@ -6,6 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from batch_resend.explanations import KEY_MAY_NOT, KEY_REFUSED
+from batch_resend.report.by_another_call import (
+    to_send_what_a_sweep_left,
+    to_send_what_was_skipped,
+)
 from batch_resend.report.by_name import to_resume_by_name
 from batch_resend.report.files import REFUSED, REJECTED, UNSENT, newest, parts_of, was_edited
 from batch_resend.report.presentation import NO_FLAGS, NextFlags, NextStep
@@ -320,7 +324,9 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
             "--ignore COLUMN."
         )
     if summary.skipped.other_call:
-        yield from _to_send_by_another_call(summary, folder, flags)
+        yield from to_send_what_was_skipped(summary, folder, flags)
+    if summary.sweep and summary.sweep.other_call:
+        yield from to_send_what_a_sweep_left(summary, summary.sweep, flags)
     if orders.skipped:
         yield NextStep(
             f"{orders.skipped:,} skipped: {folder}/results.csv says why, order by order."
@@ -347,30 +353,6 @@ def _refused(count: int, withheld: int) -> str:
         return f"{count:,} refused and {why} {'it' if count == 1 else 'them'}"
     it = "it" if withheld == 1 else "them"
     return f"{count:,} refused ({count - withheld:,} by the CA; {withheld:,} {why} {it})"
-
-
-def _to_send_by_another_call(
-    summary: Summary, folder: Path, flags: NextFlags
-) -> Iterator[NextStep]:
-    """Yield what to do: which domains wait, the CA says, of these orders and no others."""
-    count, program = summary.skipped.other_call, f"batch-resend{flags.config}"
-    its, it, these = ("its", "it", "this order") if count == 1 else ("their", "them", "these")
-    list_ = f"domains-{summary.run_id[-4:]}.csv"  # a name of its own: somebody may edit the list
-    yield NextStep(
-        f"{counted(count, 'order')} skipped that may wait for mails, which this call does not "
-        f"send: {its} product is not DV. {folder}/results.csv names {it} (error_code other_call)."
-    )
-    yield NextStep(
-        f"To have {it} mailed domain by domain, first write the domains for which {these} may "
-        "wait, of those that the list named. They are written without addresses, so that the CA "
-        "will mail its contacts on file for each domain:",
-        f"{program} export --skipped-by {summary.run_id}{flags.verify} --out {list_}",
-    )
-    yield NextStep(
-        "Then look at that list, and send it. What came of it is in the report of that run; the "
-        "numbers of this run stay as they are:",
-        f"{program} send {list_} --call domain-dcv{flags.verify}",
-    )
 
 
 def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:

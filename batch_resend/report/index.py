@@ -95,6 +95,7 @@ class Night:
         kinds = (
             (
                 (counts.nothing_to_mail, "with nothing to mail"),
+                (counts.other_call, "perhaps waiting for mails of another call"),
                 (counts.mailed_lately, "mailed lately"),
                 (counts.too_young, "too young"),
                 (counts.excluded, "excluded"),

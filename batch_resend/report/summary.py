@@ -318,6 +318,8 @@ def _outcome(summary: Summary) -> str:
         others.append(f"{counted(rejected, 'row')} rejected")
     if stuck := summary.stuck:
         others.append(f"{stuck:,} stuck")
+    if summary.sweep and (other_call := summary.sweep.other_call):
+        others.append(f"{other_call:,} perhaps waiting for mails of another call")
     others += left_for_next(summary.sweep)
     return "; ".join(filter(None, (_how_many_were_sent(summary), ", ".join(others))))
 

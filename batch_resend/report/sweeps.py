@@ -15,8 +15,9 @@ def sweep_in_words(counts: SweepCounts) -> str:
         (counts.excluded, "excluded (--exclude)"),
         (
             counts.nothing_to_mail,
-            "with nothing to mail (not by e-mail, approved, or not DV without --any-product)",
+            "with nothing to mail (not by e-mail, or approved)",
         ),
+        (counts.other_call, "perhaps waiting for mails of another call (not DV)"),
         (
             counts.not_asked,
             "not asked about (--max-orders): left for the next sweep or with nothing to mail",

@@ -200,7 +200,7 @@ async def test_a_run_that_was_declined_asks_again_when_it_is_resumed(tmp_path: P
 async def test_beyond_the_most_of_a_sweep_orders_are_counted_as_far_as_the_ca_was_asked(
     tmp_path: Path,
 ) -> None:
-    why = "not by e-mail, approved, or not DV without --any-product"
+    why = "not by e-mail, or approved"
     cases = (
         (
             15,

@@ -273,10 +273,10 @@ OF_THE_READER = {
     " TOPIC": " lists",
     " ORDER_ID": " 700000",
     " LIST": " orders.csv",
+    " ssl_plus": " ssl_dv_geotrust_flex",
     "FILE send ...": "config.toml check orders.csv",
 }
-ORDERS = 5
-LONG = 300
+ORDERS, LONG = 5, 300  # in a usual list, and in one that takes a while
 LATENCY_S = (0.02, 0.1)
 SLOWLY = "--api-key-file key.txt --concurrency 1"
 

@@ -39,7 +39,7 @@ async def test_what_is_due_is_mailed_the_oldest_first(tmp_path: Path) -> None:
         assert desk.summary()["orders"]["sent"] == 3
         assert desk.summary()["inputs"][0]["path"] == "orders that wait at the CA"
         assert swept.err.startswith("Asking the CA which orders wait\n")
-        why = "not by e-mail, approved, or not DV without --any-product"
+        why = "not by e-mail, or approved"
         found = f"3 due, 1 too young, 1 with nothing to mail ({why})"
         assert f"\n5 orders wait: {found}\n" in swept.err
 

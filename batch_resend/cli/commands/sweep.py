@@ -107,9 +107,10 @@ def sweep(context: click.Context, /, **options: Any) -> int:
     Asks the CA for its pending orders, and picks those that are validated by e-mail, have waited
     long enough, were not mailed within the cooldown, and have not reached the limit of mails. How
     an order is validated comes from the CA's order report, in one request, or else from one request
-    per order. Sends and reports as `send` does. A night with nothing to do also has a report, and
-    exit code 0. Orders at the limit of mails that still wait are stuck: the report, stuck.csv,
-    notifications and metrics say so every night.
+    per order. Orders that are not DV are mailed with --any-product only; otherwise those that may
+    wait for mails of another call are counted. Sends and reports as `send` does. A night with
+    nothing to do also has a report, and exit code 0. Orders at the limit of mails that still wait
+    are stuck: the report, stuck.csv, notifications and metrics say so every night.
     """
     filters = filters_of(options)
 
