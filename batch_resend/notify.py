@@ -48,7 +48,7 @@ class CommandResult:
     next_steps: Sequence[NextStep] = ()  # what to do after its run
     would_send: Mapping[str, object] = field(default_factory=dict)  # with --dry-run
     profile: str | None = None  # that it was for
-    in_rehearsal: bool = False  # `simulate` ran it, or it sent nothing and its CA is local
+    in_rehearsal: bool = False  # of all accounts that it asks, the CA is on this machine
 
     @property
     def is_rehearsal(self) -> bool:

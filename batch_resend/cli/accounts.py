@@ -387,9 +387,9 @@ def profiles_of(context: click.Context | None = None) -> Mapping[str, Profile]:
 
 def take_profile(context: click.Context, _param: click.Parameter, name: str | None) -> str | None:
     """Take a profile's settings for those that neither flag nor environment says."""
-    if name is None or context.resilient_parsing:
-        return name
     profiles = profiles_of(context)
+    if name is None or (context.resilient_parsing and name not in profiles):
+        return name
     if name not in profiles:
         raise click.BadParameter(
             f"no profile {name!r}; the profiles are {', '.join(sorted(profiles))}"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -29,6 +29,7 @@ from batch_resend.cli.accounts import (
 from batch_resend.cli.next_flags import kept_flags, next_flags
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
+from batch_resend.cli.urls import base_url_for, base_url_of, given_base_url, is_given
 from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
@@ -39,9 +40,7 @@ from batch_resend.report import Presentation, is_alike
 from batch_resend.settings import (
     OPTIONS,
     Account,
-    Region,
     Settings,
-    checked_base_url,
     make_account,
     make_settings,
 )
@@ -153,11 +152,11 @@ def accounts_of(options: dict[str, Any], run: Run | None = None) -> dict[str, Pr
     earlier run keeps to the windows that it had there, and to those that its profile says now.
     """
     changes: dict[str, Any] = {}
-    if (base_url := _given_base_url(options)) is not None:
+    if (base_url := given_base_url(options)) is not None:
         changes["base_url"] = base_url
-    if _is_given("locale"):
+    if is_given("locale"):
         changes["locale"] = options["locale"]
-    limits = windows_of(options["limit"]) if _is_given("limit") else None
+    limits = windows_of(options["limit"]) if is_given("limit") else None
     return {
         name: replace(
             profile,
@@ -176,32 +175,10 @@ def accounts_to_plan_by(options: dict[str, Any], run: Run | None = None) -> dict
     }
 
 
-def _is_given(option: str) -> bool:
-    """Whether a flag or the environment names an option, and no file or default."""
-    source = click.get_current_context().get_parameter_source(option)
-    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-
-
-def _given_base_url(options: dict[str, Any]) -> str | None:
-    """Return where flags or the environment say that the API is, if they do."""
-    if _is_given("base_url"):
-        return cast("str", options["base_url"])
-    return Region(options["region"]).base_url if _is_given("region") else None
-
-
-def _base_url(options: dict[str, Any], run: Run | None) -> str:
-    """Return where the API is: by flags, else by the file, else as it was for a run."""
-    own = profiles_of().get(options.get("profile") or "")
-    names_region = own is not None and "region" in own.values
-    usual = Region(options["region"]).base_url if run is None or names_region else run.base_url
-    named = (_given_base_url(options), options["base_url"])
-    return next((url for url in named if url is not None), usual)  # an empty one is an error
-
-
 def _windows(options: dict[str, Any], run: Run | None) -> tuple[Window, ...]:
     """Return the windows of the command's own account: by flags, else by the file and a run."""
     named = windows_of(options["limit"])
-    if _is_given("limit"):
+    if is_given("limit"):
         return named
     source = click.get_current_context().get_parameter_source("limit")
     of_file = None if source is ParameterSource.DEFAULT else named
@@ -295,7 +272,7 @@ def settings_by(
         for name, option in OPTIONS.items()
         if option.parameter in options
     }
-    given |= {"base_url": _base_url(options, run), "windows": _windows(options, run)}
+    given |= {"base_url": base_url_for(options, run), "windows": _windows(options, run)}
     if options.get("again"):
         given["cooldown_s"] = 0.0
     profile = options.get("profile") or (None if run is None else run.profile)
@@ -324,7 +301,7 @@ def endpoint_of(
     if key is None:
         return None
     with named_as_options():
-        own = make_account(api_key=key, base_url=_base_url(options, run))
+        own = make_account(api_key=key, base_url=base_url_for(options, run))
     return Endpoint(own.base_url, own.budget)
 
 
@@ -338,14 +315,6 @@ def budgets_of(options: dict[str, Any]) -> dict[str | None, str]:
         else make_account(api_key=key.text, base_url=url).budget
         for name, key in keys.items()
     }
-
-
-def base_url_of(options: dict[str, Any]) -> str:
-    """Return where the CA of the command's own account is. Raises SettingsError."""
-    try:
-        return checked_base_url(_base_url(options, None))
-    except ValueError as error:
-        raise SettingsError(f"--base-url: {error}") from None
 
 
 # --- how many connections there may be ----------------------------------------------------------

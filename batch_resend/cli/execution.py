@@ -21,7 +21,7 @@ from batch_resend.cli.as_settings import RunOptions, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import hold_back_reason, show_only
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
-from batch_resend.cli.logs import prepare_logs, run_log, with_run_id
+from batch_resend.cli.logs import name_run, prepare_logs, run_log, with_run_id
 from batch_resend.cli.output.plan import (
     BEFORE_SENDING,
     first_in_words,
@@ -69,8 +69,9 @@ async def execute(
 ) -> CommandResult:
     """Plan, show the plan, ask, send, report; return how that ended."""
     plan = await planning
-    if batch.settings.accounts:
-        warn_of_keys_of(await batch.reader.accounts(plan.run))
+    accounts = await batch.reader.accounts(plan.run)
+    name_run(plan.run, accounts, batch.settings.profile)
+    warn_of_keys_of(accounts)
     unchanged = (await batch.reader.count_problems(plan.run)).get(Problem.UNCHANGED, 0)
     reason = hold_back_reason(plan, unchanged, options.max_rejected, strict=options.strict)
     if options.preflight:
@@ -262,8 +263,7 @@ class _Execution:
     async def _send(self, most: int | None = None) -> "_Ended":
         """Send what is planned, or the first of it; return how that ended."""
         plan, interruption = self.plan, self.interruption
-        found = {"profile": plan.run.profile, "orders": plan.orders, "to_send": plan.to_send}
-        run_log.info("run begins", extra=found)
+        run_log.info("run begins", extra={"orders": plan.orders, "to_send": plan.to_send})
         try:
             earlier = await self.batch.reader.count_outcomes(plan.run)
             live = await self.batch.live_report(plan, self.folder, self.options.presentation)

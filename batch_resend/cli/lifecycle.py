@@ -28,12 +28,13 @@ import anyio
 import click
 from anyio.abc import TaskGroup, TaskStatus
 
-from batch_resend.cli.accounts import is_rehearsal, is_rehearsal_in_silence
+from batch_resend.cli.accounts import is_rehearsal_in_silence
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.output.terminal import has_terminal, say, show_json
+from batch_resend.cli.urls import is_rehearsed
 from batch_resend.clock import timestamp
 from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError
 from batch_resend.notify import CommandResult, Notifier
@@ -166,6 +167,9 @@ def run_with_notifier(
     """Run a command to its end, with its logs, and notify of it; return its exit code."""
     notifier = notifier_of(options)
 
+    def whole(result: CommandResult) -> CommandResult:
+        return replace(result, profile=notifier.profile, in_rehearsal=is_rehearsed(options))
+
     async def notified(interruption: Interruption) -> int:
         result = None
         try:
@@ -183,20 +187,13 @@ def run_with_notifier(
                     )
                 result = await work(interruption)
         except Exception as error:
-            result = _failed(error)
+            result = whole(_failed(error))
             if isinstance(error, BatchResendError):
                 is_slip = not isinstance(error, CallError | JournalBusy)
                 _have_listed(result, notifier, options, is_slip=is_slip)
             raise
         finally:
-            result = result or _cut_short(interruption)
-            # One that has sent goes by where each account's requests went: its summary says so.
-            has_sent = result.summary is not None or result.note is not None
-            result = replace(
-                result,
-                profile=notifier.profile,
-                in_rehearsal=is_rehearsal(None if has_sent else options["base_url"]),
-            )
+            result = whole(result or _cut_short(interruption))
             with (
                 anyio.CancelScope(shield=True) as notifying,
                 interruption.leads_to(
@@ -224,8 +221,8 @@ def _have_listed(
         timestamp(notifier.clock()),
         int(result.code),
         result.error or "",
-        notifier.profile,
-        is_rehearsal(options.get("base_url")),
+        result.profile,
+        result.in_rehearsal,
     )
     note_not_started(options["report_dir"], night)
 
@@ -260,15 +257,14 @@ def notify_not_begun(
         )
         # What was not given, or is wrong, has a mark of click's own, or none.
         known = {n: v for n, v in context.params.items() if isinstance(v, str | Path | bool)}
-        if "log_file" in known:
-            with suppress(SettingsError):
-                set_up_logs(known)
         notifier = notifier_of(known)
+        with context.scope(cleanup=False):
+            if "log_file" in known:
+                with suppress(SettingsError):
+                    set_up_logs(known)
+            in_rehearsal = is_rehearsed(known)
         result = CommandResult(
-            code,
-            error=error,
-            profile=notifier.profile,
-            in_rehearsal=is_rehearsal(str(known.get("base_url") or "")),
+            code, error=error, profile=notifier.profile, in_rehearsal=in_rehearsal
         )
         if {"report_dir", "dry_run"} <= known.keys() and "ping_url" in context.params:
             _have_listed(result, notifier, known, is_slip=True)

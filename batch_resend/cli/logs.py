@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio.to_thread
 
-from batch_resend.cli.accounts import clock_of_command, is_rehearsal
+from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.output.terminal import is_screen
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
+from batch_resend.cli.urls import is_rehearsed, note_accounts
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed, is_everyones, is_trusted
+from batch_resend.model import Run
 from batch_resend.visible import redacted
 
 if TYPE_CHECKING:
@@ -156,9 +158,24 @@ def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
 
 def mask_logs() -> None:
     """Mask e-mail addresses in all logs from now on, as a run that is resumed was told."""
+    for formatter in _formatters():
+        formatter.mask()
+
+
+def name_run(run: Run, accounts: Sequence[str | None], profile: str | None) -> None:
+    """Have all that is said of a command, from now on, be of the run that it sends.
+
+    The accounts that the run asks decide whether it is a rehearsal.
+    """
+    rehearsal = note_accounts(run, accounts)
+    for formatter in _formatters():
+        formatter.name(profile, rehearsal=rehearsal)
+
+
+def _formatters() -> Iterator["_Formatter"]:
     for handler in logging.getLogger("batch_resend").handlers:
         if isinstance(handler.formatter, _Formatter):
-            handler.formatter.mask()
+            yield handler.formatter
 
 
 _run_id: ContextVar[str] = ContextVar("run_id")
@@ -193,7 +210,7 @@ class _Formatter(logging.Formatter):
         whose: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         super().__init__()
-        self._whose = whose
+        self._whose = dict(whose)
         self._is_json = log_format == "json"
         self._redact = redact
         self._brief = on_terminal and not self._is_json  # it shows one run, by the local clock
@@ -205,6 +222,11 @@ class _Formatter(logging.Formatter):
         """Mask addresses from now on."""
         self._redact = True
         self.__dict__.pop("_made", None)
+
+    def name(self, profile: str | None, *, rehearsal: bool) -> None:
+        """Name whose a run is from now on, where events say that."""
+        if self._whose:
+            self._whose |= {"profile": profile, "rehearsal": rehearsal or None}
 
     def format(self, record: logging.LogRecord) -> str:
         try:
@@ -266,7 +288,7 @@ def _whose(options: Mapping[str, Any]) -> dict[str, object]:
     """Return whose events a command's are: accounts, rehearsals, dry runs may share a log file."""
     return {
         "profile": options.get("profile"),
-        "rehearsal": is_rehearsal(options.get("base_url")) or None,
+        "rehearsal": is_rehearsed(options) or None,
         "dry_run": options.get("dry_run") or None,
     }
 

@@ -42,7 +42,7 @@ from batch_resend.cli.commands.check import check_lists, show_only
 from batch_resend.cli.execution import execute
 from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
-from batch_resend.cli.logs import mask_logs, set_up_logs
+from batch_resend.cli.logs import mask_logs, name_run, set_up_logs
 from batch_resend.cli.next_flags import (
     AS_BEGUN,
     refuse_other_profile,
@@ -228,6 +228,7 @@ async def _as_begun(
     names = await reader.accounts(run)
     refuse_other_profile(context, run, names)
     resume_as_begun(context, run, names)
+    name_run(run, names, options["profile"] or run.profile)
     options.update((name, context.params[name]) for name in AS_BEGUN)
     if options["redact"]:
         mask_logs()
