@@ -251,12 +251,13 @@ class OrderReader:
         known = self.as_reported(orders)
         to_ask = sum(order.dcv_method is None for order in known)
         self.progress.total += min(to_ask, wanted())
-        if unknown:
-            log.log(level, "%s", how_asked(unknown, to_ask, why, is_report_asked=is_report_asked))
+        asked = 0
 
         async def ask(order: ListedOrder) -> ListedOrder:
+            nonlocal asked
             if order.dcv_method is not None:
                 return order
+            asked += 1
             found = await self.completed(order)
             self.progress.done += 1
             return found
@@ -268,7 +269,12 @@ class OrderReader:
             handed_on += 1
             take(order)
 
-        await ask_each(known, ask, hand_on, wanted=wanted)
+        try:
+            await ask_each(known, ask, hand_on, wanted=wanted)
+        finally:  # how many are enough, only the answers tell
+            if unknown:
+                text = how_asked(unknown, to_ask, asked, why, is_report_asked=is_report_asked)
+                log.log(level, "%s", text)
         return known[handed_on:]
 
     def as_reported(self, orders: Iterable[ListedOrder]) -> list[ListedOrder]:
@@ -336,13 +342,16 @@ def _may_pass(refusal: CallRefused) -> bool:
     return not is_of_the_ca and refusal.status not in _NO_SUCH_CALL
 
 
-def how_asked(unknown: int, to_ask: int, why: str = "", *, is_report_asked: bool) -> str:
-    """Return in words how it is found out how so many orders are validated.
+def how_asked(
+    unknown: int, to_ask: int, asked: int, why: str = "", *, is_report_asked: bool
+) -> str:
+    """Return in words how it was found out how so many orders are validated.
 
-    `to_ask` of them by a request each; `why` the order report is not to be had.
+    `asked` of those `to_ask` by a request each; `why` the order report is not to be had.
     """
     what = "how orders are validated:"
+    one_by_one = f"{asked if asked == to_ask else f'{asked} of {to_ask}'} asked one by one"
     if not is_report_asked:
-        return f"{what} {unknown} asked one by one, because the order report pays from {MANY} on"
+        return f"{what} {one_by_one}, because the order report pays from {MANY} on"
     because = f", because {why or 'the order report lacks them'}" if to_ask else ""
-    return f"{what} {unknown - to_ask} from the order report, {to_ask} asked one by one{because}"
+    return f"{what} {unknown - to_ask} from the order report, {one_by_one}{because}"

@@ -321,6 +321,19 @@ async def test_which_way_the_ca_was_asked_is_logged_but_no_raw_line_on_a_termina
         assert said in (await desk.run(*words)).err
 
 
+async def test_how_many_orders_were_asked_about_is_logged_and_not_how_many_might_have_been(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, *range(2, 17))
+        swept = await desk.run("sweep", "--max-orders", "3", "--log-file", "run.log")
+        assert swept.code == 0, swept.err
+        asked = ca.books.reads_of["validation"]
+        assert asked < 15
+        said = f"how orders are validated: {asked} of 15 asked one by one, because"
+        assert said in (tmp_path / "run.log").read_text()
+
+
 async def test_on_a_terminal_a_line_of_the_log_has_its_day_for_a_run_may_pass_midnight(
     tmp_path: Path,
 ) -> None:
