@@ -201,6 +201,25 @@ async def test_a_domain_finds_an_order_that_was_sent_by_its_number_where_a_list_
         assert "without addresses" not in (await desk.run("history", "100200901")).out
 
 
+async def test_only_what_was_sent_without_addresses_counts_as_not_found_by_a_name(
+    tmp_path: Path,
+) -> None:
+    """Not what was skipped, held back or refused, nor what names its domain."""
+    gone = ("100200904",)
+    async with desk_with_ca(tmp_path, unknown_orders=frozenset(gone)) as (desk, ca):
+        (desk.folder / "some.csv").write_text(
+            "order_id,product\n100200904,ssl_dv_rapidssl\n100200901,ssl_dv_rapidssl\n"
+            "100200902,ssl_dv_rapidssl\n100200903,ssl_dv_rapidssl\n100200905,ssl_basic\n"
+        )
+        (desk.folder / "domains.csv").write_text("domain_id,domain\n,named.example\n80,\n")
+        assert (await desk.run("send", "some.csv", "--max-orders", "3")).code == 4
+        by_domain = ("send", "--call", "domain-dcv", "domains.csv", "--report-dir", "domains")
+        assert (await desk.run(*by_domain)).code == 0
+        assert ca.books.mails_per_order.keys() == {"100200901", "100200902", "named.example", "80"}
+        found = (await desk.run("history", "example.com")).out
+        assert "3 orders were sent without addresses" in found, "two, and a domain by its number"
+
+
 async def test_the_history_marks_rehearsals(twice: Twice) -> None:
     desk, (first, _) = twice
     assert f"{first['run_id']} (rehearsal)  " in (await desk.run("history", "1")).out

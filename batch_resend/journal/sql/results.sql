@@ -380,6 +380,9 @@ FROM pruned_mails WHERE order_id = :order_id GROUP BY order_id, base_url ORDER B
 -- name: any_forgotten
 SELECT 1 FROM pruned_mails LIMIT 1
 
+-- A domain with its name is found by that: no number has a dot.
 -- name: count_orders_that_name_nobody
-SELECT count(DISTINCT requests.order_id) FROM requests JOIN runs ON runs.number = requests.run
-WHERE runs.state NOT IN ('planning', 'planned') AND requests.entries = ''
+SELECT count(DISTINCT requests.order_id) FROM requests
+JOIN attempts ON attempts.run = requests.run AND attempts.request = requests.number
+WHERE requests.entries = '' AND requests.order_id NOT LIKE '%.%'
+    AND (attempts.ruling IN ('accepted', 'in_doubt') OR attempts.ruling IS NULL)
