@@ -51,6 +51,7 @@ class Note(StrEnum):
     """Something about a row, or a whole order, that a person should know before it is sent."""
 
     MAY_MAIL_ALL = "may_mail_all"  # of a domain: if the CA knows none of the addresses given
+    NUMBER_ALONE = "number_alone"  # of a domain, without addresses: nobody sees which one it is
     UNKNOWN_STATUS = "unknown_status"  # one that orders of the CA are not known to have: skipped
     UNKNOWN_METHOD = "unknown_method"  # a validation that the CA is not known to have: skipped
     UNKNOWN_PRODUCT = "unknown_product"  # one that the CA is not known to have: skipped

@@ -1,6 +1,6 @@
 """A raw record -> a Row, or a RejectedRow that says why not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -132,10 +132,8 @@ def _row(record: RawRecord, asked: _Asked, reading: Reading) -> Row:
     described = CALLS[asked.call]
     locale = asked.locale if described.in_language else None
     notes = notes_of(asked.pairs, locale, described)
-    if record.addresses_aside and not asked.entries:
-        notes.append(Note.ADDRESSES_ASIDE)
-    if asked.all_domains:
-        notes.append(Note.ALL_DOMAINS)
+    if not asked.entries:
+        notes += _notes_without_addresses(record, asked, described)
     skip = None
     if not (reading.all_statuses or record.texts.keys().isdisjoint(OF_EXPORTS)):
         skip = skip_cause(*record.said(), asked.call, any_product=reading.any_product)
@@ -148,6 +146,17 @@ def _row(record: RawRecord, asked: _Asked, reading: Reading) -> Row:
         record.line, asked.subject, asked.entries, locale, record.raw, why_skipped, tuple(notes),
         asked.call, asked.account, asked.kept,
     )  # fmt: skip
+
+
+def _notes_without_addresses(
+    record: RawRecord, asked: _Asked, described: Description
+) -> Iterator[Note]:
+    if record.addresses_aside:
+        yield Note.ADDRESSES_ASIDE
+    if asked.all_domains:
+        yield Note.ALL_DOMAINS
+    if described.is_about_domain and asked.subject.isdecimal():
+        yield Note.NUMBER_ALONE
 
 
 def _refuse_unfit(record: RawRecord, asked: _Asked, reading: Reading) -> None:

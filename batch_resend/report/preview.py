@@ -36,6 +36,8 @@ _NOTE_IN_WORDS = {
     "webmaster, hostmaster or postmaster at the domain or a parent. If the CA does not know any of "
     "them for the domain, it mails ALL addresses of the domain instead; --preflight asks the CA "
     "beforehand",
+    Note.NUMBER_ALONE: "a domain by its number alone, and no addresses: the CA mails its contacts "
+    "for all that the number stands for, and which name that is, is not known here",
     Note.UNKNOWN_STATUS: "an unknown order status, and therefore skipped: the CA may have added "
     "it, or the column is about something else. --all-statuses sends these "
     "too",
@@ -291,6 +293,8 @@ def _of_note(note: Note, noted: NotedRequest) -> str:
         return (noted.skip or "").partition(", and ")[0]  # the plan has all of it
     if note is Note.UNKNOWN_LOCALE:
         return f"locale {order.locale}"
+    if note is Note.NUMBER_ALONE:
+        return "only the domain's number is given, so its name is not known here"
     if note in (Note.ADDRESSES_ASIDE, Note.ALL_DOMAINS):
         return "asks for mails to every pending domain"
     is_about_domain = CALLS[order.call].is_about_domain

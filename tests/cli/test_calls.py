@@ -143,6 +143,16 @@ domain_id,domain,email,locale,all_domains
 DANGER = "it mails ALL addresses of the domain instead; --preflight asks the CA beforehand"
 
 
+async def test_check_warns_of_each_domain_that_is_named_by_its_number_alone(desk: Desk) -> None:
+    desk.write("numbers.csv", "domain_id,domain\n80,\n81,named.example\n82,\n")
+    words = ("check", "numbers.csv", "--call", "domain-dcv")
+    (warning,) = json.loads((await desk.run(*words, "--json")).out)["warnings"]
+    assert (warning["kind"], warning["count"]) == ("number_alone", 2)
+    assert [place["line"] for place in warning["first"]] == [2, 4]
+    shown = await desk.run(*words)
+    assert "Worth a look" in shown.out + shown.err
+
+
 async def test_the_plan_names_each_request_whose_addresses_the_ca_may_not_know(desk: Desk) -> None:
     desk.write("domains.csv", DOMAINS)
     checked = await desk.run("check", "domains.csv", "--call", "domain-dcv", "--json", "-v")

@@ -97,6 +97,24 @@ def test_without_a_column_for_addresses_whom_the_ca_knows_is_plainly_asked_for(
     assert problem(none)[0] is Problem.NO_ADDRESS, "there is a column, and it may have lost one"
 
 
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("domain_id\n80\n", (Note.NUMBER_ALONE,)),
+        ("domain_id,email,all_domains\n80,,yes\n", (Note.ALL_DOMAINS, Note.NUMBER_ALONE)),
+        ("domain_id,email\n80,admin@a.example\n", (Note.MAY_MAIL_ALL,)),
+        ("domain_id,domain\n80,a.example\n", ()),
+        ("domain\na.example\n", ()),
+    ],
+)
+def test_a_domain_by_its_number_alone_is_noted_with_addresses_and_without(
+    tmp_path: Path, text: str, notes: tuple[Note, ...]
+) -> None:
+    (row,) = read(tmp_path, text, DOMAIN)
+    assert isinstance(row, Row)
+    assert row.notes == notes
+
+
 def test_whom_an_approval_mails_is_no_matter_of_constructed_addresses(tmp_path: Path) -> None:
     (row,) = read(tmp_path, "order_id,email\n100200301,somebody@else.example\n", APPROVAL)
     assert isinstance(row, Row)
