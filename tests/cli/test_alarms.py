@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.cli.conftest import desk_with_ca, ended, read_summary, run_ids, until
+from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, run_ids, until
 from tests.cli.screen import answered_on_terminal
 from tests.notify.listener import SECRET, Listener, listening
 from tests.notify.test_alarm import samples
@@ -262,3 +262,35 @@ async def test_a_person_who_declines_is_told_of_as_such(
         assert "3 to send" in shown
         assert ca.books.requests == 0
         assert await run_ids(desk) == []
+
+
+BEFORE_THE_START = {
+    "an unknown option": "sweep --wrong",
+    "a wrong value": "sweep --timeout xx",
+    "an unknown profile": "sweep --profile none",
+    "a wrong TOML file": "--config c.toml sweep",
+}
+AFTER_THE_START = {
+    "no key": "sweep --api-key-file none.key",
+    "no list to exclude": "sweep --exclude none.csv",
+    "a limit that is none": "sweep --limit no",
+    "a URL that is none": "sweep --base-url https://[",
+    "a CA that is down": "sweep --patience 0s",
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "has_start"),
+    [(line, False) for line in BEFORE_THE_START.values()]
+    + [(line, True) for line in AFTER_THE_START.values()],
+    ids=[*BEFORE_THE_START, *AFTER_THE_START],
+)
+async def test_a_watchdog_hears_of_a_start_only_if_the_command_line_and_the_file_are_right(
+    desk: Desk, line: str, has_start: bool
+) -> None:
+    desk.write("c.toml", "wrong = 1\n")
+    async with listening() as watchdog:
+        ended = await desk.run(*line.split(), "--yes", "-q", "--ping-url", watchdog.url)
+        assert ended.code in (1, 2), ended.err
+        start = [f"/{SECRET}/start"] * has_start
+        assert [path for path, _ in told(watchdog)] == [*start, f"/{SECRET}/fail"]
