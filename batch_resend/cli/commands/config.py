@@ -40,8 +40,9 @@ def config(context: click.Context, action: str, words: Sequence[str], is_json: b
     """Show the value of each option of a COMMAND, and where it comes from; or write a file of them.
 
     `show`: default, file and line, variable or command line; secrets are masked. COMMAND is send
-    unless you name another; it is not carried out. `init` writes every option, commented out, with
-    its default, to the file that --config names or to the default place. It overwrites no file.
+    unless you name another; it is not carried out. `init` writes every option but --json, commented
+    out, with its default, or an example if it has none, to the file that --config names or to the
+    default place. It overwrites no file.
     """
     if action == "init":
         if words:
@@ -165,7 +166,7 @@ def _in_words(value: Any) -> str:
 # --- init ---------------------------------------------------------------------------------------
 
 _HEAD = """\
-# Options of batch-resend, each with its default, or with an example if it has none.
+# Options of batch-resend, all but --json: each with its default, or an example if it has none.
 # To change one, remove its # and edit the value. Flags and variables win over this file.
 # A table such as [send] or [sweep] takes any option of that command, for that command alone.
 # `batch-resend config show` shows the value of each option, and where it comes from.
@@ -173,7 +174,7 @@ _HEAD = """\
 _WHY_OF_SWEEPS = """
 #: The next three are not at the top: a `send` by hand would tell the watchdog that all is well.
 """
-_OF_ONE_COMMAND = ("sweep", "export", "check", "verify", "worker", "prune")
+_NOTIFIES = "sweep"  # which nobody watches
 _PROFILE = """
 # --- Accounts: rows name them in a column `account`, commands with --profile ---
 
@@ -189,6 +190,9 @@ _EXAMPLES = {  # where what an option takes is none
     "dns-server": '"192.0.2.1"',
     "sweep": '["0 2 * * *"]',
     "older-than": '"1d"',
+    "fail": '["503=5%"]',
+    "approve": '"30%"',
+    "unknown": '["100200300"]',
     "report-url": '"https://host/reports/{run}"',
     "order-url": '"https://host/orders/{order}"',
 }
@@ -203,9 +207,10 @@ def _init(context: click.Context, *, is_json: bool) -> int:
         )
     content = _template(_commands(context))
     try:
-        make_private(path.parent)
+        place = followed(path)
+        make_private(place.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(followed(path), flags, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(place, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
     except FileExistsError:
         raise SettingsError(f"{path} exists already, and was left as it is") from None
@@ -232,22 +237,29 @@ def _template(commands: Mapping[str, click.Command]) -> str:
         sections.setdefault(_section(one), []).extend(_commented(key, one))
     for heading, options in sections.items():
         lines += (f"\n# --- {heading} ---\n", *options)
-    for name in _OF_ONE_COMMAND:
-        lines += _table(name, commands[name], shared)
+    for name, one_command in commands.items():
+        lines += _table(name, one_command, shared)
     return "".join([*lines, _PROFILE])
 
 
 def _table(name: str, command: click.Command, shared: Container[str]) -> Iterator[str]:
-    # No comment: an option below would else be one of the table before.
-    yield f"\n# --- Only for `{name}` ---\n\n[{name}]\n"
+    own = [one for one in _options(command) if _is_only_in_table(name, one, shared)]
+    if own:
+        # No comment: an option below would else be one of the table before.
+        yield f"\n# --- Only for `{name}` ---\n\n[{name}]\n"
     why = _WHY_OF_SWEEPS
-    for one in _options(command):
-        if (key := _key_of(one)) in shared:
-            continue
+    for one in own:
         if _section(one) == NOTIFICATIONS:
             yield why
             why = ""
-        yield from _commented(key, one)
+        yield from _commented(_key_of(one), one)
+
+
+def _is_only_in_table(name: str, one: click.Option, shared: Container[str]) -> bool:
+    """Whether an option is not at the top, or means something of its own in this command."""
+    if _section(one) == NOTIFICATIONS:
+        return name == _NOTIFIES
+    return one.envvar is None or _key_of(one) not in shared
 
 
 def _section(one: click.Option) -> str:
@@ -275,7 +287,7 @@ def _example(key: str, one: click.Option) -> str:
     if one.multiple:
         return json.dumps(list(default or [name]))
     if isinstance(one.type, IntParamType):
-        return str(default or 100)
+        return str(100 if default is None else default)
     return json.dumps(name if default is None else str(default))
 
 

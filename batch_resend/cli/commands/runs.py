@@ -67,13 +67,12 @@ _ALL_RUNS = 2**31
     "--last",
     metavar="N",
     type=WholeNumber(min=1),
-    default=_ALL_RUNS,
     show_default="all",
     help="Only the newest N runs.",
 )
 @format_option("table", "csv")
 @journal_option
-def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
+def runs(journal: Place, form: str, last: int | None, is_json: bool) -> int:
     """List all runs, newest first.
 
     The newest is the one that was begun, resumed or ended last. Times are local; in CSV and JSON
@@ -86,7 +85,7 @@ def runs(journal: Place, form: str, last: int, is_json: bool) -> int:
         async with read_journal(journal, clock_of_command()) as reader:
             return [
                 (await make_summary(reader, run), _state(run, await reader.holder(run)))
-                for run in await reader.runs(last)
+                for run in await reader.runs(last or _ALL_RUNS)
             ]
 
     records = records_of(anyio.run(found), _RUN_FIELDS)
