@@ -3,6 +3,7 @@
 import errno
 import getpass
 import os
+import shlex
 import socket
 import stat
 from collections import deque
@@ -66,7 +67,22 @@ def _check(link: Path, status: os.stat_result) -> None:
         why = f"{link} is a link that another user made"
     else:
         return
-    raise PermissionError(errno.EPERM, f"{why}; name {link.readlink()} if that is meant")
+    place = shlex.quote(str(_target(link)))
+    raise PermissionError(errno.EPERM, f"{why}; put {place} in its place if that is meant")
+
+
+def _target(link: Path) -> Path:
+    """Return where a link leads, by a name that leads there from any folder.
+
+    `link` is in a folder that is named without a link, so what the target begins with can be
+    resolved on paper; what follows may have links of its own.
+    """
+    target = link.readlink()
+    place, names = link.parent / target.anchor, deque(_parts(target))
+    while names and names[0] == os.pardir:
+        names.popleft()
+        place = place.parent
+    return place.joinpath(*names)
 
 
 def is_everyones(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
+from batch_resend.folders import followed
 from batch_resend.report.banner import Banner, banner_in_words
 from batch_resend.report.charts import nice
 from batch_resend.report.counts import left_for_next
@@ -167,7 +168,7 @@ def _top(days: Sequence[Day]) -> float:
 
 def note_not_started(folder: Path, night: NotStarted) -> None:
     """Note a command that could not start in a folder of reports, for its index. Raises OSError."""
-    with (folder / NOT_STARTED).open("a", encoding="utf-8") as file:
+    with followed(folder / NOT_STARTED).open("a", encoding="utf-8") as file:
         file.write(_line(night))
 
 

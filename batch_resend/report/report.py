@@ -83,9 +83,7 @@ def _draft_of(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[tuple[
     """
     draft: Path | None = None
     try:
-        place = followed(path)  # a link stays one
-        if path.exists() and not path.is_file():
-            raise ReportError(f"{path}: exists, and is not a file")
+        place = _place_of(path)
         # Of a name that nobody foresees: in a folder of many, a link could wait there.
         prefix = f".{place.name}.{os.getpid()}."
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=place.parent)
@@ -99,6 +97,14 @@ def _draft_of(path: Path, mode: int, form: Mapping[str, Any]) -> Iterator[tuple[
         if draft is not None:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+
+def _place_of(path: Path) -> Path:
+    """Return where a file is to be: a link stays one. Raises OSError, ReportError."""
+    place = followed(path)
+    if path.exists() and not path.is_file():
+        raise ReportError(f"{path}: exists, and is not a file")
+    return place
 
 
 def _forget_drafts(path: Path) -> None:
@@ -147,7 +153,7 @@ async def write_report(
 def make_folder(folder: Path) -> None:
     """Make the folder of a report, for nobody else. Raises ReportError."""
     try:
-        make_private(folder)
+        make_private(followed(folder))
     except OSError as error:
         raise ReportError(f"{folder}: cannot be made: {error.strerror}") from error
 
@@ -158,8 +164,17 @@ def refuse_folder(folder: Path) -> None:
         make_folder(folder)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ReportError(f"{folder}: no file can be written there")
+        for name in REPORT_FILES:
+            _refuse_file(folder / name)
     except ReportError as error:
         raise ReportError(f"{error}. Nothing was sent: name another with --report-dir") from error
+
+
+def _refuse_file(path: Path) -> None:
+    try:
+        _place_of(path)
+    except OSError as error:
+        raise ReportError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 async def _write_as_it_stands(

@@ -8,7 +8,7 @@ import shlex
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -117,13 +117,22 @@ async def test_watch_and_show_end_with_what_send_said_at_its_end(tmp_path: Path)
         assert asked["report"] == str(tmp_path / "report")
 
 
+def put_a_folder_in_the_place_of(file: Path) -> None:
+    """Do so although a process may write the file again meanwhile."""
+    while not file.is_dir():
+        file.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            file.mkdir()
+
+
 async def test_a_page_that_cannot_be_written_costs_no_order_its_mail(tmp_path: Path) -> None:
     async with desk_with_ca(tmp_path, latency_s=(0.05, 0.1)) as (desk, ca):
         numbers = desk.write_list(40)
-        (tmp_path / "report" / "report.html").mkdir(parents=True)
         process = await desk.start_after(
             hurry, "send", "orders.csv", "--yes", "--concurrency", "2", *REPORT
         )
+        await until(lambda: ca.books.requests >= 2)
+        put_a_folder_in_the_place_of(tmp_path / "report" / "report.html")
         sent = await ended(process)
         assert set(ca.books.mails_per_order) == set(numbers)
         assert sent.err.count("the report of the run under way cannot be written") == 1

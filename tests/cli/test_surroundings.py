@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pwd
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest_asyncio
 
 from batch_resend.cli.lifecycle import LOOP_VARIABLE, run_interruptibly
 from batch_resend.folders import followed
+from batch_resend.report.index import NOT_STARTED
 from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk, desk_with_ca
 from tests.notify.listener import listening
@@ -256,6 +258,44 @@ def test_a_link_that_another_may_have_made_is_refused_wherever_it_stands(
         followed(shared / "link" if is_last else shared / "link" / "folder" / "a.log")
 
 
+TARGETS = {  # what a link in the folder `shared` says, and which name leads there
+    "mine": "shared/mine",
+    "../mine": "mine",
+    "./../shared/../mine": "shared/../mine",
+    "../with a blank": "with a blank",
+    "/somewhere/mine": "/somewhere/mine",
+}
+
+
+@pytest.mark.parametrize(("said", "meant"), TARGETS.items())
+def test_a_link_that_is_refused_is_named_with_what_one_may_type_in_its_place(
+    tmp_path: Path, said: str, meant: str
+) -> None:
+    (tmp_path / "shared").mkdir()
+    link = tmp_path / "shared" / "link"
+    link.symlink_to(said)
+    (tmp_path / "shared").chmod(0o1777)
+    with pytest.raises(PermissionError) as refused:
+        followed(link / "a.log")
+    typed = shlex.quote(str(tmp_path / meant))
+    assert str(refused.value.strerror).endswith(f"; put {typed} in its place if that is meant")
+
+
+def test_what_one_may_type_leads_on_by_the_links_in_what_a_refused_link_says(
+    tmp_path: Path,
+) -> None:
+    """Names that cancel each other out on paper do not if one of them is a link."""
+    for name in ("shared", "far", "far/logs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "near").symlink_to("far/logs")
+    (tmp_path / "shared" / "link").symlink_to("../near/../a.log")
+    (tmp_path / "shared").chmod(0o1777)
+    with pytest.raises(PermissionError) as refused:
+        followed(tmp_path / "shared" / "link")
+    typed = str(refused.value.strerror).split("; put ")[1].split(" in its place")[0]
+    assert followed(Path(typed)) == tmp_path / "far" / "a.log"
+
+
 # --- as a whole ----------------------------------------------------------------------------------
 
 WRITES = {  # the words of a command by what it writes; {} is the link
@@ -290,15 +330,52 @@ async def test_no_file_behind_a_planted_link_is_changed(tmp_path: Path, what: st
 
 
 @pytest.mark.parametrize("name", REPORT)
-async def test_no_file_behind_a_link_among_a_report_s_is_changed(tmp_path: Path, name: str) -> None:
+async def test_no_file_behind_a_link_among_a_report_s_is_changed_and_nothing_is_sent(
+    tmp_path: Path, name: str
+) -> None:
     async with desk_with_ca(tmp_path) as (desk, ca):
         desk.write_list(3)
         mine = plant(desk, name)
-        sent = await desk.run("send", "orders.csv", "--report-dir", "shared")
-        assert (sent.code, ca.books.mails) == (3, 3)
+        refused = await desk.run("send", "orders.csv", "--report-dir", "shared")
+        assert (refused.code, ca.books.requests) == (1, 0), refused.err
         assert mine.read_text() == "precious\n"
-        assert "is a link in a folder where everyone may write" in sent.err
-        assert "write its report with:" in sent.err
+        assert "is a link in a folder where everyone may write" in refused.err
+        assert "Nothing was sent: name another with --report-dir" in refused.err
+
+
+async def test_no_folder_is_made_behind_a_planted_link_and_nothing_sent_without_a_report_s(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        (tmp_path / "shared").mkdir()
+        (tmp_path / "shared" / "planted").symlink_to("../mine")
+        (tmp_path / "shared").chmod(0o1777)
+        pattern = "shared/planted/{run}"
+        refused = await desk.run("send", "orders.csv", "--report-dir", pattern)
+        assert (refused.code, ca.books.requests) == (1, 0), refused.err
+        assert "shared/planted is a link in a folder where everyone may write" in refused.err
+        assert f"; put {mine} in its place if that is meant" in refused.err
+        assert list(mine.iterdir()) == []
+        assert (await desk.run("send", "orders.csv")).code == 0
+        written = await desk.run("report", "--report-dir", pattern)
+        assert (written.code, list(mine.iterdir())) == (1, []), written.err
+        options = await desk.run("--config", "shared/planted/new/batch.toml", "config", "init")
+        assert (options.code, list(mine.iterdir())) == (1, []), options.err
+
+
+async def test_a_command_that_cannot_start_is_not_noted_in_a_file_behind_a_planted_link(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        mine = plant(desk, NOT_STARTED)
+        refused = await desk.run("send", "gone.csv", "--report-dir", "shared/{run}")
+        assert refused.code == 1
+        assert "gone.csv: cannot be read" in refused.err
+        assert f"{NOT_STARTED} is a link in a folder where everyone may write" in refused.err
+        assert mine.read_text() == "precious\n"
 
 
 async def test_the_user_s_own_links_are_followed_and_stay(tmp_path: Path) -> None:
