@@ -359,18 +359,17 @@ class _Execution:
         batch, run = self.batch, self.plan.run
         folder, presentation = self.folder, self.options.presentation
         lost = await batch.journal.loss()
-        if lost:  # what to do, its message says: no command would find the run
-            flags = replace(presentation.flags, none_will_do=True)
-            presentation = replace(presentation, flags=flags)
+        presentation = presentation.with_journal(is_lost=bool(lost))
         try:
             with self.interruption.leads_to(lambda _: "Writing the report"):
                 summary = await batch.report(run, folder, presentation)
         except ReportError as error:
-            return await self._without_report(error)
+            return await self._without_report(error, is_lost=bool(lost))
         update_index(self.options.report_dir)
         await write_reports_before(batch.reader, run, presentation)
         url = url_of(self.options.report_url, run) if self.options.report_url else None
-        flags = presentation.flags
+        lost_since = None if lost else await batch.journal.loss()
+        flags = presentation.with_journal(is_lost=bool(lost or lost_since)).flags
         here = replace(flags, for_real=flags.for_real_here or flags.for_real)
         steps = next_steps(summary, folder, here)
         # For a mail, whose reader is in another folder.
@@ -379,21 +378,21 @@ class _Execution:
             is_said = summary.sweep is not None and not summary.orders.total  # by the sweep
             standing = Standing(summary, folder, steps)
             await show_summary(batch.reader, run, standing, with_counts=not is_said)
-        if not lost and (lost := await batch.journal.loss()):
-            say(f"batch-resend: {lost}")
-            return CommandResult(ExitCode.STOPPED, summary, folder, error=lost, url=url)
+        if lost_since:
+            say(f"batch-resend: {lost_since}")
+            return CommandResult(ExitCode.STOPPED, summary, folder, error=lost_since, url=url)
         code = ExitCode.ALL_WELL if summary.all_well else ExitCode.NOT_ALL_SENT
         return CommandResult(code, summary, folder, url=url, next_steps=elsewhere)
 
-    async def _without_report(self, error: ReportError) -> CommandResult:
+    async def _without_report(self, error: ReportError, *, is_lost: bool) -> CommandResult:
         """Say what came of a run whose report could not be written, and how to write it later."""
         why = f"the report could not be written: {error}"
         run_log.error("%s", why)
         text = "The run is safe in the journal; write its report with:"
-        step = NextStep(text, f"{self._command('report')} --report-dir DIR")
-        say(f"batch-resend: {error}\n{step.text}\n  {step.command}")
+        steps = [NextStep(text, f"{self._command('report')} --report-dir DIR")] * (not is_lost)
+        say("\n".join([f"batch-resend: {error}", *(f"{s.text}\n  {s.command}" for s in steps)]))
         reader = self.batch.reader
         summary = await make_summary(reader, await reader.run(self.plan.run.id))
         with suppress(OSError):
             show_counts(summary)
-        return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=why, next_steps=[step])
+        return CommandResult(ExitCode.NOT_ALL_SENT, summary, error=why, next_steps=steps)

@@ -120,6 +120,16 @@ def refuse_mounted_file(
         )
 
 
+def refuse_second_name(place: Path, status: os.stat_result) -> None:
+    """Raise JournalError for a file with several names, which is neither written nor read then."""
+    if status.st_nlink > 1:
+        raise JournalError(
+            f"{place}: the journal has {status.st_nlink} names (hard links), and each would have "
+            "its own log (-wal), which does not know what was sent under the other name; remove "
+            "the other names, or name another with --journal"
+        )
+
+
 @dataclass(eq=False, slots=True)
 class HeldFile:
     """The file of a journal, open, and this process's alone."""
@@ -205,8 +215,8 @@ def hold_file(place: Path, path: Path) -> Iterator[HeldFile]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with journal_errors(place):
-            _refuse_second_name(place, descriptor)
-            held = _id_of(os.fstat(descriptor))
+            refuse_second_name(place, found := os.fstat(descriptor))
+            held = _id_of(found)
             _lock(place, descriptor)
         _held.add(held)
         try:
@@ -240,16 +250,6 @@ def _busy(place: Path) -> JournalBusy:
         f"{place}: another run holds the journal, under another name; wait for it, or follow it "
         "with `batch-resend watch` once it sends"
     )
-
-
-def _refuse_second_name(place: Path, descriptor: int) -> None:
-    names = os.fstat(descriptor).st_nlink
-    if names > 1:
-        raise JournalError(
-            f"{place}: the journal has {names} names (hard links), and each would have its own "
-            "log (-wal), which does not know what was sent under the other name; remove the "
-            "other names, or name another with --journal"
-        )
 
 
 def _status_of(path: Path) -> os.stat_result | None:

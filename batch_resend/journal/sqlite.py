@@ -23,7 +23,13 @@ from batch_resend.clock import Clock, timestamp, with_local_times
 from batch_resend.errors import JournalBusy, JournalError
 from batch_resend.folders import close_to_others, make_private
 from batch_resend.journal.connection import Connection, Found, journal_errors, records
-from batch_resend.journal.journal_file import LOG_ENDINGS, HeldFile, hold_file, refuse_mounted_file
+from batch_resend.journal.journal_file import (
+    LOG_ENDINGS,
+    HeldFile,
+    hold_file,
+    refuse_mounted_file,
+    refuse_second_name,
+)
 from batch_resend.journal.statements import Dialect, Record
 
 log = logging.getLogger(__name__)
@@ -195,6 +201,7 @@ class SqliteBackend:
     def connect_to_read(self) -> Connection:
         """Open a connection that cannot write. Raises JournalError."""
         refuse_mounted_file(self.place, self.path)
+        refuse_second_name(self.place, self.path.stat())
         uri = f"file:{quote(bytes(self.path))}?mode=ro"
         return SqliteConnection(sqlite3.connect(uri, uri=True, isolation_level=None))
 

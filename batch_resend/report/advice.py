@@ -41,6 +41,8 @@ def next_steps(
 
     `folder`: of its report; None: it is not written, so no step needs a file of it.
     """
+    if flags.journal_is_lost:
+        return []
     if summary.started_at is not None and summary.state == "completed":
         to_send = _to_send_the_rest(summary, folder, flags)
     elif summary.is_held_back:

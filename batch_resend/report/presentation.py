@@ -1,6 +1,7 @@
 """How a report speaks, and to whom: what its next commands need, and what else it shows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class NextFlags:
     first: str = ""  # how many are sent before the rest is asked about
     for_real: str = ""  # of a rehearsal: the same command, to send for real
     for_real_here: str = ""  # the same, in the folder in which it was given
+    journal_is_lost: bool = False  # what can be done then, its message says
     none_will_do: bool = False  # a rehearsal whose simulator ends with the command, or has
 
 
@@ -29,6 +31,10 @@ class Presentation:
     flags: NextFlags = NO_FLAGS
     redact: bool = False  # mask e-mail addresses
     order_url: str | None = None  # of an order in the CA's console, {order} for its number
+
+    def with_journal(self, *, is_lost: bool) -> Self:
+        """Return it for a run whose journal is lost, or not: no command would find that run."""
+        return replace(self, flags=replace(self.flags, journal_is_lost=is_lost))
 
 
 PLAIN = Presentation()

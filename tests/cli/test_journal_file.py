@@ -1,8 +1,10 @@
 """The journal's file as a user meets it: what is wrong with it, or becomes of it in a run."""
 
 import csv
+import html
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -204,6 +206,10 @@ def delete(journal: Path) -> None:
     shutil.rmtree(journal.parent)
 
 
+def move(journal: Path) -> None:
+    journal.rename(journal.parent.with_suffix(".moved"))
+
+
 def replace(journal: Path) -> None:
     copy = journal.with_name("copy.db")
     shutil.copy(journal, copy)
@@ -224,6 +230,7 @@ def empty_log(journal: Path) -> None:
 
 WAYS = {
     delete: "was deleted",
+    move: "was moved away",
     replace: "another file is in its place",
     delete_log: "journal.db-wal was deleted",
     empty: "was emptied",
@@ -292,6 +299,10 @@ async def test_nothing_leaves_once_the_journal_is_lost_and_the_report_has_what_w
         assert_adds_up(summary)
         assert summary["state"] == "stopped"
         assert said in summary["stop_reason"]
+        said_last = (stopped.out + stopped.err).replace(summary["stop_reason"], "")
+        page = (desk.report() / "report.html").read_text()
+        for text in (said_last, page.replace(html.escape(summary["stop_reason"]), "")):
+            assert not re.search("[Tt]o resume|cannot be resumed|simulator has ended", text)
         await everything_acted_on(ca)
         assert orders_of(desk.report(), "sent") == set(ca.books.mails_per_order)
         with (desk.report() / "unsent.csv").open(newline="") as file:
@@ -327,4 +338,45 @@ async def test_a_journal_that_goes_after_the_last_request_is_no_success(tmp_path
         stopped = await ended(process)
         assert stopped.code == 4, stopped.err
         assert "would mail them twice" in stopped.err
+        assert "batch-resend " not in stopped.out
         assert orders_of(desk.report(), "sent") == set(numbers)
+
+
+# --- journals with a second name ----------------------------------------------------------------
+
+OF_JOURNALS = (
+    ("send", "orders.csv"),
+    ("resume",),
+    ("resume", "--dry-run"),
+    ("runs",),
+    ("show",),
+    ("history", "700000"),
+    ("watch",),
+    ("watch", "--wait"),
+    ("report",),
+    ("verify",),
+    ("sweep", "--dry-run"),
+    ("sweep",),
+    ("prune",),
+    ("prune", "--dry-run"),
+)
+
+
+@pytest.mark.parametrize("words", OF_JOURNALS, ids=" ".join)
+@pytest.mark.parametrize("name", ["journal.db", "other.db"])
+async def test_a_journal_with_a_second_name_is_neither_written_nor_read(
+    tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    """What was sent under one name may be in a log that the other one does not know."""
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write_list(3)
+        assert (await desk.run("send", "orders.csv")).code == 0
+        seen = ca.books.requests
+        (tmp_path / "other.db").hardlink_to(tmp_path / "journal.db")
+        desk.environment["BATCH_RESEND_JOURNAL"] = str(tmp_path / name)
+        said = said_in_a_line(await desk.run(*words), tmp_path / name)
+        assert "2 names (hard links)" in said
+        assert ca.books.requests == seen
+        dry = await desk.run("send", "--dry-run", "-q", "orders.csv")
+        assert "What was sent before is not left out of this plan: " in dry.err
+        assert "2 names (hard links)" in dry.err
