@@ -7,6 +7,7 @@
     │   └── NoRows         it has a heading, and no rows
     ├── JournalError       the journal cannot be opened, read or written
     │   ├── JournalBusy    another run holds it
+    │   ├── NoJournal      there is none yet
     │   └── UnknownRun     no such run in it
     │       └── AmbiguousRun  several, whose names begin so
     ├── ReportError        a report file cannot be written
@@ -44,6 +45,10 @@ class JournalError(BatchResendError):
 
 class JournalBusy(JournalError):
     """Another run holds the journal."""
+
+
+class NoJournal(JournalError):
+    """There is no journal yet: the first run makes it."""
 
 
 class UnknownRun(JournalError):

@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 
 from batch_resend.clock import Clock
-from batch_resend.errors import JournalError
+from batch_resend.errors import JournalError, NoJournal
 from batch_resend.folders import Place
 from batch_resend.journal.connection import (
     AsyncConnection,
@@ -258,8 +258,8 @@ async def _opened(
                 await in_thread(thread, opened.connection.close)
 
 
-def _no_journal(place: Place) -> JournalError:
-    return JournalError(f"{place}: there is no journal here yet; `send` creates it")
+def _no_journal(place: Place) -> NoJournal:
+    return NoJournal(f"{place}: there is no journal here yet; `send` creates it")
 
 
 def _create_tables(connection: Connection, backend: Backend) -> None:

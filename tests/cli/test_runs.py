@@ -3,13 +3,22 @@
 import asyncio
 import json
 import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from batch_resend.clock import in_local_time, with_local_times
-from tests.cli.conftest import ORDER_STATES, Desk, desk_with_ca, ended, run_ids, until
+from tests.cli.conftest import (
+    ORDER_STATES,
+    Desk,
+    desk_with_ca,
+    ended,
+    run_ids,
+    until,
+    until_told,
+)
 from tests.cli.counting_server import CountingServer, silent_after
 from tests.cli.screen import on_screen
 
@@ -220,3 +229,33 @@ async def test_a_watch_can_wait_for_the_next_run_to_begin(tmp_path: Path) -> Non
         newest, _ = await run_ids(desk)
         done = await ended(watched)
         assert (done.code, f"Run {newest}: " in done.out) == (0, True), done.err
+
+
+async def test_a_watch_that_waits_also_waits_for_the_journal(tmp_path: Path) -> None:
+    """The run may have begun, or ended, by the time that its journal is found."""
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write("orders.csv", "order_id\n700001\n")
+        watched = await desk.start("watch", "--wait")
+        await until_told(watched, b"there is no journal here yet: waiting for it")
+        assert (await desk.run("send", "orders.csv")).code == 0
+        (newest,) = await run_ids(desk)
+        done = await ended(watched)
+        assert (done.code, f"Run {newest}: " in done.out) == (0, True), done.err
+
+
+async def test_a_watch_that_waits_for_the_journal_ends_with_ctrl_c(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        watched = await desk.start("watch", "--wait")
+        await until_told(watched, b"there is no journal here yet: waiting for it")
+        watched.send_signal(signal.SIGINT)
+        done = await ended(watched)
+        assert (done.code, done.err) == (130, "No longer watching; that stops no run.\n")
+
+
+@pytest.mark.parametrize("words", [("watch", "--wait", "753e"), ("watch",), ("show",)])
+async def test_a_command_that_waits_for_no_run_does_not_wait_for_the_journal(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        refused = await desk.run(*words)
+        assert (refused.code, "there is no journal here yet" in refused.err) == (1, True)

@@ -134,7 +134,7 @@ async def test_a_run_is_watched_from_elsewhere_and_not_disturbed(tmp_path: Path)
             await screen.shows(has("sending", "of 60 orders", "allowed: 90/1s", "refused"))
             screen.type(b"\x03")
             assert await screen.ended() == 130
-            assert "No longer watching; the run continues." in screen.text
+            assert "No longer watching; that stops no run." in screen.text
         elsewhere = await desk.start("watch")
         await until_told(elsewhere, b" of 60 orders, ")
         async with on_screen(desk, "watch", columns=80) as screen:

@@ -66,7 +66,7 @@ from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_next_steps, show_summary
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.standing import as_it_stands, await_report
-from batch_resend.errors import JournalBusy, UnknownRun
+from batch_resend.errors import JournalBusy, NoJournal, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.intake import ListSource
 from batch_resend.journal import LATEST, JournalReader, read_journal
@@ -304,7 +304,9 @@ async def _refuse_held_back(context: click.Context, reader: JournalReader) -> No
 @journal_option
 @report_dir_option
 @option_of_its_own(
-    "--wait", is_flag=True, help="If no run is under way, wait for the next one to begin."
+    "--wait",
+    is_flag=True,
+    help="If no run is under way, wait for the next one to begin; also for a journal.",
 )
 @together(SHOWN, progress_option)
 @click.pass_context
@@ -312,22 +314,23 @@ def watch(context: click.Context, /, run_id: str | None, journal: Place, **optio
     """Watch a run that another process sends (default: the one under way), without disturbing it.
 
     RUN is the name of a run, its beginning or end, or latest. If no run is under way, it shows the
-    newest, and what to do next; with --wait, it waits for the next one to begin. Ctrl-C stops the
-    watching, not the run. It ends once the run's report is written, with the run's exit code: 0 if
-    every order was accepted, 3 if not, 4 if it ended early.
+    newest, and what to do next; with --wait, it waits for the next one to begin, and for a journal
+    if there is none yet. Ctrl-C stops the watching, not the run. It ends once the run's report is
+    written, with the run's exit code: 0 if every order was accepted, 3 if not, 4 if it ended early.
     """
     set_up_logs()
     try:
         return anyio.run(_watch, context, run_id, journal, Style(options["progress"]))
     except KeyboardInterrupt:
-        click.echo("No longer watching; the run continues.", err=True)
+        click.echo("No longer watching; that stops no run.", err=True)
         return SIGNAL_BASE + 2
 
 
 async def _watch(context: click.Context, run_id: str | None, journal: Place, style: Style) -> int:
+    waits = context.params["wait"] and run_id is None
+    is_new = waits and await _wait_for_journal(journal)
     async with read_journal(journal, clock_of_command()) as reader:
-        waits = context.params["wait"] and run_id is None
-        run = await (_next_run(reader) if waits else _run_to_watch(reader, run_id))
+        run = await (_next_run(reader, is_new=is_new) if waits else _run_to_watch(reader, run_id))
         is_over = False
         while not is_over:  # of --max-orders, the rest may be sent once a person has agreed
             await follow_others(reader, run, style)
@@ -358,11 +361,29 @@ async def _run_to_watch(reader: JournalReader, run_id: str | None) -> Run:
     return await reader.run(LATEST)
 
 
-async def _next_run(reader: JournalReader) -> Run:
-    """Return the run under way, or the next one to begin, which may have ended by then."""
+async def _wait_for_journal(journal: Place) -> bool:
+    """Return, once there is a journal, whether there was none before. Raises JournalError."""
+    is_new = False
+    while True:
+        try:
+            async with read_journal(journal, clock_of_command()):
+                return is_new
+        except NoJournal:
+            if not is_new:
+                say(f"{journal}: there is no journal here yet: waiting for it.")
+            is_new = True
+        await anyio.sleep(_LOOK_EVERY_S)
+
+
+async def _next_run(reader: JournalReader, *, is_new: bool) -> Run:
+    """Return the run under way, or the next one to begin, which may have ended by then.
+
+    `is_new`: the journal came while it was waited for, so its runs did, too.
+    """
     # What a killed run left is settled before a question about the rest: that is no beginning.
-    before = await reader.newest_start()
-    if (run := await _under_way(reader)) is None:
+    before = 0 if is_new else await reader.newest_start()
+    run = await _under_way(reader) or await reader.begun_since(before)
+    if run is None:
         say("No run is under way: waiting for the next one to begin.")
     while run is None:
         await anyio.sleep(_LOOK_EVERY_S)
