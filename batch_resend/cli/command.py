@@ -42,9 +42,10 @@ MEANINGS = {
     "settings, or (sweep, --preflight) a CA that cannot be asked first",
     ExitCode.WRONG_USAGE: "wrong usage",
     ExitCode.NOT_ALL_SENT: "finished, but a row was rejected or an order was not accepted, or the "
-    "report could not be written",
+    "report could not be written; or nothing was sent, because of --strict or --max-rejected",
     ExitCode.STOPPED: "stopped early: the CA refused the API key; or, while sending: wrong URL, "
-    "CA down for too long, journal not writable, or --max-orders reached",
+    "pages of a proxy or CDN instead of the CA's answers, CA down for too long, journal not "
+    "writable, or --max-orders reached",
     ExitCode.JOURNAL_BUSY: "another run holds the journal",
 }
 WITHOUT_ORDERS = {  # what they mean of commands that send nothing

@@ -376,7 +376,9 @@ log_options = make_log_options("Show every attempt.", *_log_file_options)
 progress_and_log_options = make_log_options(
     "Show every attempt.", progress_option, *_log_file_options
 )
-check_log_options = make_log_options("List every row and order with a remark.")
+check_log_options = make_log_options(
+    "List every row and order with a remark.", quiet="Only errors, and the plan."
+)
 
 _distribute_option = together(
     "Who sends",

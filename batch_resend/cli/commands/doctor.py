@@ -67,7 +67,7 @@ _doctor_options = together(
             "A sample of every answer, the fields that this program does not know, every request.",
             log_file_option,
             log_level_option,
-            quiet="Only problems and warnings, and the conclusion.",
+            quiet="Only problems and warnings, samples of answers that differ, and the conclusion.",
         ),
     ),
 )
