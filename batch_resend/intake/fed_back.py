@@ -13,7 +13,7 @@ from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.fields import SUBJECTS, Field, plain
 from batch_resend.intake.headings import Columns
-from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.numbers import digits_of
 from batch_resend.intake.spreadsheet import bare, remakes
 
 ABOUT_REJECTED = ("file", "line", "reason")  # behind a rejected row, in rejected.csv

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from batch_resend.intake.repairs import without_invisible
+from batch_resend.intake.plain_text import without_invisible
 
 _OF_PRODUCT = ("name", "name_id", "type")  # keys of it, as the CA has it
 

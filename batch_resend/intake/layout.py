@@ -23,8 +23,8 @@ from batch_resend.intake.fields import (
     plain,
 )
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
-from batch_resend.intake.lengths import digits_of
 from batch_resend.intake.looks import has_address, is_at, is_domain, is_order_number
+from batch_resend.intake.numbers import digits_of
 from batch_resend.intake.signs import may_narrow
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells

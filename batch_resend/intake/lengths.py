@@ -4,32 +4,30 @@ A number that was broken in two, or joined with another, is that of another orde
 or a sum is none at all. Of a row that names nobody the CA would mail all domains.
 """
 
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import Malformed, order_number, shown, trimmed
+from batch_resend.intake.cells import shown
 from batch_resend.intake.fields import Field, RawRecord
+from batch_resend.intake.numbers import as_written, why_commented_out, with_hash
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, may_narrow
 from batch_resend.model import RejectedRow, Row
 
 _OF_ITS_OWN = "put its row into a list of its own"
 _LEAST_DIGITS, _MOST_DIGITS = 6, 10  # of the CA's order numbers, as far as they were seen
-_LONGEST = 20  # digits of what is read as a number
 _SAMPLE = 50
+_MOST_SUMMED = 100  # rows of a group: the sum of as many of the CA's numbers has more digits
 _FEW = 3  # rows that have a length make it usual
 _NEAR = 100  # orders apart: a number of one digit more may follow
 _BY_TURNS = 0.9  # of the rows differ in length from the one before
 _DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y")
 _IN_THIS_AGE = range(1990, 2100)
-_PLAIN_NUMBER = re.compile("[1-9][0-9]{0,19}|")  # most are that
-_ZEROS = re.compile(r"[\s'\u2019\"=#]*0\d")
 
 Record = TypeVar("Record", bound=RawRecord | RejectedRow | Row)
 Form = tuple[bool, int]  # whether zeros stand in front, and how many digits follow
@@ -64,7 +62,8 @@ class OrderNumbers:
         self._whole = [int(number) for number in seen if _form(number) in self._usual]
         self._name = name
         self._rows = self._total = self._rows_of_part = self._total_of_part = 0
-        self._first: tuple[int, str] | None = None
+        self._values = deque[int](maxlen=_MOST_SUMMED)  # the last ones
+        self._greatest = 0, 0  # a number, and its line
         self._before = ""
         self._changes = 0  # of the length, from row to row
         self._last = ""  # of those that nothing was said of
@@ -124,14 +123,22 @@ class OrderNumbers:
     def _sum(self, number: str) -> str:
         value = int(number)
         is_sum = value in (self._total, self._total_of_part) and self._rows_of_part > 1
-        if is_sum or value in (self._rows, self._rows_of_part):
+        if is_sum or self._is_sum_of_last(value) or value in (self._rows, self._rows_of_part):
             self._rows_of_part = self._total_of_part = 0
-            return "its number is the count or the sum of the rows before: a row of totals?"
+            return "its number is the count or the sum of rows before it: a row of totals?"
         return ""
+
+    def _is_sum_of_last(self, value: int) -> bool:
+        """Whether it is the sum of some rows directly before, as a group has below it."""
+        if len(self._values) < 2 or self._values[-1] + self._values[-2] > value:  # as most often
+            return False
+        return value in accumulate(reversed(self._values))
 
     def _observe(self, number: str, line: int) -> None:
         value, length = int(number), len(number)
-        self._first = self._first or (line, number)
+        if value > self._greatest[0]:
+            self._greatest = value, line
+        self._values.append(value)
         self._rows += 1
         self._total += value
         self._rows_of_part += 1
@@ -186,14 +193,15 @@ class OrderNumbers:
             raise self._title_error(*self._title)
         of_the_cas = "are these orders of the CA? If they are: --all-domains"
         if self._rows and self._are_dates:
-            _, number = self._first or (0, "")
+            number = next(iter(self._parts.values())).number
             raise InputError(
                 f"{self._name}: every number looks like a date, such as {number}: {of_the_cas}"
             )
-        if self._first and self._rows > 2 and int(self._first[1]) * 2 == self._total:
+        greatest, line = self._greatest  # no other can be the sum of the rest
+        if self._rows > 2 and greatest * 2 == self._total:
             raise InputError(
-                f"{self._name}, line {self._first[0]}: its number is the sum of those below, as "
-                "in a row of totals: remove it"
+                f"{self._name}, line {line}: its number is the sum of all others, as in a row of "
+                "totals: remove it"
             )
         if two := self._two_kinds():
             one, other = two
@@ -238,6 +246,7 @@ class NumberCheck(Generic[Record]):
         self._numbers: OrderNumbers | None = None
         self._before = ""
         self._are_alone = True  # nobody is named, and there is no word for that
+        self._have_hash = False  # the numbers begin with that sign
 
     def take(self, record: Record) -> Record | None:
         """Take a record; return the one that is checked now, if there is one."""
@@ -256,12 +265,19 @@ class NumberCheck(Generic[Record]):
             yield self._next()
 
     def _next(self) -> Record:
-        numbers = self._numbers = self._numbers or self._expected()
+        self._numbers = self._numbers or self._expected()
         record, number = self._ahead.popleft()
         beside = self._before, self._ahead[0][1] if self._ahead else ""
         self._before = number
         if not isinstance(record, RawRecord):
             return record
+        why = self._defect(record, number, beside, self._numbers)
+        return cast("Record", record._replace(defect=why)) if why else record
+
+    def _defect(
+        self, record: RawRecord, number: str, beside: tuple[str, str], numbers: OrderNumbers
+    ) -> str:
+        """Return what is wrong with a record, or with its number."""
         self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
         by_word = bool(record.texts.get(Field.ALL_DOMAINS))
         of_domain = self._is_of_domain(record)
@@ -269,9 +285,9 @@ class NumberCheck(Generic[Record]):
         if alone and isinstance(order := record.texts.get(Field.ORDER_ID), str) and is_title(order):
             numbers.begin_part(record.line, order)
         if record.defect or by_word or record.of_the_ca or of_domain:
-            return record
-        why = numbers.defect(number, beside, record.line, alone=alone)
-        return cast("Record", record._replace(defect=why)) if why else record
+            return record.defect
+        why = why_commented_out(_with_hash(record), in_all=self._have_hash) if alone else ""
+        return why or numbers.defect(number, beside, record.line, alone=alone)
 
     def _is_of_domain(self, record: RawRecord) -> bool:
         if record.texts.keys().isdisjoint((Field.CALL, Field.PRODUCT)):
@@ -283,6 +299,7 @@ class NumberCheck(Generic[Record]):
         ahead = islice(self._ahead, _SAMPLE)
         raw = [(record, number) for record, number in ahead if isinstance(record, RawRecord)]
         self._are_alone = not any(record.may_say_whom for record, _ in raw)
+        self._have_hash = all(map(_with_hash, (record for record, _ in raw)))
         named = any(any(entry) for record, _ in raw for entry in record.entries)
         seen = sample_of((number, self._is_of_domain(record)) for record, number in raw)
         return OrderNumbers(self._name, seen, with_addresses=named)
@@ -317,31 +334,13 @@ def sample_of(numbers: Iterable[tuple[str, bool]]) -> Sequence[str]:
     return asked if len(asked) >= _FEW else [number for number, _ in found]
 
 
-def digits_of(text: object) -> str:
-    """Return an order number's digits; empty where it is none."""
-    try:
-        return order_number(text) if text else ""
-    except Malformed:
-        return ""
-
-
-def number_of(cells: Sequence[str] | None, at: int | None) -> str:
-    """Return the number in a row of cells, as `OrderNumbers` takes it; empty where none is."""
-    cell = cells[at] if cells is not None and at is not None and at < len(cells) else ""
-    return cell if _PLAIN_NUMBER.fullmatch(cell) else _as_number(cell)
-
-
 def _number(record: object) -> str:
-    number = record.texts.get(Field.ORDER_ID) if isinstance(record, RawRecord) else None
-    return _as_number(number) if isinstance(number, str | int) else ""
+    return as_written(record.texts.get(Field.ORDER_ID)) if isinstance(record, RawRecord) else ""
 
 
-def _as_number(value: str | int) -> str:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and value[0] != "0":
-        return value if len(value) <= _LONGEST else ""
-    text = trimmed(str(value)).lstrip("#")
-    number = digits_of(text)
-    return f"0{number}" if _ZEROS.match(text) else number
+def _with_hash(record: RawRecord) -> str:
+    order = record.texts.get(Field.ORDER_ID)
+    return with_hash(order) if isinstance(order, str) else ""
 
 
 def _form(number: str) -> Form:

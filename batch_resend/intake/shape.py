@@ -12,7 +12,7 @@ from functools import partial
 from itertools import repeat
 
 from batch_resend.calls import CALLS
-from batch_resend.intake.cells import failed_formula, trimmed
+from batch_resend.intake.cells import trimmed
 from batch_resend.intake.fed_back import own_columns
 from batch_resend.intake.fields import SUBJECTS, Field
 from batch_resend.intake.headings import Columns
@@ -24,8 +24,9 @@ from batch_resend.intake.layout import (
     only_text,
     why_elsewhere,
 )
-from batch_resend.intake.lengths import OrderNumbers, number_of, sample_of
+from batch_resend.intake.lengths import OrderNumbers, sample_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
+from batch_resend.intake.numbers import may_have_hash, number_of, why_commented_out, with_hash
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, says_not_to_send_these
 
@@ -75,7 +76,7 @@ class Shape:
 
         `cut_off`: it has no line end. Raises InputError where it stands below a title.
         """
-        if "#" in row.text and (why := self._commented_out(row.cells)):
+        if may_have_hash(row.text) and (why := self._commented_out(row.cells)):
             return why
         why = ""
         if cut_off or not self._is_plainly_whole(row):
@@ -236,12 +237,11 @@ class Shape:
         return self.orders.defect(number, beside, row.line, alone=self.alone)
 
     def _commented_out(self, cells: Sequence[str]) -> str:
-        for at in (0, self.order_at):
-            text = cells[at].lstrip(" \t'\"") if at is not None and at < len(cells) else ""
-            if not text.startswith("#") or failed_formula(text):
-                continue
-            if at not in self.hashed or (at == self.order_at and text[1:2].isspace()):
-                return f"begins with #, as a comment does: {text[:40]!r}; remove the # to send it"
+        for at in dict.fromkeys((0, self.order_at)):
+            text, is_order = _with_hash(cells, at), at == self.order_at
+            in_all = at in self.hashed
+            if text and (why := why_commented_out(text, in_all=in_all, is_order=is_order)):
+                return why
         return ""
 
     def _names_somebody(self, cells: Sequence[str]) -> bool:
@@ -321,8 +321,11 @@ def _number(
 
 
 def _all_begin_with_hash(sample: Sequence[Sequence[str]], at: int) -> bool:
-    texts = [row[at].lstrip(" \t'\"") for row in sample if at < len(row) and row[at].strip()]
-    return all(text.startswith("#") for text in texts)
+    return all(_with_hash(row, at) for row in sample if at < len(row) and row[at].strip())
+
+
+def _with_hash(cells: Sequence[str], at: int | None) -> str:
+    return with_hash(cells[at]) if at is not None and at < len(cells) else ""
 
 
 def _without_blank_end(cells: Sequence[str]) -> int:

@@ -49,8 +49,8 @@ from batch_resend.intake.layout import (
 )
 from batch_resend.intake.own_files import mail_counts_of_stuck, refuse_own_tables
 from batch_resend.intake.passed_over import PassedOver
+from batch_resend.intake.plain_text import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.repairs import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.shape import Shape, shape_of
 from batch_resend.intake.suggestions import Head, map_flag, unnamed
 from batch_resend.intake.waiting import with_those_that_wait

@@ -34,7 +34,7 @@ from batch_resend.intake.fields import (
     known_field,
     of_role,
 )
-from batch_resend.intake.lengths import digits_of
+from batch_resend.intake.numbers import digits_of
 from batch_resend.intake.spreadsheet import may_remake
 from batch_resend.list_form import ListForm
 from batch_resend.model import Entry, RequestStatus, RowStatus
