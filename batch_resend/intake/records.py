@@ -162,6 +162,9 @@ def _notes_without_addresses(
 def _refuse_unfit(record: RawRecord, asked: _Asked, reading: Reading) -> None:
     """Raise UnusableError where cells are good, and what they ask for is not to be sent."""
     described = CALLS[asked.call]
+    by_number = not asked.entries and _names_domain_by_number(record)
+    if by_number and asked.call is Call.DV_RESEND:  # no word widens what is named
+        raise UnusableError(Problem.NO_ADDRESS, _takes_no_number(record))
     if not (asked.entries or asked.all_domains):
         _refuse_without_addresses(record, described, reading)
     if described.addresses is Addresses.REQUIRED and not asked.entries:
@@ -191,8 +194,7 @@ def _should_name_somebody(record: RawRecord, described: Description) -> bool:
     if described.is_about_domain:  # it names what it is about
         return Field.EMAIL in record.names
     # Where there is a word for those that are to mail all, the others are not.
-    by_word = record.has_addresses or Field.ALL_DOMAINS in record.names
-    return by_word or _names_domain_by_number(record)
+    return record.has_addresses or Field.ALL_DOMAINS in record.names
 
 
 def _names_domain_by_number(record: RawRecord) -> bool:
@@ -221,13 +223,16 @@ def _says_no(record: RawRecord) -> bool:
     return word is not None and (not isinstance(word, str) or trimmed(word) != "")
 
 
+def _takes_no_number(record: RawRecord) -> str:
+    called = record.names.get(Field.DOMAIN_ID, Field.DOMAIN_ID)
+    return (
+        f"names a domain by its number, and {Call.DV_RESEND} takes none: --call {Call.DOMAIN_DCV}; "
+        "or, if the CA is to mail every pending domain of the order: --all-domains "
+        f"{ignore_flag(own_name(called))}"
+    )
+
+
 def _needs_the_word(record: RawRecord, described: Description) -> str:
-    if not described.is_about_domain and _names_domain_by_number(record):
-        return (
-            f"names a domain by its number, and {Call.DV_RESEND} takes none: --call "
-            f"{Call.DOMAIN_DCV}, or yes in a column (or key) {Field.ALL_DOMAINS} (or "
-            "--all-domains) to have the CA mail every pending domain of the order"
-        )
     if Field.ALL_DOMAINS in record.names and not record.has_addresses:
         return (
             f"nothing under {Field.ALL_DOMAINS}: write yes there (or use --all-domains) "
