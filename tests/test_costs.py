@@ -22,7 +22,8 @@ from pydantic import SecretStr
 
 from batch_resend import RecordSource, Settings, resend
 from batch_resend.intake import ListSource, cells
-from batch_resend.journal.planning import Endpoint, Grouping, StagedRow, _row_values
+from batch_resend.journal.grouping import Endpoint, Grouping, StagedRow
+from batch_resend.journal.planning import _row_values
 from batch_resend.list_form import ListForm, ListKind
 from batch_resend.model import (
     Attempt,

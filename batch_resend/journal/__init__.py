@@ -1,5 +1,6 @@
 """The run on disk: planned, attempted, finished."""
 
+from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.journal import (
     Journal,
     open_journal,
@@ -8,7 +9,7 @@ from batch_resend.journal.journal import (
     size_of_journal,
 )
 from batch_resend.journal.lately import copy_lately, last_budgets, resumed_instead
-from batch_resend.journal.planning import Endpoint, Staging
+from batch_resend.journal.planning import Staging
 from batch_resend.journal.reading import (
     LATEST,
     JournalReader,

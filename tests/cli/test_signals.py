@@ -214,7 +214,7 @@ async def test_many_requests_that_hang_cost_one_timeout_for_them_all(tmp_path: P
 BEFORE_SENDING = [
     "journal.database:_create_tables",
     "journal.planning:Staging.add_rows",
-    "journal.planning:Grouping.add",
+    "journal.grouping:Grouping.add",
     "cli.execution:make_preview",
 ]
 FROM_SENDING_ON = [
