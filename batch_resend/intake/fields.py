@@ -66,14 +66,16 @@ class Column:
 
 COLUMNS: Mapping[Field, Column] = {
     Field.ORDER_ID: Column(
-        "order id, order, order no, order nr, order number, order num, id, digicert order id, "
+        "order id, order ids, order, order no, order nos, order nr, order number, order numbers, "
+        "order num, id, digicert order id, digicert order ids, digicert order numbers, "
         "digicert order, digicert order no, digicert order number, certcentral order id, "
         "certcentral order, certificate order, certificate order id, certificate order number, "
+        "certificate order ids, certificate order numbers, "
         "cert order, cert order id, cert order no, cert order number, αριθμός παραγγελίας, "
         "Bestellnummer, Bestell-Nr, Best.-Nr, Bestell-ID, Bestellung, "
-        "Auftragsnummer, Auftrags-Nr, Auftrags-ID, Auftrag, "
+        "Auftragsnummer, Auftrags-Nr, Auftrags-ID, Auftrag, Bestellnummern, Auftragsnummern, "
         "numéro de commande, n° de commande, no de commande, n° commande, id de commande, "
-        "commande, "
+        "commande, numéros de commande, numeri ordine, números de pedido, "
         "numero ordine, numero d'ordine, numero di ordine, n. ordine, id ordine, ordine, "
         "número de pedido, número do pedido, n° de pedido, n° do pedido, nro pedido, id de pedido, "
         "id do pedido, pedido, número de orden, bestelnummer, bestelnr, bestelling, ordernummer, "
@@ -197,9 +199,14 @@ _SHORTEST_MISSPELLED, _ALIKE = 5, 0.8
 _BETWEEN_WORDS = re.compile("[\\s_.:()*\\-#'\u2019°º\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]+")
 
 
+_OR_SEVERAL = re.compile(r"\((?:s|es|n|en)\)")  # behind a word: one, or more of them
+
+
 def plain(heading: str) -> str:
-    """Return a heading in lower case, without accents, blanks, dashes and the like."""
+    """Return a heading in lower case, without accents, blanks, dashes, `(s)` and the like."""
     text = heading.lower()
+    if "(" in text:
+        text = _OR_SEVERAL.sub("", text)
     if not text.isascii():
         # The signs of numbers come apart into letters as well: they go first.
         apart = unicodedata.normalize("NFKD", _BETWEEN_WORDS.sub(" ", text))

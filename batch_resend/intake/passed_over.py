@@ -159,7 +159,7 @@ class PassedOver:
 
     def _called(self, at: int) -> str:
         """Return how --ignore names a column."""
-        return (in_one_line(self.names[at]) if self.names else "") or unnamed(at)
+        return (self._name(at) if self.names else "") or unnamed(at)
 
     def holding(self, cells: Sequence[str], *, domains: bool) -> str:
         """Return the column that is not read and holds an address, or one of `domains`; or ""."""
@@ -193,14 +193,15 @@ class PassedOver:
             else ("a domain", "the domains to approve")
         )
         places = dict.fromkeys((*addresses, *domains))
-        called = [self._name(at) or unnamed(at) for at in places]
-        name = self._name(next(iter(places)))
-        named = [one for one in dict.fromkeys(called) if self.names and one not in self.ignored]
+        called = list(dict.fromkeys(map(self._called, places)))
+        first = next(iter(places))
+        name = self._name(first)
+        column = repr(called[0]) if called[0] == unnamed(first) else f"the column {called[0]!r}"
         does = f": {self._flags(cells)}" if name else ", give it a heading"
         raise InputError(
-            f"{where}: there is {what} in the column {called[0]!r}, and no column is known to "
+            f"{where}: there is {what} in {column}, and no column is known to "
             f"hold {of_what}. If it does{does}; if the CA is to mail every pending domain of each "
-            f"order: {' '.join(('--all-domains', *map(ignore_flag, named)))}"
+            f"order: {' '.join(('--all-domains', *map(ignore_flag, called)))}"
         )
 
     def _held(self, cells: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -120,6 +120,18 @@ def test_below_a_heading_in_another_order_a_row_of_another_width_is_rejected() -
 
 
 @pytest.mark.parametrize(
+    "heading",
+    ["Order ID(s)", "Order IDs", "Order Number(s)", "Order Numbers", "Order #(s)", "Order No.(s)",
+     "Bestellnummer(s)", "Bestellnummer(n)", "Auftragsnummern", "DigiCert Order ID (s)",
+     "Num\u00e9ro(s) de commande"],
+)  # fmt: skip
+def test_a_heading_is_known_in_the_plural_too(heading: str) -> None:
+    content = f"{heading},Domain(s),E-Mail Address(es),Language(s)\n100200301,{MAIL},de\n"
+    row = read_row(content)
+    assert (row.order_id, row.locale, len(row.entries)) == ("100200301", "de", 1)
+
+
+@pytest.mark.parametrize(
     "pair", [("order_id", "Order Number"), ("Order", "Order Nr."), ("Order No.", "Bestellnummer")]
 )
 def test_two_columns_for_one_field_are_refused_with_the_way_to_say_which(
