@@ -63,6 +63,7 @@ class OrderNumbers:
         self._name = name
         self._rows = self._total = self._rows_of_part = self._total_of_part = 0
         self._values = deque[int](maxlen=_MOST_SUMMED)  # the last ones
+        self._last_two = 0  # their sum: most numbers are smaller
         self._greatest = 0, 0  # a number, and its line
         self._before = ""
         self._changes = 0  # of the length, from row to row
@@ -123,21 +124,21 @@ class OrderNumbers:
     def _sum(self, number: str) -> str:
         value = int(number)
         is_sum = value in (self._total, self._total_of_part) and self._rows_of_part > 1
-        if is_sum or self._is_sum_of_last(value) or value in (self._rows, self._rows_of_part):
+        is_sum = is_sum or (value >= self._last_two and self._is_sum_of_last(value))
+        if is_sum or value in (self._rows, self._rows_of_part):
             self._rows_of_part = self._total_of_part = 0
             return "its number is the count or the sum of rows before it: a row of totals?"
         return ""
 
     def _is_sum_of_last(self, value: int) -> bool:
         """Whether it is the sum of some rows directly before, as a group has below it."""
-        if len(self._values) < 2 or self._values[-1] + self._values[-2] > value:  # as most often
-            return False
-        return value in accumulate(reversed(self._values))
+        return value in islice(accumulate(reversed(self._values)), 1, None)
 
     def _observe(self, number: str, line: int) -> None:
         value, length = int(number), len(number)
         if value > self._greatest[0]:
             self._greatest = value, line
+        self._last_two = value + self._values[-1] if self._values else value
         self._values.append(value)
         self._rows += 1
         self._total += value

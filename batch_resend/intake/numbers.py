@@ -15,6 +15,7 @@ from batch_resend.list_form import Remark
 
 _PLAIN_NUMBER = re.compile("[1-9][0-9]{0,19}|")  # most are that
 _DIGIT = re.compile("[0-9]")
+_HASH = re.compile("#|\uff03|%23|0023|num;")  # in whatever form it is repaired from
 _AROUND_HASH = " \t'\""
 
 
@@ -48,14 +49,9 @@ def number_of(cells: Sequence[str] | None, at: int | None) -> str:
     return cell if _PLAIN_NUMBER.fullmatch(cell) else as_written(cell)
 
 
-def may_have_hash(text: str) -> bool:
-    """Whether # may be in a text, in any form from which it is repaired; one by one, for speed."""
-    return "#" in text or "%23" in text or "0023" in text or "\uff03" in text or "num;" in text
-
-
 def with_hash(cell: str) -> str:
     """Return a cell that begins with #, without what is around it; empty where it does not."""
-    if not may_have_hash(cell):
+    if not _HASH.search(cell):
         return ""
     bare = cell.lstrip(_AROUND_HASH)
     text = bare if bare.startswith("#") else plain_text(cell, Counter()).lstrip(_AROUND_HASH)

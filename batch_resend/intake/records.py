@@ -162,8 +162,9 @@ def _notes_without_addresses(
 def _refuse_unfit(record: RawRecord, asked: _Asked, reading: Reading) -> None:
     """Raise UnusableError where cells are good, and what they ask for is not to be sent."""
     described = CALLS[asked.call]
-    by_number = not asked.entries and _names_domain_by_number(record)
-    if by_number and asked.call is Call.DV_RESEND:  # no word widens what is named
+    may_be_by_number = Field.DOMAIN_ID in record.texts and asked.call is Call.DV_RESEND
+    if may_be_by_number and not asked.entries and _names_domain_by_number(record):
+        # No word widens what is named.
         raise UnusableError(Problem.NO_ADDRESS, _takes_no_number(record))
     if not (asked.entries or asked.all_domains):
         _refuse_without_addresses(record, described, reading)

@@ -26,7 +26,7 @@ from batch_resend.intake.layout import (
 )
 from batch_resend.intake.lengths import OrderNumbers, sample_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
-from batch_resend.intake.numbers import may_have_hash, number_of, why_commented_out, with_hash
+from batch_resend.intake.numbers import number_of, why_commented_out, with_hash
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.signs import is_title, says_not_to_send_these
 
@@ -76,7 +76,10 @@ class Shape:
 
         `cut_off`: it has no line end. Raises InputError where it stands below a title.
         """
-        if may_have_hash(row.text) and (why := self._commented_out(row.cells)):
+        text = row.text  # in which # is, or what is repaired to it
+        if (
+            "#" in text or "%23" in text or "0023" in text or "\uff03" in text or "num;" in text
+        ) and (why := self._commented_out(row.cells)):
             return why
         why = ""
         if cut_off or not self._is_plainly_whole(row):

@@ -71,7 +71,8 @@ class Grouping:
             members = list(group)
             if names_domains and is_order_only:
                 members = self._without_ambiguous(members, first)
-            self._add_in_languages(members)
+            if members:
+                self._add_in_languages(members)
 
     def _without_ambiguous(self, rows: Sequence[StagedRow], named: StagedRow) -> list[StagedRow]:
         """Reject rows that name no domains where `named` does; return those that are to be skipped.
@@ -88,6 +89,9 @@ class Grouping:
 
         Rows without one ask only for what the others, in several, do not.
         """
+        if rows[0].locale == rows[-1].locale:  # by which they are sorted: most orders have one
+            self._add_request(rows)
+            return
         named, plain = _by_language(rows)
         asked: dict[object, int] = {}
         for _, group in groupby(named, key=attrgetter("locale")):

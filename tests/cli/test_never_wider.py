@@ -82,17 +82,17 @@ async def test_the_first_message_about_domains_that_are_not_read_names_all_that_
             words = " ".join((refused.out + refused.err).split())
             named = re.search(r'--all-domains (--ignore "[^"]+")', words)
             assert named, words
-            for options_said, code in ((named[0], 0), (named[1], None)):
-                again = await desk.run("check", name, *options, *shlex.split(options_said))
-                assert code is None or again.code == code, again.err
-                assert code == 0 or named[0] in " ".join((again.out + again.err).split())
+            half = await desk.run("check", name, *options, *shlex.split(named[1]))
+            assert named[0] in " ".join((half.out + half.err).split())
+            checked = await desk.run("check", name, *options, *shlex.split(named[0]))
+            assert checked.code == 0, checked.err
 
 
 @pytest.mark.parametrize("first", ["", "en"])
 async def test_what_is_left_of_an_order_is_in_the_language_that_one_of_its_rows_names(
     tmp_path: Path, first: str
 ) -> None:
-    both = (first, "en" if first == "" else "")
+    both = (first, "" if first else "en")
     rows = (f"100200911,a.example.com,admin@a.example.com,{locale}\n" for locale in both)
     async with desk_with_ca(tmp_path, keep_bodies=True, faults={"400": 1.0}) as (desk, ca):
         (desk.folder / "list.csv").write_text("order_id,domain,email,locale\n" + "".join(rows))
