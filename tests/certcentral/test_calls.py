@@ -56,12 +56,6 @@ CALLS = [
         id="domain-dcv by name, none",
     ),
     pytest.param(
-        Request("*.example.com", None, (), Call.DOMAIN_DCV),
-        "/domain/%2A.example.com/dcv/emails",
-        {},
-        id="a wildcard is quoted",
-    ),
-    pytest.param(
         Request("1002", None, (ADMIN, ROOT), Call.ORDER_APPROVAL),
         "/order/certificate/1002/order-approval/resend-emails",
         {"emails": ["admin@example.com", "root@example.com"]},
