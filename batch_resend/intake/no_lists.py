@@ -70,7 +70,10 @@ _HEADERS = re.compile(r"(?:[A-Za-z][A-Za-z-]*: .*\r?\n|[ \t]+\S.*\r?\n)+\r?\n", 
 _SUBJECT = re.compile(r"^(?:Subject|Message-ID|Date): ", re.IGNORECASE | re.MULTILINE)
 _YAML = re.compile(
     r"(?:%YAML.*\n)?(?:---[ \t]*\r?\n)?(?:[ \t]*#.*\n)*"
-    r"[ \t]*(?:- +)?[\w-]+:(?:[ \t][^,;\t|\r\n]*)?\r?\n[ \t]*(?:- +)?[\w-]+:(?:[ \t\r\n]|$)"
+    r"[ \t]*(?:- +)?[\w-]+:(?:[ \t][^,;\t|\r\n]*)?\r?\n"
+    r"(?:[ \t]*(?:- +)?[\w-]+:(?:[ \t\r\n]|$)|[ \t]+- )"
+    # Of one key alone, which by itself may be a heading with a colon.
+    r"|(?:%YAML.*\n)?---[ \t]*\r?\n(?:[ \t]*#.*\n)*[ \t]*(?:- |[\w-]+:(?:[ \t\r\n]|$))"
 )
 _INI = re.compile(r"\[\[?[A-Za-z][\w .-]*\]\]?[ \t]*\r?\n\s*[\w .-]+=")
 _VERTICAL = re.compile(r"\*{9,} 1\. row \*{9,}")

@@ -16,6 +16,10 @@ OTHER_TEXTS = {
     "YAML, a list": ("- order_id: 1\n  domain: a.example.com\n- order_id: 2\n", "is YAML"),
     "YAML, a document": ("---\norders:\n  - order_id: 1\n    domain: a.example.com\n", "is YAML"),
     "YAML, an object": ("order_id: 1\ndomain: a.example.com\n", "is YAML"),
+    "YAML, a list of numbers": ("orders:\n  - 100200301\n", "is YAML"),
+    "YAML, a document of one key": ("---\norder_id: 100200301\n", "is YAML"),
+    "YAML, a document of numbers": ("---\n- 100200301\n- 100200302\n", "is YAML"),
+    "YAML, with a comment": ("# pending\norders:\n  - 100200301\n", "is YAML"),
     "a mail of one part": (
         "From: a@b.example\r\nTo: c@d.example\r\nSubject: x\r\n\r\norder_id,domain\r\n",
         "is an e-mail",
