@@ -29,6 +29,7 @@ class Remark(StrEnum):
     REPAIRED_LINK = "repaired_link"  # `mailto:`, `https://host/`, `DNS:host`
     REPAIRED_DOT = "repaired_dot"  # behind an address
     REPAIRED_SIGNS = "repaired_signs"  # bullets and quotation marks, and the # of a number
+    REPAIRED_BETWEEN = "repaired_between"  # `/`, `|`, `&` or `and` between several addresses
     REPAIRED_NUMBER = "repaired_number"  # of an order: 1 100 161, 1100161.0, 01100161
     REPAIRED_WIDTH = "repaired_width"  # letters of full width
     REPAIRED_INVISIBLE = "repaired_invisible"  # characters that take no room

@@ -60,7 +60,7 @@ def repaired_addresses(cell: str, counts: Counter[Remark]) -> str:
     several = _SLASH.sub(r"\1; ", BETWEEN_SEVERAL.sub("; ", text))
     # What stands between others than addresses is no sign of several.
     if several != text and all(part.count("@") == 1 for part in several.split(";")):
-        text = noted(several, Remark.REPAIRED_SIGNS, counts)
+        text = noted(several, Remark.REPAIRED_BETWEEN, counts)
     named = _without_names(text)
     if named != text:
         text = noted(named, Remark.REPAIRED_NAME, counts)

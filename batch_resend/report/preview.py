@@ -74,6 +74,7 @@ _REMARK_IN_WORDS = {
     Remark.REPAIRED_NAME: ("cell", "repaired: a name next to the address"),
     Remark.REPAIRED_LINK: ("cell", "repaired: mailto:, https://, DNS: and the like around it"),
     Remark.REPAIRED_DOT: ("cell", "repaired: a dot behind the address"),
+    Remark.REPAIRED_BETWEEN: ("cell", "repaired: /, |, & or a word between addresses"),
     Remark.REPAIRED_SIGNS: ("cell", "repaired: bullets, quotation marks or # around it"),
     Remark.REPAIRED_NUMBER: ("order number", "repaired: thousands separators, .0 or zeros removed"),
     Remark.REPAIRED_WIDTH: ("cell", "repaired: full-width letters"),

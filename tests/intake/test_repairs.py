@@ -306,3 +306,10 @@ def test_what_was_repaired_in_a_row_that_is_rejected_is_not_counted() -> None:
         *_, last = source
     assert isinstance(last, RejectedRow)
     assert not source.form.remarks
+
+
+@pytest.mark.parametrize("between", ["/", " | ", " & ", " and "])
+def test_what_stands_between_addresses_is_counted_as_that(between: str) -> None:
+    row, remarks = came_of("a.example.com", f"{ADMIN}{between}{HOST}")
+    assert isinstance(row, Row), row
+    assert remarks == {"repaired_between": 1}
