@@ -193,8 +193,8 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
             "holds a status of shop orders, and the list has no address: are these orders of the "
             "CA? If they are:"
         )
-    elif any(map(is_live, names)):
-        return needs_no_mail(called, name)
+    elif why_other := why_not_each(called, name, names):
+        return why_other
     elif any(map(is_remark, names)) and any(map(may_narrow, texts)):
         why = (
             "may say what not to mail, and is not read: every pending domain of each order would "
@@ -203,6 +203,14 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
     else:
         return ""
     return f"{called} {why} {ignore_flag(name)}"
+
+
+def why_not_each(called: str, name: str, names: Collection[str]) -> str:
+    """Return what to ask about a column, or a key, that may say which records are meant.
+
+    Whoever says that all domains are meant has not said that all orders are.
+    """
+    return needs_no_mail(called, name) if any(map(is_live, names)) else ""
 
 
 # What headings of shops begin with, or hold, in the form that `plain` gives them.

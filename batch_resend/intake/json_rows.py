@@ -62,15 +62,20 @@ from batch_resend.intake.json_text import (
     why_not,
 )
 from batch_resend.intake.json_unread import (
+    all_texts,
     key_with_address,
     key_with_signs,
     refuse_address_data,
+    refuse_choice,
+    refuse_half_a_pair,
     refuse_marks,
     refuse_unread_address,
     refuse_unread_of_entries,
 )
 from batch_resend.intake.json_usual import UsualKeys
 from batch_resend.intake.reading import Reading
+from batch_resend.intake.remarks import Titles
+from batch_resend.intake.signs import narrows
 from batch_resend.intake.suggestions import Head, Noun
 from batch_resend.model import Problem, RejectedRow
 
@@ -118,7 +123,7 @@ class _Keys:
 class JsonRecords:
     """Makes raw records of the JSON values of one list."""
 
-    def __init__(self, reading: Reading, sample: str = "") -> None:
+    def __init__(self, reading: Reading, sample: str = "", name: str = "") -> None:
         self.reading = reading
         self.usual = UsualKeys(reading.mapping, sample)  # by the beginning of the list
         self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
@@ -127,6 +132,7 @@ class JsonRecords:
         # Objects of which something is read.
         self._opened = {name.split(".")[0] for name in reading.mapping.values()} - reading.ignored
         self.entries_at = path_of_entries(reading.mapping)
+        self.titles = Titles(name, reading.flags)
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
@@ -139,6 +145,7 @@ class JsonRecords:
                 value = decode(text)
             except (ValueError, RecursionError) as error:
                 why = f"not a JSON object: {why_not(error)}"
+                self.note_remark(number, text)
                 yield RejectedRow(number, Problem.FORM, why, text)
                 continue
             yield self.record(number, value, text)
@@ -146,6 +153,7 @@ class JsonRecords:
     def record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
         """Return the raw record that a decoded JSON value stands for."""
         if not isinstance(value, dict):
+            self.note_remark(line, value)
             why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
             why = why if isinstance(value, str | int) else "not a JSON object"
             return RejectedRow(line, Problem.FORM, why, raw)
@@ -157,6 +165,11 @@ class JsonRecords:
         except (InputError, ValueError) as error:
             reason = self.usual.corrected(str(error).removeprefix(f"{_WHERE}: "), value)
         return record.broken(line, raw, reason.replace(NESTED, record.entries_at))
+
+    def note_remark(self, line: int, value: object) -> None:
+        """Take note of what stands in the place of a record, if it may narrow the list."""
+        for text in () if self.reading.numbers_only else filter(narrows, all_texts(value)):
+            self.titles.note(line, text, is_remark=True)
 
     def _keys_of(self, keys: tuple[str, ...], *, is_order: bool) -> _Keys:
         """Return which keys hold which field. Raises InputError."""
@@ -237,6 +250,7 @@ class _Object:
         refuse_record_beneath(value, reading)
         keys = self.keys = self._keys_in(value)
         if lacks_subject(keys.places, reading.call):
+            self._of.note_remark(line, self._value)
             places = {which: at for which, (at, *_) in keys.places.items()}
             raise InputError(why_no_subject(value, places, reading, _WHERE))
         if reading.numbers_only:
@@ -245,8 +259,7 @@ class _Object:
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
         self._of.note_below(value, keys)
         unread = {key: value[key] for key in keys.unread}
-        if not reading.all_domains:
-            self._refuse_to_widen(unread)
+        self._refuse_to_widen(unread)
         record = self._checked()
         texts = self._texts(record)
         if reading.ignored:
@@ -297,6 +310,11 @@ class _Object:
     def _refuse_to_widen(self, unread: Mapping[str, object]) -> None:
         """Raise ValueError, InputError where one that names nobody may not mean all domains."""
         places, value, reading = self.keys.places, self._value, self._of.reading
+        if self._is_order:
+            refuse_half_a_pair(value, places, reading.call)
+        if reading.all_domains:
+            refuse_choice({} if self._has_addresses else unread, reading.ignored)
+            return
         if NESTED not in value and Field.EMAIL not in places:
             without_domain = not self._has_addresses
             self._has_addresses = self._has_addresses or key_with_address(value) is not None

@@ -12,7 +12,7 @@ from batch_resend.intake.fields import Field, known_field, plain
 from batch_resend.intake.headings import without_subject
 from batch_resend.intake.looks import is_order_number
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.signs import holds_address, holds_domain, says_not_to_send
+from batch_resend.intake.signs import holds_address, may_narrow, says_not_to_send
 from batch_resend.intake.suggestions import Head, Noun, listed, map_flag
 from batch_resend.model import Call
 
@@ -219,7 +219,7 @@ _ASIDE = re.compile(
 def _sets_aside(key: str) -> bool:
     """Whether a key says that what is below it is not to be sent, or only for some."""
     aside = _ASIDE.fullmatch(plain(key)) is not None
-    return aside or says_not_to_send(key) or holds_domain(key) or holds_address(key)
+    return aside or says_not_to_send(key) or may_narrow(key) or holds_address(key)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Container, Iterator, Mapping
 
-from batch_resend.intake.asked_about import one_more_of, why_narrower
+from batch_resend.intake.asked_about import one_more_of, why_narrower, why_not_each
 from batch_resend.intake.exports import is_own_key
 from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
 from batch_resend.intake.json_entries import flags_below, flags_of_entries
@@ -18,10 +18,17 @@ from batch_resend.intake.signs import (
     is_no,
     is_of_addresses,
     is_remark,
+    narrows,
     says_state,
     says_whether,
 )
-from batch_resend.intake.suggestions import Noun, ignore_flag, needs_no_mail, pair_flags
+from batch_resend.intake.suggestions import (
+    Noun,
+    ignore_flag,
+    map_flag,
+    needs_no_mail,
+    pair_flags,
+)
 from batch_resend.model import Call
 
 # Keys of what a program tells of its pages.
@@ -32,6 +39,7 @@ _OF_PAGES = frozenset(
      "date", "created", "createdat", "updated", "updatedat", "timestamp", "took", "success",
      "message", "requestid", "hasmore", "apiversion", "ok", "id", "included")
 )  # fmt: skip
+_FOR_A_PERSON = "message"  # of these keys, the one that may hold a remark
 _STATES = ("status", "orderstatus")
 _GOOD = ("ok", "success", "true", "200")  # of an answer's status
 _OF_PAIR = (Field.DOMAIN, Field.EMAIL)
@@ -55,6 +63,26 @@ def refuse_address_data(
             why = _why_of_domain(key, texts)
         if why:
             raise ValueError(why)
+
+
+def refuse_choice(unread: Mapping[str, object], ignored: Collection[str]) -> None:
+    """Raise ValueError where a key may say which records are meant: no word for domains does."""
+    for key, held in unread.items():
+        if key not in ignored and (why := _why_chosen(key, held)):
+            raise ValueError(why)
+
+
+def _why_chosen(key: str, held: object) -> str:
+    called = f"the key {key!r}"
+    if why := why_not_each(called, key, _full(key, held)):
+        return why
+    return needs_no_mail(called, key) if any(map(is_no, all_texts(held))) else ""
+
+
+def _full(key: str, held: object) -> list[str]:
+    """Return the keys, of one and of those below it, under which something stands."""
+    below = () if is_own_key(key) else within(held)
+    return [name for name, one in ((key, held), *below) if says_anything(one)]
 
 
 def _why_added(key: str, texts: Collection[str]) -> str | None:
@@ -83,8 +111,7 @@ def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
     """Return why what stands under a key may say that not all domains are meant."""
     if why := _why_of_domain(key, texts):
         return why
-    below = () if is_own_key(key) else within(held)
-    full = [name for name, one in ((key, held), *below) if says_anything(one)]
+    full = _full(key, held)
     if why := why_narrower(f"the key {key!r}", key, full, texts):
         return why
     if "" in full or any(map(is_no, texts)):
@@ -151,6 +178,24 @@ def _flags_of_pair(
     return pair_flags(domain, email, Noun.KEY)
 
 
+def refuse_half_a_pair(
+    value: Mapping[str, object], keys: Mapping[Field, tuple[str, ...]], call: Call
+) -> None:
+    """Raise ValueError where half of a pair was added to an order of the CA's, and is no pair."""
+    added = [which for which in _OF_PAIR if which in keys]
+    if len(added) != 1 or call is not Call.DV_RESEND or Field.CALL in keys:
+        return
+    (which,), (key, *_) = added, keys[added[0]]
+    if says_anything(value[key]):
+        other = next(field for field in _OF_PAIR if field is not which)
+        word = "--all-domains " if which is Field.EMAIL else ""
+        raise ValueError(
+            f"the key {key!r} holds the {which}, and no key the {other}. Name it: "
+            f"{map_flag(other, None, Noun.KEY)}; if the CA is to mail every pending domain of the "
+            f"order: {word}{ignore_flag(key)}"
+        )
+
+
 def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
     """Raise ValueError where an entry has a key that is not read and may say whom to mail.
 
@@ -185,9 +230,11 @@ def narrows_the_list(key: str, held: object, *, names_nobody: bool) -> bool:
     """
     name, texts = plain(key), [text for text in all_texts(held) if has_content(text)]
     is_fine = name == "status" and all(text.lower() in _GOOD for text in texts)
-    if is_of_pages(key) or is_fine or not says_anything(held):
+    if is_fine or not says_anything(held):
         return False
-    if _is_mark(key, held) or name in _STATES or any(map(is_mark, texts)):
+    if is_of_pages(key):
+        return name == _FOR_A_PERSON and any(map(narrows, texts))
+    if _is_mark(key, held) or name in _STATES or any(map(narrows, texts)):
         return True
     if not names_nobody:
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import Malformed, domain_name, is_nothing, several, shown, trimmed
+from batch_resend.intake.cells import Malformed, domain_name, is_nothing, several, trimmed
 from batch_resend.intake.fields import (
     SUBJECTS,
     Field,
@@ -25,7 +25,8 @@ from batch_resend.intake.fields import (
 from batch_resend.intake.headings import Columns, is_heading_row, names_orders
 from batch_resend.intake.looks import has_address, is_at, is_domain, is_order_number
 from batch_resend.intake.numbers import digits_of
-from batch_resend.intake.signs import may_narrow
+from batch_resend.intake.remarks import only_text
+from batch_resend.intake.signs import narrows
 
 Numbered = tuple[int, list[str]]  # the number of a row in its file, and its cells
 # For a carriage return that ends no line: half a character, which no cell may have anyway.
@@ -103,20 +104,10 @@ def _arranged(cells: list[str], order: Sequence[int]) -> list[str]:
     return [cells[at] for at in order] if len(cells) == len(order) else cells
 
 
-def only_text(cells: Sequence[str]) -> str:
-    """Return the text of a row that has one alone; empty where it has several, or none."""
-    if len(cells) == 1:
-        return cells[0].strip()
-    if cells[0][:1].isalnum() and cells[1][:1].isalnum():  # as most have
-        return ""
-    texts = [text for text in map(str.strip, cells) if text]
-    return texts[0] if len(texts) == 1 else ""
-
-
 def with_footers_apart(rows: Iterable[Numbered], footers: list[Numbered]) -> Iterator[Numbered]:
     """Yield rows; those below all others that are footers are added to `footers` instead."""
     for row in rows:
-        if (text := only_text(row[1])) and _FOOTER.fullmatch(text):
+        if (text := only_text(row[1])) and _FOOTER.fullmatch(text) and not narrows(text):
             footers.append(row)
             continue
         if footers:
@@ -139,17 +130,6 @@ def count_titles(rows: Sequence[Sequence[str]], mapped: Collection[str]) -> int:
         if any(map(_holds_data, names)):
             break
     return 0
-
-
-def refuse_narrowing(titles: Iterable[Numbered], name: str) -> None:
-    """Raise InputError where a title above the headings may say what not to mail."""
-    for line, cells in titles:
-        text = " ".join(filter(None, map(str.strip, cells)))
-        if may_narrow(text):
-            raise InputError(
-                f"{name}, line {line}: {shown(text)} is above the headings, and may say that not "
-                "all of the list is to be mailed. Remove the rows that are not, and that line"
-            )
 
 
 def _holds_data(cell: str) -> bool:

@@ -12,11 +12,11 @@ from itertools import accumulate, islice, pairwise
 from typing import Generic, TypeVar, cast
 
 from batch_resend.errors import InputError
-from batch_resend.intake.cells import shown
 from batch_resend.intake.fields import Field, RawRecord
 from batch_resend.intake.numbers import as_written, why_commented_out, with_hash
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.signs import is_title, may_narrow
+from batch_resend.intake.remarks import Titles
+from batch_resend.intake.signs import is_title, may_narrow, narrows
 from batch_resend.model import RejectedRow, Row
 
 _OF_ITS_OWN = "put its row into a list of its own"
@@ -50,7 +50,9 @@ class OrderNumbers:
     A number is its digits, behind one 0 where it is written with zeros in front.
     """
 
-    def __init__(self, name: str, sample: Iterable[str], *, with_addresses: bool = False) -> None:
+    def __init__(
+        self, name: str, sample: Iterable[str], titles: Titles, *, with_addresses: bool = False
+    ) -> None:
         """Take some numbers. Where rows name addresses, few numbers show no usual length."""
         seen = list(filter(None, sample))
         counts = Counter(map(_form, seen))
@@ -61,6 +63,7 @@ class OrderNumbers:
             self._usual = {most, *good}
         self._whole = [int(number) for number in seen if _form(number) in self._usual]
         self._name = name
+        self._titles = titles
         self._rows = self._total = self._rows_of_part = self._total_of_part = 0
         self._values = deque[int](maxlen=_MOST_SUMMED)  # the last ones
         self._last_two = 0  # their sum: most numbers are smaller
@@ -73,38 +76,44 @@ class OrderNumbers:
         self._rises = self._falls = True
         self._parts: dict[int, _Part] = {}
         self._are_dates = True
-        self._title: tuple[int, str] | None = None
+        self._are_alone = False  # some name nobody, and no option says that they may
 
     def is_usual(self, number: str) -> bool:
         """Whether others have its form; where there is none, it is."""
         return not (number and self._usual) or _form(number) in self._usual
 
-    def begin_part(self, line: int, title: str) -> None:
-        """Take note of a title: whatever follows may be something else."""
-        self._title = line, title
-
-    def defect(self, number: str, beside: Iterable[str], line: int, *, alone: bool) -> str:
+    def defect(
+        self,
+        number: str,
+        beside: Iterable[str],
+        line: int,
+        *,
+        names_nobody: bool,
+        by_word: bool = False,
+    ) -> str:
         """Return why a row, in order as far as else is known, may be none of an order to mail.
 
-        `beside`: the numbers before and after; `alone`: the row names nobody, and no word says that
-        it may. Raises InputError below a title.
+        `beside`: the numbers before and after; `by_word`: an option says that the row may name
+        nobody. A total is no order by that. Raises InputError below a title.
         """
-        why = self._sum(number) or self._unlike_the_cas(number) if number and alone else ""
-        if not why and number and alone:
-            self._observe(number, line)
+        alone = names_nobody and not by_word
+        is_looked_at = alone or (names_nobody and len(number) >= _LEAST_DIGITS)
+        why = self._why_none(number, line, alone=alone) if number and is_looked_at else ""
         if not (why or self.is_usual(number)):
             why = self._why_unusual(number, beside, names_nobody=alone)
         if number and not why:
             self._follow(number)
-        if self._title and self._title[0] != line and not why:
-            raise self._title_error(*self._title)
+        if not why:
+            self._titles.refuse_above(line)
         return why
 
-    def _title_error(self, line: int, title: str) -> InputError:
-        return InputError(
-            f"{self._name}, line {line}: {shown(title)} is there, like a title or a remark: are "
-            "all rows of the list orders to mail? Remove those that are not, and that line"
-        )
+    def _why_none(self, number: str, line: int, *, alone: bool) -> str:
+        """Return why the number of a row that names nobody may be none of an order."""
+        self._are_alone = self._are_alone or alone
+        why = self._sum(number) or (self._unlike_the_cas(number) if alone else "")
+        if not why:
+            self._observe(number, line)
+        return why
 
     def _unlike_the_cas(self, number: str) -> str:
         if number.startswith("0"):
@@ -190,10 +199,8 @@ class OrderNumbers:
 
     def refuse(self) -> None:
         """Raise InputError where the numbers as a whole may be none of orders."""
-        if self._title and self._rows and may_narrow(self._title[1]):
-            raise self._title_error(*self._title)
         of_the_cas = "are these orders of the CA? If they are: --all-domains"
-        if self._rows and self._are_dates:
+        if self._are_alone and self._rows and self._are_dates:
             number = next(iter(self._parts.values())).number
             raise InputError(
                 f"{self._name}: every number looks like a date, such as {number}: {of_the_cas}"
@@ -204,7 +211,7 @@ class OrderNumbers:
                 f"{self._name}, line {line}: its number is the sum of all others, as in a row of "
                 "totals: remove it"
             )
-        if two := self._two_kinds():
+        if self._are_alone and (two := self._two_kinds()):
             one, other = two
             raise InputError(
                 f"{self._name}, line {other.line}: numbers of {_digits(len(other.number))}, such "
@@ -244,6 +251,7 @@ class NumberCheck(Generic[Record]):
         self._reading = reading
         self._is_usually_of_domain = reading.is_about_domain("", "")
         self._ahead: deque[tuple[Record, str]] = deque()  # with their numbers
+        self._titles = Titles(name, reading.flags)
         self._numbers: OrderNumbers | None = None
         self._before = ""
         self._are_alone = True  # nobody is named, and there is no word for that
@@ -257,6 +265,7 @@ class NumberCheck(Generic[Record]):
     def end(self) -> Iterator[Record]:
         """Yield what was kept back. Raises InputError where the list as a whole is in doubt."""
         yield from self.rest()
+        self._titles.refuse_remark()
         if self._numbers is not None and self._are_alone:
             self._numbers.refuse()
 
@@ -282,13 +291,39 @@ class NumberCheck(Generic[Record]):
         self._are_alone = self._are_alone and not (record.has_addresses or record.of_the_ca)
         by_word = bool(record.texts.get(Field.ALL_DOMAINS))
         of_domain = self._is_of_domain(record)
-        alone = self._are_alone and not (by_word or self._reading.names_nobody or of_domain)
-        if alone and isinstance(order := record.texts.get(Field.ORDER_ID), str) and is_title(order):
-            numbers.begin_part(record.line, order)
+        order = record.texts.get(Field.ORDER_ID)
+        is_read = not (of_domain or self._reading.numbers_only)
+        if is_read and isinstance(order, str) and self._is_title(record.line, order):
+            return record.defect
         if record.defect or by_word or record.of_the_ca or of_domain:
             return record.defect
-        why = why_commented_out(_with_hash(record), in_all=self._have_hash) if alone else ""
-        return why or numbers.defect(number, beside, record.line, alone=alone)
+        return self._why(record, numbers, number, beside)
+
+    def _why(
+        self, record: RawRecord, numbers: OrderNumbers, number: str, beside: tuple[str, str]
+    ) -> str:
+        """Return why a number may be none of an order to mail. Raises InputError below a title."""
+        names_nobody = self._are_alone and not self._reading.numbers_only
+        by_word = self._reading.all_domains
+        if names_nobody and not by_word:
+            why = why_commented_out(_with_hash(record), in_all=self._have_hash)
+            if why:
+                return why
+        why = numbers.defect(
+            number, beside, record.line, names_nobody=names_nobody, by_word=by_word
+        )
+        if not why:  # several records may begin on one line
+            self._titles.refuse_above()
+        return why
+
+    def _is_title(self, line: int, text: str) -> bool:
+        """Whether a title stands in the place of a number, as among the rows of a table."""
+        if not is_title(text):
+            return False
+        is_remark = may_narrow(text) if self._are_alone else narrows(text)
+        if is_remark or self._are_alone:
+            self._titles.note(line, text, is_remark=is_remark)
+        return is_remark or self._are_alone
 
     def _is_of_domain(self, record: RawRecord) -> bool:
         if record.texts.keys().isdisjoint((Field.CALL, Field.PRODUCT)):
@@ -303,7 +338,7 @@ class NumberCheck(Generic[Record]):
         self._have_hash = all(map(_with_hash, (record for record, _ in raw)))
         named = any(any(entry) for record, _ in raw for entry in record.entries)
         seen = sample_of((number, self._is_of_domain(record)) for record, number in raw)
-        return OrderNumbers(self._name, seen, with_addresses=named)
+        return OrderNumbers(self._name, seen, self._titles, with_addresses=named)
 
 
 def with_usual_numbers(

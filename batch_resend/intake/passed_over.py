@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from batch_resend.errors import InputError
-from batch_resend.intake.asked_about import why_narrower
+from batch_resend.intake.asked_about import why_narrower, why_not_each
 from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.exports import is_own_heading
 from batch_resend.intake.fed_back import own_place
@@ -64,7 +64,8 @@ class PassedOver:
     columns: Columns
     aside: Collection[int]  # columns about what was wrong with a row before
     ignored: Collection[str] = ()  # columns that the user has said are not to be read
-    names_nobody: bool = False  # no row can name whom to mail, and no word says that all are meant
+    names_nobody: bool = False  # no row can name whom to mail
+    by_word: bool = False  # an option says that they need not: which rows are meant, it does not
     of_other_words: set[int] = field(default_factory=set)  # columns of more than yes and no
     blank: set[int] = field(default_factory=set)  # columns in which some row has nothing
     words: dict[int, set[str]] = field(default_factory=dict)  # and the first two texts of others
@@ -86,7 +87,7 @@ class PassedOver:
             return
         where = f"{name}, line {row.line}"
         self._note_words(cells, said)
-        if may_name_addresses(row.text):
+        if not self.by_word and may_name_addresses(row.text):
             self._refuse_held(cells, where)
         for at, says in said:
             if says is not Says.NOTHING and (why := self._why_narrower(at, cells[at])):
@@ -96,6 +97,8 @@ class PassedOver:
         for at, says in said:
             if says is Says.NOTHING:
                 self.blank.add(at)
+            elif self.by_word and _says_whom(cells[at], domains=True):
+                continue  # its row is rejected
             elif len(words := self.words.setdefault(at, set())) < 2:
                 words.add(trimmed(cells[at]).lower())
 
@@ -138,6 +141,8 @@ class PassedOver:
     def _why_narrower(self, at: int, cell: str) -> str:
         """Return how a cell may narrow what its row asks for; empty where it does not."""
         called, name = self._called(at), in_one_line(self.names[at]) if self.names else ""
+        if self.by_word:
+            return why_not_each(repr(called), called, [name])
         if self.names and not name:
             return (
                 f"{called} has no heading and is not read, so every pending domain of each order "
@@ -164,8 +169,7 @@ class PassedOver:
     def holding(self, cells: Sequence[str], *, domains: bool) -> str:
         """Return the column that is not read and holds an address, or one of `domains`; or ""."""
         for at in self._others(cells):
-            cell = cells[at]
-            if holds_address(cell) or is_mailbox(cell) or (domains and holds_domain(cell)):
+            if _says_whom(cells[at], domains=domains):
                 return self._called(at)
         return ""
 
@@ -234,3 +238,8 @@ class PassedOver:
         if not self.names:
             return str(at + 1)
         return in_one_line(self.names[at]) if at < len(self.names) else None
+
+
+def _says_whom(cell: str, *, domains: bool) -> bool:
+    """Whether a cell holds an address or a mailbox; with `domains`, or one of these."""
+    return holds_address(cell) or is_mailbox(cell) or (domains and holds_domain(cell))

@@ -21,14 +21,14 @@ from batch_resend.intake.layout import (
     STRAY_CR,
     RowsBefore,
     TableRow,
-    only_text,
     why_elsewhere,
 )
 from batch_resend.intake.lengths import OrderNumbers, sample_of
 from batch_resend.intake.looks import has_address, is_domain, is_order_number, separated_otherwise
 from batch_resend.intake.numbers import number_of, why_commented_out, with_hash
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.signs import is_title, says_not_to_send_these
+from batch_resend.intake.remarks import Titles, written_for_a_row
+from batch_resend.intake.signs import is_title, may_narrow, narrows
 
 # A cell that ends in such a word, or begins with it; of several cells, a line each. The feature of
 # spreadsheets that makes subtotals writes `x Count`, `Grand Total`, `Gesamtanzahl`.
@@ -62,11 +62,13 @@ class Shape:
     own: frozenset[int]  # columns that are read, or say what was wrong with a row before
     hashed: frozenset[int]  # columns whose cells all begin with #
     by_order: bool  # rows that name no call are about orders
-    alone: bool  # no row can name whom to mail, and no word says that all are meant
+    names_nobody: bool  # no row can name whom to mail, nor does a column say that all are meant
+    by_word: bool  # an option says so
     has_word: bool  # there is a column for that
     email_at: int | None
     order_at: int | None
     number_at: tuple[int, ...]  # of all numbers
+    titles: Titles
     orders: OrderNumbers
     rows: RowsBefore
     number: Callable[[Sequence[str]], str]  # of the order that a row is about
@@ -95,16 +97,18 @@ class Shape:
         return why or self._none_of_an_order(row) or row.misfit
 
     def note_title(self, row: TableRow) -> None:
-        """Take note of a row that is a title of those below it, if it is.
+        """Take note of a row that is a title of those below it, or a remark on the list, if it is.
 
-        Beside addresses only one that says not to send them: others are often what broke off.
+        Beside addresses only of one that narrows the list: others are often what broke off.
         """
-        text = only_text(row.cells)
-        if not text or text.isdigit() or not is_title(text) or _TOTALS.search(text):
+        text = written_for_a_row(row.cells, self.order_at)
+        if not text:
             return
+        is_alone = self.names_nobody and not self.by_word
+        is_remark = may_narrow(text) if is_alone else narrows(text)
         is_any = not self.columns.has_addresses and len(row.cells) >= self.width
-        if is_any or says_not_to_send_these(text):
-            self.orders.begin_part(row.line, text)
+        if is_remark or (is_any and is_title(text) and not _TOTALS.search(text)):
+            self.titles.note(row.line, text, is_remark=is_remark)
 
     def _is_plainly_whole(self, row: TableRow) -> bool:
         """Whether a row is as wide as all around it, and no more need be asked: most are that."""
@@ -237,7 +241,9 @@ class Shape:
         if self.has_word and self.columns.cell(row.cells, Field.ALL_DOMAINS):
             number = ""
         beside = map(number_of, (row.before, row.after), repeat(self.order_at))
-        return self.orders.defect(number, beside, row.line, alone=self.alone)
+        return self.orders.defect(
+            number, beside, row.line, names_nobody=self.names_nobody, by_word=self.by_word
+        )
 
     def _commented_out(self, cells: Sequence[str]) -> str:
         for at in dict.fromkeys((0, self.order_at)):
@@ -281,6 +287,7 @@ def shape_of(
         (one, one != number(row)) for row in orders if (one := number_of(row, order_at))
     )
     has_word = Field.ALL_DOMAINS in places
+    titles = Titles(name, reading.flags)
     is_sure = bool(heading) or 1 < len(widths) < widths.count(usual) * 2
     return Shape(
         columns,
@@ -297,12 +304,14 @@ def shape_of(
             at for at in (0, *places.get(Field.ORDER_ID, ())) if _all_begin_with_hash(sample, at)
         ),
         by_order=by_order,
-        alone=by_order and not (reading.names_nobody or has_word or columns.has_addresses),
+        names_nobody=by_order and not (reading.numbers_only or has_word or columns.has_addresses),
+        by_word=reading.all_domains,
         has_word=has_word,
         email_at=email_at if has_email else None,
         order_at=order_at,
         number_at=tuple(at for _, at in rows.numbers if at < width),
-        orders=OrderNumbers(name, numbers, with_addresses=columns.has_addresses),
+        titles=titles,
+        orders=OrderNumbers(name, numbers, titles, with_addresses=columns.has_addresses),
         rows=rows,
         number=number,
     )

@@ -39,7 +39,12 @@ _REMARKS = re.compile(
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
     r"|commentaires?|nota|osservazion[ei]|comentarios?)"
 )
-_NO = frozenset(("no", "n", "false", "nein", "non"))
+# A no, and below a yes, in the languages in which the CA mails and some more; and what forms tick.
+_NO = frozenset(
+    ("no", "n", "false", "nein", "falsch", "non", "faux", "falso", "nao", "não", "нет", "н",
+     "いいえ", "否", "不是", "아니오", "아니요", "nee", "nej", "nei", "nie", "nem",
+     "✗", "✘", "✖", "❌", "☐", "☒", "\u00d7")
+)  # fmt: skip
 _LONGEST_MARK = 80  # characters
 _STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
 # Behind a no: that a mail is missing, so it is wanted.
@@ -73,16 +78,22 @@ _IN_NOT_TO_SEND = frozenset(
      "inte", "ikke", "nie")
 )  # fmt: skip
 _WORD = re.compile("[a-z]+")
-# Of some of what is meant, and not of the rest.
+# Of some of what is meant, and not of the rest; in the same languages.
 _ONLY = re.compile(
-    r"\b(?:only|except|excluding|without|nur|au(?:ß|ss)er|ohne|seulement|sauf|solo|tranne|excepto"
-    r"|alleen|behalve)\b",
+    r"\b(?:only|except|excluding|without|nur|au(?:ß|ss)er|ohne|seulement|uniquement|sauf|solo"
+    r"|soltanto|s[óo]lo|tranne|eccetto|excepto|salvo|apenas|somente|exceto|только|кроме|alleen"
+    r"|behalve|endast|utom|undtagen|unntatt|tylko|oprócz|pouze|kromě|paitsi|csak|kivéve|sadece)\b"
+    r"|仅|僅|只|のみ|だけ|以外|만(?!\w)|제외",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|~{3,})\s*")  # drawn between rows
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _LONG_NUMBER = re.compile(r"\d{6}")
-_YES = frozenset(("yes", "y", "true", "ja", "oui", "si", "s\u00ed", "x", "send", "ok", "senden"))
+_YES = frozenset(
+    ("yes", "y", "true", "ja", "j", "wahr", "oui", "vrai", "si", "s\u00ed", "s\u00ec", "vero",
+     "verdadero", "sim", "verdadeiro", "да", "д", "はい", "是", "是的", "예", "네", "tak", "igen",
+     "✓", "✔", "☑", "✅", "○", "x", "send", "ok", "senden")
+)  # fmt: skip
 
 
 # Of names and words that stand in row after row it is worked out once what they say.
@@ -143,7 +154,7 @@ def said_by(text: str) -> Says:
 def _said_by(text: str) -> Says:
     if not has_content(text):
         return Says.NOTHING
-    word = trimmed(text).lower()
+    word = trimmed(text).lower().strip(".!?")
     if word in _NO:
         return Says.NO
     if word in _YES:
@@ -188,9 +199,13 @@ def is_title(text: str) -> bool:
     return not (is_nothing(word) or failed_formula(word) or is_domain(word) or has_address(word))
 
 
-def says_not_to_send_these(title: str) -> bool:
-    """Whether a title says of the rows below it that they are not to be sent."""
-    return is_mark(title) or any(map(is_mark, title.split()))
+def narrows(text: str) -> bool:
+    """Whether what is written about a list says in words that not all of it is to be mailed.
+
+    As a title or a remark, as the name of its sheet, or beside its records.
+    """
+    words = text.replace("_", " ")
+    return is_mark(words) or any(map(is_mark, words.split())) or bool(_ONLY.search(words))
 
 
 def tells_not_to_send(text: str) -> bool:
@@ -201,8 +216,8 @@ def tells_not_to_send(text: str) -> bool:
 
 
 def may_narrow(text: str) -> bool:
-    """Whether what is written above a list may say that not all of it is to be mailed."""
-    return says_not_to_send_these(text) or bool(_ONLY.search(text)) or holds_domain(text)
+    """Whether what is written about a list may say that, by a domain as well."""
+    return narrows(text) or holds_domain(text)
 
 
 # --- whom to mail ------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class ListSource:
             from batch_resend.intake.json_stream import JsonStream, is_document  # noqa: PLC0415
 
             self.form = form
-            of, stream = JsonRecords(self._reading, text.sample), None
+            of, stream = JsonRecords(self._reading, text.sample, self.name), None
             if is_document(begin, self._reading):
                 stream = JsonStream(self.name, text, of)
                 records = iter(stream)
@@ -115,6 +115,7 @@ class ListSource:
                 records = of.of_lines(text.lines())
             checked = with_usual_numbers(records, self.name, self._reading)
             yield from self._with_all_mapped(checked)
+            of.titles.refuse_remark()
             under = "" if stream is None else stream.under
             others = of.usual.of_others(of.unread)
             self.form = replace(
@@ -311,7 +312,7 @@ class _RowMaker:
 
 def _note_words(records: Sequence[RawRecord | RejectedRow], words: WordsSeen) -> None:
     for record in records:
-        if isinstance(record, RejectedRow) or record.of_the_ca or record.is_of_rejected:
+        if isinstance(record, RejectedRow) or record.is_of_rejected:
             continue
         if not record.texts.keys().isdisjoint(OF_EXPORTS):
             words.note(record.said(), record.line, record.names)

@@ -44,13 +44,13 @@ from batch_resend.intake.layout import (
     TableRow,
     Unseen,
     count_titles,
-    refuse_narrowing,
     with_footers_apart,
 )
 from batch_resend.intake.own_files import mail_counts_of_stuck, refuse_own_tables
 from batch_resend.intake.passed_over import PassedOver
 from batch_resend.intake.plain_text import TAKES_NO_ROOM, without_invisible
 from batch_resend.intake.reading import Reading
+from batch_resend.intake.remarks import refuse_above
 from batch_resend.intake.shape import Shape, shape_of
 from batch_resend.intake.suggestions import Head, map_flag, unnamed
 from batch_resend.intake.waiting import with_those_that_wait
@@ -110,6 +110,7 @@ class TableRows:
             require_width(columns, self.width, self._name)
             others = (at for at in range(self.width) if at not in columns.read)
             self.unread = dict.fromkeys(map(unnamed, others), "")
+        shape.titles.refuse_remark()
         if not columns.orders_only:
             shape.orders.refuse()
 
@@ -123,7 +124,7 @@ class TableRows:
             return self._by_position(first)
         if titles := count_titles([cells for _, cells in first], set(reading.mapping.values())):
             if not reading.numbers_only:
-                refuse_narrowing(first[:titles], self._name)
+                refuse_above(first[:titles], self._name, reading.flags)
             self.remarks[Remark.TITLE_ROWS] += titles
             del first[:titles]
         line, heading = first.pop(0)
@@ -286,9 +287,16 @@ class TableRows:
         """Return what looks at cells that are not read, closely where no row can name anybody."""
         reading = self._reading
         by_address = CALLS[reading.call].is_about_domain and Field.EMAIL not in columns.places
-        names_nobody = not reading.names_nobody and (by_address or not columns.has_addresses)
+        names_nobody = not reading.numbers_only and (by_address or not columns.has_addresses)
         aside = range(len(self._names)) if reading.numbers_only else self._about_rejected
-        return PassedOver(self._names, columns, aside, reading.ignored, names_nobody=names_nobody)
+        return PassedOver(
+            self._names,
+            columns,
+            aside,
+            reading.ignored,
+            names_nobody=names_nobody,
+            by_word=reading.all_domains,
+        )
 
     def _fed_back(self, columns: Columns) -> FedBack | None:
         """Return what looks at rows of a rejected.csv; None: the list has no columns of it."""

@@ -20,8 +20,8 @@ from batch_resend.intake.files import Bytes
 from batch_resend.intake.layout import Unseen
 from batch_resend.intake.no_lists import of_zip
 from batch_resend.intake.reading import Reading
-from batch_resend.intake.signs import says_not_to_send_these
-from batch_resend.intake.suggestions import listed, quoted
+from batch_resend.intake.signs import may_narrow
+from batch_resend.intake.suggestions import check_command, listed, quoted
 from batch_resend.intake.workbook_xml import (
     MAX_CELLS,
     Faults,
@@ -134,10 +134,11 @@ def _chosen_sheet(name: str, book: "CalamineWorkbook", reading: Reading) -> str:
         hidden = _filled_sheets(book, visible=False)
         one = f"--sheet {quoted(hidden[0])} names a hidden one" if hidden else "name one: --sheet"
         raise InputError(f"{name}: has no visible sheet with cells; {one}")
-    if says_not_to_send_these(filled[0]) and not reading.numbers_only:
+    if may_narrow(filled[0]) and not reading.numbers_only:
+        again = check_command(name, (reading.flags, f"--sheet {quoted(filled[0])}"))
         raise InputError(
-            f"{name}: its sheet is called {filled[0]!r}: are its rows to be mailed? If they are: "
-            f"--sheet {quoted(filled[0])}"
+            f"{name}: its sheet is called {filled[0]!r}: are all of its rows to be mailed? Remove "
+            f"those that are not, then: {again}"
         )
     return filled[0]
 

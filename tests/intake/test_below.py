@@ -51,8 +51,6 @@ def test_so_it_is_in_a_workbook() -> None:
 @pytest.mark.parametrize(
     "below",
     [
-        "\nDo not send 100200301\n",
-        "\nonly the first one, please\n",
         "\n100200303\n",
         "\n# generated\n",
         "\nGenerated for admin@a.example.com\n",
