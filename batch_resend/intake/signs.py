@@ -86,6 +86,7 @@ _ONLY = re.compile(
     r"|仅|僅|只|のみ|だけ|以外|만(?!\w)|제외",
     re.IGNORECASE,
 )
+_NAMES = re.compile(r"\S*\w[.@]\w\S*")  # only.example.com says nothing of the kind
 _RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|~{3,})\s*")  # drawn between rows
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _LONG_NUMBER = re.compile(r"\d{6}")
@@ -204,7 +205,7 @@ def narrows(text: str) -> bool:
 
     As a title or a remark, as the name of its sheet, or beside its records.
     """
-    words = text.replace("_", " ")
+    words = _NAMES.sub(" ", text).replace("_", " ")
     return is_mark(words) or any(map(is_mark, words.split())) or bool(_ONLY.search(words))
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from batch_resend.intake import Field, Reading
+from batch_resend.model import Call
 from tests.intake.conftest import REFUSED, goes, workbook
 from tests.intake.test_held_back import HEADLESS, ORDERS, WITH_PAIRS, column, pair, reasons
 
@@ -129,6 +130,17 @@ def test_a_domain_in_the_place_of_a_number_refuses_a_list_of_orders_alone(domain
         assert goes(column(cells)) == REFUSED
         assert goes("".join(f"{cell}\n" for cell in cells), HEADLESS) == REFUSED
         assert goes(column(cells), BY_WORD) in (ORDERS, REFUSED)
+
+
+@pytest.mark.parametrize("name", ["only.example.com", "solo.example", "nur-shop.example.com"])
+def test_a_word_in_a_name_narrows_nothing(name: str) -> None:
+    row = f"100200399,{name},admin@{name}\n"
+    assert goes(ADDRESSED + row) == [*ORDERS, "100200399"]
+    by_domain = Reading(call=Call.DOMAIN_DCV)
+    assert goes(f"domain\na.example.com\n{name}\n", by_domain) == ["a.example.com", name]
+    record = {"order_id": 100200399, "domain": name, "email": f"admin@{name}"}
+    beside = {"source": f"https://{name}/orders", "orders": [record]}
+    assert goes(json.dumps(beside)) == ["100200399"]
 
 
 # --- what --all-domains does not say: which orders -------------------------------------
