@@ -86,7 +86,7 @@ _ONLY = re.compile(
     r"|仅|僅|只|のみ|だけ|以外|만(?!\w)|제외",
     re.IGNORECASE,
 )
-_NAMES = re.compile(r"\S*\w[.@]\w\S*")  # only.example.com says nothing of the kind
+_IN_A_NAME = re.compile(r"\w[.@]\w")  # only.example.com says nothing of the kind
 _RULE = re.compile(r"\s*(?:-{3,}|={3,}|\*{3,}|_{3,}|#{3,}|~{3,})\s*")  # drawn between rows
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _LONG_NUMBER = re.compile(r"\d{6}")
@@ -205,8 +205,9 @@ def narrows(text: str) -> bool:
 
     As a title or a remark, as the name of its sheet, or beside its records.
     """
-    words = _NAMES.sub(" ", text).replace("_", " ")
-    return is_mark(words) or any(map(is_mark, words.split())) or bool(_ONLY.search(words))
+    words = [word for word in text.replace("_", " ").split() if not _IN_A_NAME.search(word)]
+    said = " ".join(words)
+    return is_mark(said) or any(map(is_mark, words)) or bool(_ONLY.search(said))
 
 
 def tells_not_to_send(text: str) -> bool:
