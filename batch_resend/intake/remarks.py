@@ -13,7 +13,8 @@ from batch_resend.intake.signs import may_narrow
 from batch_resend.intake.suggestions import check_command
 
 # A number that may be an order's, with words behind it: a row, which is rejected for these.
-_BEGINS_WITH_NUMBER = re.compile(r"\W*\d{6}")
+_DIGITS = 6
+_BEGINS_WITH_NUMBER = re.compile(rf"\W*\d{{{_DIGITS}}}")
 
 
 def only_text(cells: Sequence[str]) -> str:
@@ -38,7 +39,8 @@ def written_for_a_row(cells: Sequence[str], order_at: int | None) -> str:
         if first[:1].isdigit() or not first.strip() or any(map(_is_value, cells)):
             return ""
         text = ", ".join(filter(None, map(str.strip, cells)))
-    return "" if _BEGINS_WITH_NUMBER.match(text) else text
+    is_number = len(text) >= _DIGITS and text[:_DIGITS].isdigit()  # as most are
+    return "" if is_number or _BEGINS_WITH_NUMBER.match(text) else text
 
 
 def _is_value(cell: str) -> bool:

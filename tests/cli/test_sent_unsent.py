@@ -1,6 +1,7 @@
 """What was taken out of a list or an unsent.csv before it was sent: named, not mailed unasked."""
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from batch_resend.batch import open_batch
 from batch_resend.errors import UnknownRun
 from batch_resend.settings import Settings
 from batch_resend.windows import parse_windows
-from tests.cli.conftest import KEY, Desk, desk_with_ca, run_ids
+from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, run_ids, until
+from tests.cli.test_sweep import wait
 
 HEADING = "order_id,domain,email\n"
 LEFT = [str(100_200_300 + n) for n in range(3, 7)]  # once two of six were sent
@@ -278,3 +280,20 @@ async def test_a_run_that_sends_again_does_so_when_it_is_resumed(tmp_path: Path)
         resumed = await desk.run("resume", "--yes", "-q")
         assert resumed.code == 0, resumed.err
         assert ca.books.mails_per_order == dict.fromkeys(numbers, 2)
+
+
+async def test_what_a_sweep_leaves_of_another_one_is_left_out_of_no_list(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.3, 0.3)) as (desk, ca):
+        wait(ca, *[9] * 40)
+        sweep = ("sweep", "--yes", "-q", "--older-than", "0s", "--concurrency", "4")
+        process = await desk.start(*sweep)
+        await until(lambda: ca.books.mails >= 3)
+        process.send_signal(signal.SIGKILL)
+        await ended(process)
+        assert (await desk.run(*sweep, "--max-orders", "2")).code == 0
+        killed = (await run_ids(desk))[1]
+        for words in (("show", killed), ("watch",), ("runs",), ("resume", killed, "--dry-run")):
+            told = in_one_line((await desk.run(*words)).out)
+            assert "or was changed there" not in told
+            assert "were changed there" not in told
+            assert "left out of a later list" not in told

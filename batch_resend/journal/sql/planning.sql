@@ -284,13 +284,13 @@ SELECT account, status, since, may_be_sent, is_left_out, count(*) AS requests FR
     {rest} AND requests.call IS NULL AND requests.order_id IN :orders) AS rest
 GROUP BY account, status, since, may_be_sent, is_left_out
 
--- Begun after the last start of a run, the newest first: its own unsent.csv may be among them, or its
--- list as it was changed since (`is_the_same`: by its name).
+-- Files, begun after the last start of a run, the newest first: its own unsent.csv may be among them,
+-- or its list as it was changed since (`is_the_same`: by its name). A sweep has no file.
 -- name: later_lists
 SELECT runs.*, inputs.ordinal AS input, inputs.name AS list_name, own.name IS NOT NULL AS is_the_same
 FROM runs JOIN inputs ON inputs.run = runs.number
 LEFT JOIN (SELECT DISTINCT name FROM inputs WHERE run = :run) AS own ON own.name = inputs.name
-WHERE runs.number > :run AND runs.base_url = :base_url
+WHERE inputs.sha256 IS NOT NULL AND runs.number > :run AND runs.base_url = :base_url
     AND (own.name IS NOT NULL OR lower(inputs.name) LIKE '%unsent%')
     AND (SELECT min(starts.number) FROM starts WHERE starts.run = runs.number)
         > (SELECT coalesce(max(starts.number), 0) FROM starts WHERE starts.run = :run)
