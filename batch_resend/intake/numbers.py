@@ -51,7 +51,7 @@ def number_of(cells: Sequence[str] | None, at: int | None) -> str:
 
 def with_hash(cell: str) -> str:
     """Return a cell that begins with #, without what is around it; empty where it does not."""
-    if cell[:1].isdigit() or not _HASH.search(cell):  # most begin with a digit
+    if cell.isdigit() or not _HASH.search(cell):  # most are digits alone
         return ""
     bare = cell.lstrip(_AROUND_HASH)
     text = bare if bare.startswith("#") else plain_text(cell, Counter()).lstrip(_AROUND_HASH)
