@@ -234,7 +234,7 @@ class _Execution:
             start = await reader.last_start(run)  # what this process sent; the run may be older
             await show_sent(reader, start, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows, start)
-            rest = await self.batch.current_plan(run, taken_up=True)
+            rest = await self.batch.current_plan(run, taken_up=True, asked=self.plan.asked)
             what_is_left = f"{sending_in_words(rest, await self._preview(rest))}."
             asked_first = ["The CA is asked about the others first."] * self.options.preflight
             show_lines([(0, text) for text in (what_is_left, *asked_first)], terminal.shows)

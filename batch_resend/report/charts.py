@@ -282,7 +282,7 @@ def _gaps(axis: _Axis) -> Iterator[Band]:
     for before, after in zip(axis.stretches, axis.stretches[1:], strict=False):
         right = axis(after.began_at)
         later = format_duration(after.began_at - before.worked_until)
-        yield _band(BandKind.GAP, right - axis.gap, right, f"resumed {later} later")
+        yield _band(BandKind.GAP, right - axis.gap, right, f"continued {later} later")
 
 
 def _paused(axis: _Axis, pauses: Sequence[PauseNote]) -> Iterator[Band]:

@@ -230,6 +230,20 @@ async def test_on_a_terminal_the_rest_is_asked_about_before_it_is_sent(tmp_path:
         assert desk.summary()["orders"]["skipped"] == 20 - len(WAITING)
 
 
+async def test_the_time_that_the_rest_takes_has_a_read_for_each_request(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, waiting_but_every_third) as (desk, _):
+        write_in_order(desk, 60)
+        slowly = (*FIRST, "--limit", "20/1s")
+        async with on_screen(desk, *slowly, environment={"TERM": "dumb"}) as screen:
+            await screen.shows(lambda s: "Send the first 5 of 58 requests" in s.text)
+            screen.type(b"y\n")
+            await screen.shows(lambda s: "Send the other 53 requests now?" in s.text)
+            times = [int(least) for least in re.findall(r"(\d+)s to \d+s", screen.text)]
+            assert min(times) >= 4, "53 reads and 53 mails, 20 a second"
+            screen.type(b"n\n")
+            await screen.ended()
+
+
 @pytest.mark.parametrize("ends", ["Ctrl-C", "no answer that can be read"])
 async def test_what_ends_the_asking_about_the_rest_ends_the_run_with_a_report(
     tmp_path: Path, ends: str

@@ -140,7 +140,7 @@ def test_two_resumptions_are_two_gaps_of_their_own_that_nothing_joins() -> None:
     starts = [(0.0, {0: 50}), (40_000.0, {0: 50}), (90_000.0, {0: 50})]
     found = chart(*starts, steps=20)
     gaps = of_kind(found, BandKind.GAP)
-    assert [gap.label for gap in gaps] == ["resumed 11h 05m later", "resumed 13h 51m later"]
+    assert [gap.label for gap in gaps] == ["continued 11h 05m later", "continued 13h 51m later"]
     edges = [(gap.left, gap.left + gap.width) for gap in gaps]
     drawn = [(bar.left, bar.left + bar.width) for bar in found.bars] + [
         (left, right) for left, right, _ in found.limits
@@ -184,7 +184,7 @@ def test_time_at_work_and_gaps_are_told_to_the_second_however_long_a_step_is() -
     stretches = [stretch_of([MadeInStep(0, 5, 0)], 180.0, start) for start in starts]
     chart = pace_chart(stretches, [])
     assert [band.label for band in chart.bands if band.kind is BandKind.GAP] == [
-        "resumed 1m 00s later"
+        "continued 1m 00s later"
     ]
     assert chart.at_work_s == 20.0
     assert "over 20s of work" in chart.text
