@@ -148,10 +148,11 @@ def settled_since(run: Run, cooldown_s: float, now: float) -> float:
     """Return since when what other runs had acknowledged need not be sent.
 
     What another run has sent since this one was planned is done, however long ago that was.
-    Without a cooldown, that alone: the run is to repeat what was sent before it.
+    Without a cooldown, that alone: the run is to repeat what was sent before it. Who looks at
+    rehearsed days may do so before them: it is not earlier than the run.
     """
     if cooldown_s > 0:
-        return min(now - cooldown_s, run.created_at)
+        return min(max(now, run.created_at) - cooldown_s, run.created_at)
     return nextafter(run.created_at, inf)
 
 

@@ -102,3 +102,22 @@ async def test_a_list_that_was_sent_to_another_ca_follows_no_run(
             await plan(journal, orders(1), names=names, base_url=OTHER_CA), Terms(WINDOWS)
         )
         assert (await journal.reader.rest(run)).successor is None
+
+
+async def test_who_looks_at_rehearsed_days_before_them_sees_what_became_of_a_run_all_the_same(
+    place: Place, clock: Clock
+) -> None:
+    """What was acknowledged a day before the run says nothing of it, whatever the time is now."""
+    async with opened(place, clock) as journal:
+        earlier = await plan(journal, orders(1, 2))
+        await send(journal, clock, earlier, {"1": "204", "2": "204"})
+        await journal.finish(earlier, RunState.COMPLETED)
+        clock.now += 86_400.0
+        run = await plan(journal, orders(1, 2, 3))
+        await journal.start(run, Terms(WINDOWS, {"cooldown_s": 72_000.0}))
+        await journal.finish(run, RunState.INTERRUPTED)
+        run = await journal.reader.run(run.id)
+        for back_s in (0.0, 10 * 86_400.0):
+            clock.now -= back_s
+            rest = await journal.reader.rest(run)
+            assert rest.left == {None: 3}
