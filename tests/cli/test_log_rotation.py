@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from batch_resend.cli.logs import set_up_logs
@@ -20,7 +21,8 @@ def path(tmp_path: Path) -> Iterator[Path]:
     before = (logger.handlers, logger.level, logger.propagate)
     (tmp_path / "logs").mkdir()
     path = tmp_path / "logs" / "resend.log"
-    set_up_logs({"log_file": path})
+    with click.Context(click.Command("send")):
+        set_up_logs({"log_file": path})
     yield path
     for handler in logger.handlers:
         handler.close()
