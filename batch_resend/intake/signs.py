@@ -6,12 +6,14 @@ split; and passed over, `send?` with no in it would have its row mailed.
 """
 
 import re
+from collections.abc import Sequence
 from enum import Enum, auto
 from functools import lru_cache
 
 from batch_resend.intake.cells import failed_formula, is_nothing, trimmed
 from batch_resend.intake.fields import plain, words_of
 from batch_resend.intake.looks import has_address, is_domain
+from batch_resend.intake.signatures import SEPARATORS, is_signature, parts_of, unsigned
 from batch_resend.intake.states import (
     BY,
     is_live_state,
@@ -34,6 +36,7 @@ _WHETHER = re.compile(
     r"|(?:do|dont|donot|not?)(?:e?mail|contact|touch)|opt(?:ed)?out|unsubscribed?|wanted|gewunscht|dryrun|istest|testonly"
 )
 _SEND = re.compile(r"(?:to|please|pls|zu|bitte)*(?:re)?(?:send|senden|notify|include[ds]?|wanted)")
+_is_not_to_send = re.compile(rf"(?!(?:{_SEND.pattern})\Z)(?:{_WHETHER.pattern})").fullmatch
 _REMARKS = re.compile(
     r"(?:my|internal|our|interne?)?(?:notes?|remarks?|comments?|todo|actions?|instructions?"
     r"|bemerkung(?:en)?|kommentare?|notiz(?:en)?|hinweise?|anmerkung(?:en)?|remarques?"
@@ -46,6 +49,7 @@ _NO = frozenset(
      "✗", "✘", "✖", "❌", "☐", "☒", "\u00d7")
 )  # fmt: skip
 _LONGEST_MARK = 80  # characters
+_AROUND = " \t\r\n!.,:;-_#*()[]\"'"
 _STOP = frozenset(("skip", "hold", "exclude", "ignore", "never", "stop", "nicht", "cancel"))
 # Behind a no: that a mail is missing, so it is wanted.
 _NOT_MAILED = r"(?! (?:re)?(?:sent|e?-?mailed|contacted|notified)\b)"
@@ -117,11 +121,7 @@ def says_state(name: str) -> bool:
 @_once
 def says_not_to_send(name: str) -> bool:
     """Whether a name is one of what is not to be sent, or has been: `excluded`, `done`."""
-    return not is_live(name) and (says_state(name) or _is_not_to_send(letters_of(name)))
-
-
-def _is_not_to_send(letters: str) -> bool:
-    return _WHETHER.fullmatch(letters) is not None and not _SEND.fullmatch(letters)
+    return not is_live(name) and (says_state(name) or bool(_is_not_to_send(letters_of(name))))
 
 
 @_once
@@ -153,14 +153,15 @@ def said_by(text: str) -> Says:
 
 @_once
 def _said_by(text: str) -> Says:
-    if not has_content(text):
+    word = trimmed(text)
+    if not word or is_nothing(word):
         return Says.NOTHING
-    word = trimmed(text).lower().strip(".!?")
+    word = word.lower().strip(".!?")
     if word in _NO:
         return Says.NO
     if word in _YES:
         return Says.YES
-    return Says.MARK if _is_mark(text) else Says.ELSE
+    return Says.MARK if _is_mark(text.strip(_AROUND)) else Says.ELSE
 
 
 def is_no(text: str) -> bool:
@@ -176,18 +177,42 @@ def is_mark(text: str) -> bool:
 def _is_mark(text: str) -> bool:
     if tells_not_to_send(text):
         return True
-    word = text.strip(" \t\r\n!.,:;-_#*()[]\"'").lower()
-    if word in _STOP:
-        return True
-    if len(word) > _LONGEST_MARK:
+    if len(text) > _LONGEST_MARK:
         return False
+    is_one = _is_plain_mark(text) or ((rest := unsigned(text)) and _is_plain_mark(rest))
+    # Most have no separator, and cost less for it.
+    is_one = is_one or (not SEPARATORS.isdisjoint(text) and _is_signed_mark(parts_of(text)))
+    return bool(is_one) and not is_wanted(text)
+
+
+def _is_plain_mark(text: str) -> bool:
+    """Whether a text is a mark, perhaps with `by` and somebody's name."""
+    word = text.lower()
     letters = letters_of(word)
-    if _is_not_to_send(letters):
+    if letters in _STOP or _is_not_to_send(letters):
         return True
     if is_state(letters):
-        return not (is_live_state(letters) or is_wanted(word))
+        return not is_live_state(letters)
     # Split for speed: few cells that are not read have such a word.
-    return not BY.isdisjoint(word.split()) and is_state_by_somebody(word) and not is_wanted(word)
+    return not BY.isdisjoint(word.split()) and is_state_by_somebody(word)
+
+
+def _is_signed_mark(parts: Sequence[str]) -> bool:
+    """Whether the parts of a text are a mark, and nothing else but who made it, when or how."""
+    marks = [part for part in parts if _is_part_a_mark(part)]
+    return bool(marks) and all(part in marks or _is_beside_a_mark(part) for part in parts)
+
+
+@_once
+def _is_part_a_mark(part: str) -> bool:
+    return _is_plain_mark(part) or bool((rest := unsigned(part)) and _is_plain_mark(rest))
+
+
+def _is_beside_a_mark(part: str) -> bool:
+    word = part.lower().strip(" .!?")
+    if word in _NO or _SEND.fullmatch(word):
+        return False
+    return word in _YES or is_signature(part)
 
 
 def is_title(text: str) -> bool:

@@ -63,8 +63,8 @@ _LANGUAGES: Mapping[str, _Language] = {
         "nicht mehr noetig, nicht nötig, nicht noetig, nicht mehr benötigt, "
         "nicht mehr benoetigt, geschlossen, gelöst, geloest, bearbeitet, verarbeitet, "
         "validiert, übersprungen, uebersprungen, ausgelassen, ausgeschlossen, ignoriert, "
-        "fehlgeschlagen, gescheitert",
-        "ist, sind, war, wurde, wurden, worden, hat, haben, schon, bereits, inzwischen, "
+        "fehlgeschlagen, gescheitert, erl, erled, storn",
+        "ist, sind, war, wurde, wurden, worden, hat, haben, sich, schon, bereits, inzwischen, "
         "mittlerweile, längst, laengst, leider, auch, alles, datum, am, um, von, vom, durch, "
         "seit, heute, gestern, der, die, das, zertifikat, zertifikate, auftrag, bestellung, "
         "antrag, vorgang, kunde, kunden, kundin, mail, e-mail, cert, order, ticket, wieder, "
@@ -249,9 +249,9 @@ _LANGUAGES: Mapping[str, _Language] = {
 _ALL = (1 << 2 * len(_LANGUAGES)) - 1
 BY = frozenset(
     ("by", "von", "durch", "par", "por", "pelo", "pela", "da", "dal", "dalla", "door", "av", "af",
-     "przez")
+     "przez", "per", "via", "über", "ueber", "tramite")
 )  # fmt: skip
-# Somebody with a name, of one or two words, which no vocabulary has.
+# Somebody with a name, or a way, of one or two words, which no vocabulary has.
 _BY_SOMEBODY = tuple(
     re.compile(rf"\b(?:{'|'.join(sorted(BY))})(?:\s+[^\W\d_][\w.'\u2019-]*){{{words}}}")
     for words in (1, 2)
@@ -309,9 +309,18 @@ def is_state(letters: str) -> bool:
 
     They are words of one language then: of several, `validati` and `on` would be a state, too.
     """
+    return _languages_of(letters)[1] > 0
+
+
+def changes_nothing(letters: str) -> bool:
+    """Whether letters are words that may stand beside a state, of one language."""
+    return _languages_of(letters)[0] > 0
+
+
+def _languages_of(letters: str) -> tuple[int, int]:
+    """Return the languages of which all words are: without a state among them, and with one."""
     words, width = _words(), len(letters)
-    # Where words end, and in which languages: without a state before, and with one.
-    reached = {0: (_ALL, 0)}
+    reached = {0: (_ALL, 0)}  # where words end
     for begin in range(width):
         if begin not in reached:
             continue
@@ -320,7 +329,7 @@ def is_state(letters: str) -> bool:
             if word in words:
                 before = reached.get(end, (0, 0))
                 reached[end] = _with_word(before, *reached[begin], *words[word])
-    return width in reached and reached[width][1] > 0
+    return reached.get(width, (0, 0))
 
 
 def _with_word(

@@ -68,3 +68,32 @@ async def test_a_sheet_that_is_called_only_something_is_sent_by_its_name(tmp_pat
         sent = await desk.run("send", *shlex.split(found[1]))
         assert sent.code == 0
         assert requests(ca) == 1
+
+
+async def test_once_the_rows_that_are_named_as_done_are_gone_none_is_left_that_is_marked_so(
+    tmp_path: Path,
+) -> None:
+    marks = (
+        "Erledigt, Müller",
+        "erledigt",
+        "done (Kim)",
+        "erledigt MM",
+        "Müller: storniert",
+        "erl.",
+    )
+    others = ("", "Müller GmbH", "Fertig GmbH", "ruft zurück, Kim")
+    rows = [
+        f'{100200500 + n},d{n}.example.com,admin@example.com,"{text}"\n'
+        for n, text in enumerate((*marks, *others), start=1)
+    ]
+    head = "order_id,domain,email,Bemerkung\n"
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        desk.write("c.csv", head + "".join(rows))
+        refused = await desk.run("send", "c.csv")
+        assert refused.code == 1
+        assert f"{len(marks)} cells of 'Bemerkung'" in refused.err
+        assert requests(ca) == 0
+        desk.write("c.csv", head + "".join(rows[len(marks) :]))
+        sent = await desk.run("send", "--ignore", "Bemerkung", "c.csv")
+        assert sent.code == 0
+        assert requests(ca) == len(others)
