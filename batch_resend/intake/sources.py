@@ -18,7 +18,7 @@ from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.files import Bytes, ListFile
 from batch_resend.intake.lengths import NumberCheck, with_usual_numbers
 from batch_resend.intake.no_lists import OLE, ZIP, of_ole, refuse_bytes, refuse_text
-from batch_resend.intake.own_files import refuse_own_tables
+from batch_resend.intake.own_files import is_named_as_part, refuse_own_tables
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
@@ -365,9 +365,13 @@ async def batches(source: Source) -> AsyncIterator[list[Row | RejectedRow]]:
 
 
 def refuse_ignored(sources: Iterable[Source]) -> None:
-    """Raise UnknownColumn where --ignore names a column that is in none of the lists."""
+    """Raise UnknownColumn where --ignore names a column that is in none of the lists.
+
+    A list that a report has written may lack columns of the lists that it was made of, and is read
+    with the same options.
+    """
     read = [source for source in sources if isinstance(source, ListSource)]
-    if not read:
+    if all(is_named_as_part(one.name, one.columns) for one in read):
         return
     columns = list(dict.fromkeys(name for one in read for name in one.columns))
     for name in sorted(set.intersection(*(one.not_there for one in read))):
