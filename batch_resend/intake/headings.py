@@ -105,7 +105,8 @@ def find_columns(
     mapped = reading.mapping if is_table else mapped_in(headings, reading.mapping)
     names = [in_one_line(heading) for heading in headings]
     noun = Noun.COLUMN if is_table else Noun.KEY
-    head = Head(names, where, sample, reading.flags if is_table else "", noun)
+    given = reading.flags if is_table else ""
+    head = Head(names, where, sample, given, noun, reading.ignored)
     places = _mapped(head, mapped, is_table)
     known = _known(
         names,

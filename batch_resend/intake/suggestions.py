@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,17 +117,16 @@ class Head:
     sample: Sequence[Sequence[str]] = ()  # some rows below it
     given: str = ""  # the options that were given on the command line
     noun: Noun = Noun.COLUMN
+    ignored: Collection[str] = ()  # by --ignore: of these the names are empty
 
 
 def what_is_missing(
     head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
 ) -> str:
     """Return all that is missing in one message, with the whole command to give."""
-    is_table = head.noun is Noun.COLUMN
-    without_orders = Field.ORDER_ID in missing
-    if is_table and without_orders and (special := _is_no_heading(head) or _is_split(head)):
-        return f"{head.where}: {special}"
-    names, noun = head.names, head.noun.word
+    if other := _other_than_a_name(head, missing, places):
+        return f"{head.where}: {other}"
+    names, is_table = head.names, head.noun is Noun.COLUMN
     wanted = _wanted(head, missing, places)
     known = {field: at for field, (at, *_) in places.items()}
     others = set(range(len(names))).difference(*places.values())
@@ -136,21 +135,46 @@ def what_is_missing(
     said = " ".join(map_flag(field, plainly.get(field), head.noun) for field in wanted)
     if is_table and plainly.keys() >= set(wanted):
         said = check_command(head.where, (head.given, said))
-    if (better := _headings_below(head, len(places))) is not None:
-        return (
-            f"{head.where}: a row below has more of the headings ({listed(better)}): if it is the "
-            "heading row, delete what is above it"
-        )
-    there = " and ".join(filter(ADDRESSES.__contains__, places))
-    message = (
-        f"no {noun} holds {' or '.join(map(_IN_WORDS.__getitem__, wanted))}"
-        if without_orders
-        else f"there is a column for the {there}, but none for the {' or '.join(missing)}"
-    )
     unnamed = [at for field, at in found.items() if field in wanted and not names[at]]
     it = "it" if len(wanted) == 1 else "them"
     more = _beside_flags(head, missing, unnamed, places)
-    return f"{head.where}: {message}; the {noun}s are {listed(names)}. Name {it}: {said}{more}"
+    return (
+        f"{head.where}: {_lacking(head, missing, places)}; the {head.noun.word}s are "
+        f"{listed(names)}. Name {it}: {said}{more}"
+    )
+
+
+def _other_than_a_name(
+    head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]
+) -> str:
+    """Return what is to be done where columns are missing and no name would help; or ""."""
+    without_orders = Field.ORDER_ID in missing
+    is_table = head.noun is Noun.COLUMN
+    if is_table and without_orders and (special := _is_no_heading(head) or _is_split(head)):
+        return special
+    if (better := _headings_below(head, len(places))) is not None:
+        return (
+            f"a row below has more of the headings ({listed(better)}): if it is the "
+            "heading row, delete what is above it"
+        )
+    if taken := _ignored_of(head, missing):
+        more = "" if without_orders else _beside_flags(head, missing, (), places)
+        return f"{_lacking(head, missing, places)}, because of {taken}: leave that out{more}"
+    return ""
+
+
+def _lacking(head: Head, missing: Sequence[Field], places: Mapping[Field, tuple[int, ...]]) -> str:
+    if Field.ORDER_ID in missing:
+        wanted = map(_IN_WORDS.__getitem__, _wanted(head, missing, places))
+        return f"no {head.noun.word} holds {' or '.join(wanted)}"
+    there = " and ".join(filter(ADDRESSES.__contains__, places))
+    return f"there is a column for the {there}, but none for the {' or '.join(missing)}"
+
+
+def _ignored_of(head: Head, missing: Container[Field]) -> str:
+    """Return the options that leave unread what is missing; empty where none does."""
+    taken = [name for name in sorted(head.ignored) if known_field(name) in missing]
+    return " ".join(map(ignore_flag, taken)) if "" in head.names else ""
 
 
 def _headings_below(head: Head, known: int) -> Sequence[str] | None:

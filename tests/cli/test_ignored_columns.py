@@ -109,3 +109,29 @@ async def test_in_any_other_list_a_column_that_is_not_there_is_wrong_usage(tmp_p
             assert ended.code == 2
             assert "--ignore 'nope' names a column that is not there" in ended.err
         assert not ca.books.mails
+
+
+@pytest.mark.parametrize(
+    ("ignored", "told"),
+    [
+        ("email", 'but none for the email, because of --ignore "email": leave that out; to have '
+         'the CA mail every pending domain of each order: --ignore "domain" --all-domains\n'),
+        ("domain", 'but none for the domain, because of --ignore "domain": leave that out\n'),
+        ("order_id", 'the order number, because of --ignore "order_id": leave that out\n'),
+    ],
+)  # fmt: skip
+async def test_a_column_that_is_needed_and_ignored_is_not_called_one_without_a_heading(
+    tmp_path: Path, ignored: str, told: str
+) -> None:
+    desk = Desk(tmp_path)
+    desk.write("a.csv", "order_id,domain,email\n100200301,a.example.com,admin@a.example.com\n")
+    ended = await desk.run("check", "--all-domains", "--ignore", ignored, "a.csv")
+    assert ended.code == 1
+    assert ended.err.endswith(told)
+    beside = ('--ignore "email"', '--ignore "domain"', "--all-domains")
+    if ignored == "email":
+        assert all(word in ended.err for word in beside)
+        both = await desk.run(
+            "check", "--all-domains", "--ignore", "email", "--ignore", "domain", "a.csv"
+        )
+        assert both.code == 0, both
