@@ -10,11 +10,11 @@ import re
 from batch_resend.intake.states import BY, changes_nothing, letters_of
 
 SEPARATORS = frozenset(
-    ",;:/|()[]{}<>\n_、\uff0c\uff1b\uff1a\uff08\uff09\u2013\u2014.-@~+="
+    ",;:?!*=/|()[]{}<>\n_、\uff0c\uff1b\uff1a\uff08\uff09\u2013\u2014.-@~+"
 )  # one of these is in every separator
 # In Chinese and Japanese, too. A hyphen within a word separates nothing: `re-sent`.
 _SEPARATOR = re.compile(
-    r"[,;:/|()\[\]{}<>\n_、\uff0c\uff1b\uff1a\uff08\uff09\u2013\u2014]|\.\s|\s[-@~+=]+|-+\s"
+    r"[,;:?!*=/|()\[\]{}<>\n_、\uff0c\uff1b\uff1a\uff08\uff09\u2013\u2014]|\.\s|\s[-@~+]+|-+\s"
 )
 _MOST_PARTS = 6
 _MOST_WORDS = 4

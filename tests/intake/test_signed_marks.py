@@ -32,7 +32,7 @@ FORMS = (
     "{name}: {word}", "{name} - {word}", "{name}, {word}", "{name} / {word}",
     "{word}, 29.11., {name}", "{word} 29.11. ({name})", "29.11. {name}: {word}",
     "29.11.2026, {name}: {word}", "{word} - {name} 29.11.", "{word} {name}", "{word} {name} 29.11.",
-    "{word}, {name}!", "{word}; {name}; ok",
+    "{word}, {name}!", "{word}; {name}; ok", "{word}! {name}", "{word}={name}", "{word} *{name}*",
 )  # fmt: skip
 NAMES = ("Müller", "Kim", "MM", "K.M.", "Kim Lee", "Frau Müller", "Anna von Berg", "O\u2019Neil",
          "Meyer-Schmidt", "J. Smith")  # fmt: skip
