@@ -305,10 +305,9 @@ class NumberCheck(Generic[Record]):
         """Return why a number may be none of an order to mail. Raises InputError below a title."""
         names_nobody = self._are_alone and not self._reading.numbers_only
         by_word = self._reading.all_domains
-        if names_nobody and not by_word:
-            why = why_commented_out(_with_hash(record), in_all=self._have_hash)
-            if why:
-                return why
+        alone = names_nobody and not by_word
+        if alone and (why := why_commented_out(_with_hash(record), in_all=self._have_hash)):
+            return why
         why = numbers.defect(
             number, beside, record.line, names_nobody=names_nobody, by_word=by_word
         )
