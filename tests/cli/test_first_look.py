@@ -55,7 +55,7 @@ async def test_of_orders_without_addresses_it_says_who_chooses_whom_to_mail(
     async with desk_with_ca(tmp_path) as (desk, _):
         desk.write("orders.csv", "order_id\n700001\n")
         _, shown = await answered_on_terminal(desk, "[y/N]", b"n\n")
-        assert "1 request to the CA's contacts on file; a few seconds.\n" in shown
+        assert "1 request to the CA's contacts on file; a few seconds at best.\n" in shown
 
 
 # --- the first, and then the rest ---------------------------------------------------------------
@@ -165,7 +165,7 @@ async def test_on_a_terminal_the_rest_is_sent_once_what_came_back_was_seen(tmp_p
         mailed = {f"  {n}: admin@o{n}.example.com" for n in set(numbers) - unknown}
         assert [line in mailed for line in named] == [True] * 10 + [False], "ten are named"
         assert "1 refused: 404" in before
-        assert before.rstrip().endswith("\n1 mail at 1 domain; a few seconds.")
+        assert before.rstrip().endswith("\n1 mail at 1 domain; a few seconds at best.")
         assert "19 sent" in after
         assert ca.books.mails_per_order == dict.fromkeys(set(numbers) - unknown, 1)
         assert ca.books.requests == WHOLE_LIST

@@ -88,7 +88,7 @@ async def test_what_was_deleted_or_changed_in_unsent_csv_is_named_and_mailed_onl
             with pytest.raises(UnknownRun):
                 await batch.take_up()
         listed = (await desk.run("runs")).out
-        assert " (1 of them left out of a later list)" in in_one_line(listed)
+        assert "; of what is left, 1 left out of a later list" in in_one_line(listed)
         by_name = await desk.run("resume", "-q", run)
         assert by_name.code == 0, by_name.err
         assert ca.books.mails > mails
@@ -130,7 +130,9 @@ async def test_what_was_deleted_or_changed_in_the_list_itself_is_mailed_only_by_
         bare = await desk.run("resume", "-q")
         assert bare.code == 1
         assert it in in_one_line(bare.err)
-        assert " (1 of them left out of a later list)" in in_one_line((await desk.run("runs")).out)
+        assert "; of what is left, 1 left out of a later list" in in_one_line(
+            (await desk.run("runs")).out
+        )
         assert ca.books.mails == mails
         by_name = await desk.run("resume", "-q", run)
         assert by_name.code == 0, by_name.err

@@ -158,7 +158,7 @@ def _not_sent(record: Any) -> str:
         shown.append(f"{record['left']:,} left")
     if record["stuck"]:
         shown.append(f"{record['stuck']:,} stuck")
-    left_out = f" ({record['left_out']:,} of them left out of a later list)"
+    left_out = f"; of what is left, {record['left_out']:,} left out of a later list"
     return f"{', '.join(shown)}{left_out if record['left_out'] else ''}"
 
 

@@ -100,7 +100,7 @@ def _time_needed(least_s: float, waits_s: float) -> str:
     Not so of what is waited for before (`Plan.waits_s`).
     """
     if least_s < _FEW_SECONDS:
-        return "a few seconds"
+        return "a few seconds at best"
     return f"{format_duration(least_s)} to {format_duration(2 * least_s - waits_s)}"
 
 
