@@ -81,7 +81,12 @@ async def calls(put: Put, count: int, workers: int) -> int:
     return sum(await asyncio.gather(*(work() for _ in range(workers))))
 
 
+_BOUND: list[socket.socket] = []  # as long as the tests run
+
+
 def free_port() -> int:
-    """Return a port at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port at which nobody listens, nor will: it is bound, so no other test has it."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    _BOUND.append(bound)
+    return int(bound.getsockname()[1])
