@@ -157,7 +157,7 @@ def set_up_logs(options: Mapping[str, Any] = MappingProxyType({})) -> None:
 
 
 def mask_logs() -> None:
-    """Mask e-mail addresses in all logs from now on, as a run that is resumed was told."""
+    """Mask e-mail addresses in all logs from now on: the run that is resumed has --redact."""
     for formatter in _formatters():
         formatter.mask()
 

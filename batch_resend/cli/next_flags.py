@@ -155,9 +155,14 @@ def resume_as_begun(context: click.Context, run: Run, accounts: Sequence[str | N
 
 def show_as_begun(context: click.Context, run: Run) -> None:
     """Have this command's page of a run mask addresses, and link orders, as the run's own does."""
-    context.params["redact"] = context.params["redact"] or _REDACT in _kept(run)
+    context.params["redact"] = context.params["redact"] or masks_addresses(run)
     if context.params["order_url"] is None:
         context.params["order_url"] = _kept_value(run, _ORDER_URL)
+
+
+def masks_addresses(run: Run) -> bool:
+    """Whether a run was begun with --redact."""
+    return _REDACT in _kept(run)
 
 
 def _kept(run: Run) -> list[str]:

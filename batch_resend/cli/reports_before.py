@@ -1,7 +1,6 @@
 """Reports that earlier runs could not write: they were killed, or their disk was full."""
 
 import logging
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 
 from batch_resend.cli.accounts import is_rehearsal
 from batch_resend.cli.logs import run_log
-from batch_resend.cli.next_flags import as_begun, next_flags, own_report_dir
+from batch_resend.cli.next_flags import as_begun, masks_addresses, next_flags, own_report_dir
 from batch_resend.errors import ReportError
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run
@@ -46,7 +45,7 @@ async def write_reports_before(reader: JournalReader, run: Run, presentation: Pr
             may_be_removed = True
             continue
         folder = folder_of(pattern, before)
-        redact = presentation.redact or "--redact" in shlex.split(before.next_flags["resume"])
+        redact = presentation.redact or masks_addresses(before)
         flags = as_begun(before, await reader.accounts(before), given)
         how = replace(presentation, flags=flags, redact=redact)
         try:

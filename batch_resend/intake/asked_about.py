@@ -208,7 +208,7 @@ def why_narrower(called: str, name: str, names: Collection[str], texts: Collecti
 def why_not_each(called: str, name: str, names: Collection[str]) -> str:
     """Return what to ask about a column, or a key, that may say which records are meant.
 
-    Whoever says that all domains are meant has not said that all orders are.
+    --all-domains says which domains are meant, not which orders.
     """
     return needs_no_mail(called, name) if any(map(is_live, names)) else ""
 

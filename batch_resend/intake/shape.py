@@ -78,7 +78,7 @@ class Shape:
 
         `cut_off`: it has no line end. Raises InputError where it stands below a title.
         """
-        text = row.text  # in which # is, or what is repaired to it
+        text = row.text  # in which # is, or what is repaired to it, as `with_hash` finds it
         if (
             "#" in text or "%23" in text or "0023" in text or "\uff03" in text or "num;" in text
         ) and (why := self._commented_out(row.cells)):

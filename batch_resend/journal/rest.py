@@ -68,9 +68,9 @@ class RestReader(Reader):
     async def _successor(self, run: Run) -> tuple[int, Successor | None]:
         """Return which later run was the last to send what a run had left, and from which list.
 
-        That is the run's own list, by its name and some of its orders: somebody has changed it. Or
-        its unsent.csv: what is called so may be another run's, so its folder says whose it is, or
-        its own name; where neither does, it is this run's if all of its orders are.
+        The list is the run's own, which was changed since: it has the same name, and some of the
+        same orders. Or it is an unsent.csv. Its path says of which run; if it does not, it is of
+        this run if the run has all of its orders.
         """
         of = {"run": run.number, "base_url": run.base_url}
         for record in await self.fetch("later_lists", **of):

@@ -175,9 +175,9 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
 
     RUN is the name of a run, its beginning or end, or latest. Default: of the unfinished runs for
     this URL, and if possible this key, the one that was active last; the others are named. A run
-    whose unsent.csv was sent since is only resumed by its name: you may have deleted rows there. A
-    run keeps its limits, its --in-doubt, its --cooldown (or --again) and its --fail-on, unless you
-    give others.
+    whose unsent.csv, or changed list, was sent since is only resumed by its name: you may have
+    deleted rows there. A run keeps its limits, its --in-doubt, its --cooldown (or --again) and its
+    --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
 
