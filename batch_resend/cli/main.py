@@ -43,7 +43,7 @@ SUBCOMMANDS = {
     "simulate": ("simulate", "Run a local CertCentral to rehearse against."),
     "sweep": ("sweep", "Resend the mails of waiting orders that are due."),
     "verify": ("verify", "Ask the CA what became of a run's orders."),
-    "watch": ("send", "Watch a run that another process sends."),
+    "watch": ("watch", "Watch a run that another process sends."),
     "worker": ("worker", "Send what `send --distribute` distributes, on any host."),
 }
 # What they print is a summary: nobody has to read it for them to end.
