@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -121,6 +121,10 @@ class Notifier:
             "--metrics-file": self.metrics_file,
         }
         return [option for option, given in by_option.items() if given]
+
+    def without_state(self) -> "Notifier":
+        """Return it without what shows only the newest night's state: the watchdog, the metrics."""
+        return replace(self, ping_url=None, metrics_file=None)
 
     def check(self) -> None:
         """Raise SettingsError where a URL is none, without the URL: it is a secret."""

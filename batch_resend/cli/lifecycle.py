@@ -32,11 +32,12 @@ from batch_resend.cli.accounts import is_rehearsal_in_silence
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.config import find_config, readable_anyhow
-from batch_resend.cli.logs import set_up_logs
+from batch_resend.cli.logs import run_log, set_up_logs
 from batch_resend.cli.output.terminal import has_terminal, say, show_json
 from batch_resend.cli.urls import is_rehearsed
 from batch_resend.clock import timestamp
 from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError
+from batch_resend.model import Run
 from batch_resend.notify import CommandResult, Notifier
 from batch_resend.report import NotStarted, note_not_started
 
@@ -162,29 +163,34 @@ def _wants_uvloop() -> bool:
 
 
 def run_with_notifier(
-    work: Callable[[Interruption], Awaitable[CommandResult]], options: dict[str, Any]
+    work: Callable[[Interruption], Awaitable[CommandResult]],
+    options: dict[str, Any],
+    newer_night: Callable[[], Awaitable[Run | None]] | None = None,
 ) -> int:
-    """Run a command to its end, with its logs, and notify of it; return its exit code."""
+    """Run a command to its end, with its logs, and notify of it; return its exit code.
+
+    `newer_night` finds the sweep whose alarm and metrics this command is to leave alone.
+    """
     notifier = notifier_of(options)
 
     def whole(result: CommandResult) -> CommandResult:
         return replace(result, profile=notifier.profile, in_rehearsal=is_rehearsed(options))
 
     async def notified(interruption: Interruption) -> int:
+        nonlocal notifier
         result = None
         try:
             # A slow notification holds up nothing. One of a start that has not arrived when the
             # command ends is left out, after a grace: the end is notified.
-            started = partial(_notify_safely, notifier.started)
-            async with beside(started, grace_s=START_GRACE_S):
-                set_up_logs(options)
-                notifier.check()
-                if notifier.options and is_rehearsal_in_silence():
-                    unused = ", ".join(notifier.options)
-                    say(
-                        f"This is a rehearsal: it does not use {unused}. To try them: simulate "
-                        "--notify"
-                    )
+            async with beside(grace_s=START_GRACE_S) as tasks:
+                try:
+                    set_up_logs(options)
+                    notifier.check()
+                    _say_what_is_not_used(notifier)
+                    if newer_night and (newer := await newer_night()):
+                        notifier = _left_to(newer, notifier, quiet=options["quiet"])
+                finally:
+                    tasks.start_soon(_notify_safely, notifier.started)
                 result = await work(interruption)
         except Exception as error:
             result = whole(_failed(error))
@@ -206,6 +212,26 @@ def run_with_notifier(
         return result.code
 
     return run_interruptibly(notified)
+
+
+def _say_what_is_not_used(notifier: Notifier) -> None:
+    if notifier.options and is_rehearsal_in_silence():
+        unused = ", ".join(notifier.options)
+        say(f"This is a rehearsal: it does not use {unused}. To try them: simulate --notify")
+
+
+def _left_to(newer: Run, notifier: Notifier, *, quiet: bool) -> Notifier:
+    """Return a notifier that leaves a newer night's alarm and metrics as they are, and say so."""
+    left = notifier.without_state()
+    if unused := [one for one in notifier.options if one not in left.options]:
+        text = (
+            f"A newer sweep, {newer.id}, has begun since: this command does not use "
+            f"{' and '.join(unused)}, which are about the newest one"
+        )
+        run_log.info("%s", text)
+        if not quiet:
+            say(text)
+    return left
 
 
 def _have_listed(

@@ -71,6 +71,20 @@ class SweepReader(RestReader):
             if not names[run.id].isdisjoint((await self.rest(run, among)).left)
         ]
 
+    async def newer_night(self, run: Run, account: OwnAccount) -> Run | None:
+        """Return an account's newest sweep that began after another sweep's run, by its filters.
+
+        None: there is none, or no sweep began that run.
+        """
+        if (swept := await self.swept(run)) is None:
+            return None
+        starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
+        for start in starts:
+            is_sweep = start.number > run.number and start.swept
+            if is_sweep and _COUNTS.validate_json(start.swept).filters == swept.filters:
+                return run_of(start)
+        return None
+
     async def sent_by(self, run: Run, account: str | None) -> set[str]:
         """Return the numbers of the orders that a run has had mailed for one of its accounts."""
         of = {"run": run.number, "account": account or ""}

@@ -133,3 +133,45 @@ async def test_a_list_of_another_call_between_two_nights_does_not_hide_what_the_
         counts = read_summary(tmp_path / "nights" / (await run_ids(desk))[0])["sweep"]
         assert (counts["mailed_by"], counts["mailed_before"]) == (first, 3)
         assert 'waiting">1 of 3 (run of ' in (tmp_path / "nights" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("newer", "is_left"),
+    [
+        pytest.param((), True, id="a newer sweep"),
+        pytest.param(("--older-than", "90d"), True, id="a newer sweep with nothing to send"),
+        pytest.param(FLEX, False, id="a newer sweep of other orders"),
+        pytest.param(None, False, id="no newer sweep"),
+        pytest.param("list", False, id="a list"),
+    ],
+)
+async def test_a_night_resumed_after_a_newer_one_leaves_the_newer_ones_alarm_and_metrics_alone(
+    tmp_path: Path, *, newer: tuple[str, ...] | str | None, is_left: bool
+) -> None:
+    async with (
+        listening() as watchdog,
+        listening() as hook,
+        desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca),
+    ):
+        wait(ca, *[5.0] * 6, product=RAPID[1])
+        told = ("--ping-url", watchdog.url, "--notify-url", hook.url, "--metrics-file", "m.prom")
+        cut_off = await killed_after(desk, ca, 2, *SWEEP, *told)
+        if newer == "list":
+            wait(ca, 5.0, first=100_200_301)
+            desk.write("orders.csv", "order_id\n100200301\n")
+            assert (await desk.run("send", "--yes", "orders.csv")).code == 0
+        elif newer is not None:
+            assert (await desk.run(*SWEEP, "--exclude", "orders.csv", *told, *newer)).code == 1
+            assert (await desk.run(*SWEEP, *told, *newer)).code == 0
+        before = (tmp_path / "m.prom").read_text() if (tmp_path / "m.prom").exists() else ""
+        newest = (await run_ids(desk))[0]
+        watchdog.posts.clear()
+        hook.posts.clear()
+        resumed = await desk.run("resume", cut_off, "--yes", *told)
+        assert resumed.code == 0, resumed.err
+        ((_, told_hook),) = hook.posts
+        assert cut_off in told_hook
+        said = f"A newer sweep, {newest}, has begun since: this command does not use --ping-url"
+        assert (said in resumed.err) is is_left
+        assert (not watchdog.posts) is is_left
+        assert ((tmp_path / "m.prom").read_text() == before) is is_left

@@ -58,7 +58,7 @@ from batch_resend.cli.output.summary import show_next_steps
 from batch_resend.cli.output.terminal import say
 from batch_resend.errors import JournalBusy, UnknownRun
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader, read_journal
+from batch_resend.journal import JournalReader, OwnAccount, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted
@@ -168,14 +168,23 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
+    run: Run | None = None
+    names: list[str | None] = []
 
-    async def work(interruption: Interruption) -> CommandResult:
+    async def find() -> Run | None:
+        nonlocal run, names
         async with read_journal(options["journal"], clock_of_command()) as reader:
             run, names = await _as_begun(context, reader, run_id, options)
-            if options["dry_run"]:
-                return await _show_left(reader, run, options)
-            if run is not None:
-                refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
+            if run is None or options["dry_run"]:
+                return None
+            refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
+            settings = settings_of(options, run, names or (None,))
+            own = OwnAccount(settings.base_url, settings.budget, settings.profile)
+            return await reader.newer_night(run, own)
+
+    async def work(interruption: Interruption) -> CommandResult:
+        if options["dry_run"]:
+            return await _show_left(run, options)
         settings = settings_of(options, run, names or (None,))
         run_options = run_options_of(context, options)
         async with open_batch(settings, clock_of_command()) as batch:
@@ -184,7 +193,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         stuck = result.summary.stuck if result.summary else 0
         return failing_on(context.params["fail_on"], result, stuck)
 
-    return run_with_notifier(work, options)
+    return run_with_notifier(work, options, find)
 
 
 def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandResult:
@@ -194,16 +203,16 @@ def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandRe
     return result
 
 
-async def _show_left(
-    reader: JournalReader, found: Run | None, options: dict[str, Any]
-) -> CommandResult:
+async def _show_left(found: Run | None, options: dict[str, Any]) -> CommandResult:
     """Show what resuming a run would send now. No key is needed, and nothing is changed."""
     run = unfinished(found)
-    if await reader.is_under_way(run):
-        raise JournalBusy(f"run {run.id} is under way: `batch-resend watch {run.id}` follows it")
-    settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
-    plan = await plan_of_left(reader, run, settings, await reader.budgets(run))
-    return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
+    async with read_journal(options["journal"], clock_of_command()) as reader:
+        if await reader.is_under_way(run):
+            how = f"`batch-resend watch {run.id}` follows it"
+            raise JournalBusy(f"run {run.id} is under way: {how}")
+        settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
+        plan = await plan_of_left(reader, run, settings, await reader.budgets(run))
+        return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
 
 
 async def _as_begun(
