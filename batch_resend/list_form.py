@@ -49,7 +49,7 @@ class ListForm:
     encoding: str | None = None  # where it is not UTF-8
     marked: bool = False  # what goes back in its form needs a byte order mark to be read as UTF-8
     orders_only: bool = False  # an export of the CA: domains and addresses in it are left aside
-    with_addresses: bool = False  # of JSON, some have: one without needs the word for it
+    with_addresses: bool = False  # some rows say whom: one that does not needs the word for it
     remarks: Mapping[str, int] = field(default_factory=dict)  # `Remark` -> how often
     kept: tuple[str, ...] = ()  # fields that only stay with their rows, of those it has
     keys: tuple[str, ...] = ()  # of JSON: the fields that keys of its records are known for

@@ -283,6 +283,7 @@ class _RowMaker:
         self._kept: dict[str, None] = {}  # fields that stay with their rows, for the report
         self._repairs: Counter[Remark] = Counter()
         self._of_row: Counter[Remark] = Counter()
+        self._some_say_whom = False  # by what their call does not take: they are rejected
 
     def row(self, record: RawRecord | RejectedRow) -> Row | RejectedRow:
         """Return what a record comes to; of one without a form nobody can tell its own call."""
@@ -295,9 +296,11 @@ class _RowMaker:
         row = check_record(repaired(record, self._of_row, self._reading), self._reading)
         if row.kept and row.kept[0][0] not in self._kept:  # an order's number comes first
             self.note_kept(which for which, _ in row.kept)
-        if self._of_row:
-            if isinstance(row, Row):  # of what is rejected, nothing that was repaired is sent
-                self._repairs.update(self._of_row)
+        if isinstance(row, RejectedRow):
+            self._of_row.clear()  # nothing that was repaired is sent
+            self._some_say_whom |= row.problem is Problem.NO_ADDRESS
+        elif self._of_row:
+            self._repairs.update(self._of_row)
             self._of_row.clear()
         return row
 
@@ -307,7 +310,10 @@ class _RowMaker:
 
     def completed(self, form: ListForm) -> ListForm:
         """Return a form with what was noted."""
-        return replace(_with_remarks(form, self._repairs), kept=tuple(self._kept))
+        some_say_whom = self._some_say_whom and not self._reading.all_domains
+        with_addresses = form.with_addresses or some_say_whom
+        form = replace(form, with_addresses=with_addresses, kept=tuple(self._kept))
+        return _with_remarks(form, self._repairs)
 
 
 def _note_words(records: Sequence[RawRecord | RejectedRow], words: WordsSeen) -> None:

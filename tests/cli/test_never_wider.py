@@ -37,6 +37,20 @@ LISTS: dict[str, tuple[str, str, dict[str, list[Any]], int]] = {  # options, bod
     "the same, with yes in the rows": (
         "order_id,domain_id,all_domains\n100200301,5,yes\n100200302,6,yes\n", "", {}, 3,
     ),
+    "a row without a domain's number, beside rows that have one": (
+        "order_id,domain_id\n100200301,5\n100200302,\n", "", {}, 3,
+    ),
+    "the same in JSON": (
+        '{"order_id": 100200301, "domain_id": 5}\n{"order_id": 100200302}\n', "", {}, 3,
+    ),
+    "the same, where the word asks for all": (
+        "order_id,domain_id,all_domains\n100200301,5,\n100200302,,yes\n", "",
+        {"100200302": [{}]}, 3,
+    ),
+    "a column for domains' numbers, and none there": (
+        "order_id,domain_id\n100200301,\n100200302,\n", "",
+        {"100200301": [{}], "100200302": [{}]}, 0,
+    ),
     "a number that is the sum of the others": (listed(100200301, 200400603, 100200302), "", {}, 1),
     "a row without the language of its order": (
         "order_id,domain,email,locale\n"
