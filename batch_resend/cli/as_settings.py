@@ -13,22 +13,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import (
-    WHERE_TO_PUT_IT,
-    FoundKey,
-    Profile,
-    about_profile,
-    clock_of_command,
-    is_rehearsal_in_silence,
-    look_for_key,
-    named_as_options,
-    profiles_of,
-    refuse_elsewhere,
-    warn_of_open_keys,
-)
+from batch_resend.cli.accounts import Profile, about_profile, named_as_options, profiles_of
+from batch_resend.cli.keys import WHERE_TO_PUT_IT, FoundKey, look_for_key, warn_of_open_keys
 from batch_resend.cli.next_flags import kept_flags, next_flags
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
+from batch_resend.cli.rehearsals import clock_of_command, is_rehearsal_in_silence, refuse_elsewhere
 from batch_resend.cli.urls import base_url_for, base_url_of, given_base_url, is_given
 from batch_resend.cli.values import Share
 from batch_resend.errors import SettingsError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from batch_resend.channels import ages_s
-from batch_resend.cli.accounts import clock_of_command
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.journal import JournalReader
 from batch_resend.model import Asked, Plan, Run
 from batch_resend.report import plan_of

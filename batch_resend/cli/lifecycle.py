@@ -28,12 +28,12 @@ import anyio
 import click
 from anyio.abc import TaskGroup, TaskStatus
 
-from batch_resend.cli.accounts import is_rehearsal_in_silence
 from batch_resend.cli.as_settings import notifier_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, Interrupted, code_of_error
 from batch_resend.cli.config import find_config, readable_anyhow
 from batch_resend.cli.logs import run_log, set_up_logs
 from batch_resend.cli.output.terminal import has_terminal, say, show_json
+from batch_resend.cli.rehearsals import is_rehearsal_in_silence
 from batch_resend.cli.urls import is_rehearsed
 from batch_resend.clock import timestamp
 from batch_resend.errors import BatchResendError, CallError, JournalBusy, SettingsError

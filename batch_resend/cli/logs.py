@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import anyio.to_thread
 
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.output.terminal import is_screen
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.streams import STALLED_S, STREAMS, write_all
 from batch_resend.cli.urls import is_rehearsed, note_accounts
 from batch_resend.errors import SettingsError

@@ -10,13 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import (
-    PARAMETERS,
-    ended_simulator,
-    is_rehearsal,
-    is_whole_rehearsal,
-    profiles_of,
-)
+from batch_resend.cli.accounts import PARAMETERS, profiles_of
 from batch_resend.cli.config import (
     CONFIG_VARIABLE,
     config_of,
@@ -24,6 +18,7 @@ from batch_resend.cli.config import (
     usual_config,
 )
 from batch_resend.cli.options import RESUME, SEND, VERIFY
+from batch_resend.cli.rehearsals import ended_simulator, is_rehearsal, is_whole_rehearsal
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError

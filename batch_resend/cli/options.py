@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import click
 
 from batch_resend.calls import CALLS
-from batch_resend.cli.accounts import CREDENTIAL, KEY_VARIABLE, take_profile
+from batch_resend.cli.accounts import take_profile
 from batch_resend.cli.command import FILE, NOTIFICATIONS, SHOWN, Parsed, flag, option, together
+from batch_resend.cli.keys import CREDENTIAL
 from batch_resend.cli.values import (
     DURATION,
     MAX_REJECTED,
@@ -30,6 +31,7 @@ from batch_resend.cli.values import (
     mapping,
     url_of,
 )
+from batch_resend.cli.variables import KEY_VARIABLE
 from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.folders import Place

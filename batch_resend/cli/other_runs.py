@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from batch_resend.cli.accounts import ended_simulator
 from batch_resend.cli.next_flags import as_begun, next_flags
+from batch_resend.cli.rehearsals import ended_simulator
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from batch_resend.cli.accounts import is_rehearsal
 from batch_resend.cli.logs import run_log
 from batch_resend.cli.next_flags import as_begun, masks_addresses, next_flags, own_report_dir
+from batch_resend.cli.rehearsals import is_rehearsal
 from batch_resend.errors import ReportError
 from batch_resend.journal import JournalReader
 from batch_resend.model import Run

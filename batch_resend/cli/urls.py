@@ -10,8 +10,9 @@ from typing import Any, cast
 import click
 from click.core import ParameterSource
 
-from batch_resend.cli.accounts import is_rehearsal, profiles_of
+from batch_resend.cli.accounts import profiles_of
 from batch_resend.cli.config import find_config
+from batch_resend.cli.rehearsals import is_rehearsal
 from batch_resend.errors import SettingsError
 from batch_resend.model import Run
 from batch_resend.settings import Region, checked_base_url, is_at_loopback

@@ -13,6 +13,7 @@ import click
 from batch_resend.errors import SettingsError
 
 PREFIX = "BATCH_RESEND_"
+KEY_VARIABLE = "DIGICERT_API_KEY"
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 # The prefix however its words are joined: BATCHRESEND_, BATCH-RESEND-.
 _OWN_PREFIX = re.compile(r"BATCH[^A-Z0-9]*RESEND(?=.)")

@@ -11,7 +11,6 @@ import anyio
 import click
 
 from batch_resend.calls import CALLS, domain_and_scope
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, format_option
 from batch_resend.cli.options import journal_option
 from batch_resend.cli.output.summary import mails_in_words
@@ -22,6 +21,7 @@ from batch_resend.cli.output.terminal import (
     show_lines,
     show_records,
 )
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place
 from batch_resend.intake import Field, domain_name, email_address, known_field, order_number

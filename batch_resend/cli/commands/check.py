@@ -20,7 +20,6 @@ from click.core import ParameterSource
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.calls import body_of, list_fields, path_of
-from batch_resend.cli.accounts import FoundKey, clock_of_command
 from batch_resend.cli.as_settings import (
     accounts_to_plan_by,
     budgets_of,
@@ -38,6 +37,7 @@ from batch_resend.cli.command import (
     option_of_its_own,
     together,
 )
+from batch_resend.cli.keys import FoundKey
 from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
@@ -50,6 +50,7 @@ from batch_resend.cli.output.plan import (
     show_plan,
 )
 from batch_resend.cli.output.terminal import say, show_json, show_lines
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.values import MAX_REJECTED, Share
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place

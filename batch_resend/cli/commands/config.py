@@ -14,10 +14,11 @@ import click
 from click.core import ParameterSource
 from click.types import IntParamType
 
-from batch_resend.cli.accounts import PROFILES, FoundKey, look_for_key, profiles_of
+from batch_resend.cli.accounts import PROFILES, profiles_of
 from batch_resend.cli.as_settings import accounts_to_plan_by, settings_by, windows_of
 from batch_resend.cli.command import NOTIFICATIONS, OTHER, ExitCode, command
 from batch_resend.cli.config import config_of, usual_config
+from batch_resend.cli.keys import FoundKey, look_for_key
 from batch_resend.cli.next_flags import as_written
 from batch_resend.cli.output.terminal import show_json, show_table
 from batch_resend.errors import SettingsError

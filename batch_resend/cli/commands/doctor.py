@@ -12,15 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from batch_resend.certcentral import Route
-from batch_resend.cli.accounts import (
-    WHERE_TO_PUT_IT,
-    FoundKey,
-    Profile,
-    is_rehearsal,
-    look_for_key,
-)
+from batch_resend.cli.accounts import Profile
 from batch_resend.cli.as_settings import accounts_of, settings_by
 from batch_resend.cli.command import OF_DOCTOR, OF_READING, SHOWN, ExitCode, command, together
+from batch_resend.cli.keys import WHERE_TO_PUT_IT, FoundKey, look_for_key
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.options import (
@@ -32,6 +27,7 @@ from batch_resend.cli.options import (
     make_log_options,
 )
 from batch_resend.cli.output.terminal import console_of, is_screen, show_json
+from batch_resend.cli.rehearsals import is_rehearsal
 from batch_resend.cli.urls import base_url_of
 from batch_resend.clock import SystemClock, timestamp
 from batch_resend.doctor import Check, Diagnosis, Finding, Group, Result, Setup, Subject, examine

@@ -13,7 +13,6 @@ import anyio
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.accounts import clock_of_command, refuse_ended_rehearsal
 from batch_resend.cli.as_settings import settings_of, style_of, warn_of_keys_of
 from batch_resend.cli.command import (
     FILE,
@@ -33,6 +32,7 @@ from batch_resend.cli.options import Style, export_options
 from batch_resend.cli.output.exported import ExportWriter
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.rehearsals import clock_of_command, refuse_ended_rehearsal
 from batch_resend.cli.streams import STREAMS
 from batch_resend.cli.values import DURATION, complete_run
 from batch_resend.errors import UnknownRun

@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import ExitCode, command, flag, option_of_its_own
 from batch_resend.cli.commands.runs import megabytes
 from batch_resend.cli.next_flags import own_report_dir
 from batch_resend.cli.options import journal_option, report_dir_option
 from batch_resend.cli.output.terminal import Record, show_json, show_records
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp
 from batch_resend.folders import Place

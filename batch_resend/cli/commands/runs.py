@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import (
     ExitCode,
     WholeNumber,
@@ -27,6 +26,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.standing import as_it_stands
 from batch_resend.clock import in_local_time, with_local_times
 from batch_resend.folders import Place

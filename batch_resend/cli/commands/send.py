@@ -10,14 +10,6 @@ import click
 
 from batch_resend.batch import open_batch, unfinished
 from batch_resend.channels import best_fitting
-from batch_resend.cli.accounts import (
-    RESUME_NO_REHEARSAL,
-    FoundKey,
-    clock_of_command,
-    ended_simulator,
-    look_for_key,
-    refuse_ended_rehearsal,
-)
 from batch_resend.cli.as_settings import (
     accounts_to_plan_by,
     endpoint_of,
@@ -36,6 +28,7 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.commands.check import check_lists, show_only
 from batch_resend.cli.execution import execute
+from batch_resend.cli.keys import FoundKey, look_for_key
 from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import mask_logs, name_run, set_up_logs
@@ -56,6 +49,12 @@ from batch_resend.cli.options import (
 from batch_resend.cli.other_runs import how_to_send_held_back, resume_others
 from batch_resend.cli.output.summary import show_next_steps
 from batch_resend.cli.output.terminal import say
+from batch_resend.cli.rehearsals import (
+    RESUME_NO_REHEARSAL,
+    clock_of_command,
+    ended_simulator,
+    refuse_ended_rehearsal,
+)
 from batch_resend.errors import JournalBusy, UnknownRun
 from batch_resend.intake import ListSource
 from batch_resend.journal import JournalReader, OwnAccount, read_journal

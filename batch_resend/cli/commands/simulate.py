@@ -16,7 +16,6 @@ import anyio
 import click
 from anyio.abc import Process
 
-from batch_resend.cli.accounts import KEY_VARIABLE, in_a_rehearsal_after, rehearsal_environment
 from batch_resend.cli.as_settings import named_in
 from batch_resend.cli.command import (
     FILE,
@@ -29,7 +28,9 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.lifecycle import beside, ending_signals
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.rehearsals import in_a_rehearsal_after, rehearsal_environment
 from batch_resend.cli.values import complete_file
+from batch_resend.cli.variables import KEY_VARIABLE
 from batch_resend.errors import SettingsError
 from batch_resend.folders import followed
 from batch_resend.report import counted

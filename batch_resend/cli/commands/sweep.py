@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from batch_resend.batch import Batch, open_batch
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import RunOptions, run_options_of, settings_of
 from batch_resend.cli.command import (
     FILE,
@@ -31,6 +30,7 @@ from batch_resend.cli.options import SEND, any_product_option, send_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.summary import stuck_in_words
 from batch_resend.cli.output.terminal import say, show_lines, show_table
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import timestamp, whole_days
 from batch_resend.errors import InputError, NoRows

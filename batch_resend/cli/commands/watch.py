@@ -5,7 +5,6 @@ from typing import Any
 import anyio
 import click
 
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.command import (
     SHOWN,
     SIGNAL_BASE,
@@ -25,6 +24,7 @@ from batch_resend.cli.options import (
 from batch_resend.cli.output.progress import follow_others
 from batch_resend.cli.output.summary import show_summary
 from batch_resend.cli.output.terminal import say, show_json
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.standing import as_it_stands, await_report
 from batch_resend.errors import NoJournal
 from batch_resend.folders import Place

@@ -15,7 +15,6 @@ import click
 from anyio.abc import Process
 
 from batch_resend.channels import Channels
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.as_settings import settings_of, warn_of_keys_of
 from batch_resend.cli.command import SIGNAL_BASE, ExitCode, WholeNumber, command, option, together
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
@@ -31,6 +30,7 @@ from batch_resend.cli.options import (
 )
 from batch_resend.cli.output.summary import stopping
 from batch_resend.cli.output.terminal import show_json, show_table
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.clock import format_duration, timestamp
 from batch_resend.errors import JournalError
 from batch_resend.folders import Place

@@ -24,11 +24,11 @@ from rich.live import Live
 
 from batch_resend.batch import Batch
 from batch_resend.channels import RunHandle
-from batch_resend.cli.accounts import clock_of_command
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import console_of, is_screen, say
 from batch_resend.cli.output.view import View, as_json, live_lines, plain_line, together
+from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import timestamp
 from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
