@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
+import click
 from pydantic import SecretStr
 
 from batch_resend.cli.rehearsals import is_rehearsal
@@ -25,6 +26,7 @@ WHERE_TO_PUT_IT = (
 )
 _LONGEST = 64 * 1024  # bytes: a file that is larger holds something else
 _PR_SET_DUMPABLE = 4  # prctl(2), of Linux
+_READ = f"{__name__}.read"  # in a context: the keys that its command has read, by file
 _SIMULATORS_KEY = "the rehearsal: the simulator's own key, none of yours"
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,17 @@ def look_for_key(path: Path | None) -> FoundKey | None:
 
 
 def read_key(path: Path, name: str) -> FoundKey:
-    """Return the key in a file, which messages call `name`. Raises SettingsError."""
+    """Return the key in a file, which messages call `name`. Raises SettingsError.
+
+    A command reads each file once: a pipe gives the key to the first who reads it.
+    """
+    found: dict[Path, FoundKey] = click.get_current_context().meta.setdefault(_READ, {})
+    if path not in found:
+        found[path] = _read(path, name)
+    return found[path]
+
+
+def _read(path: Path, name: str) -> FoundKey:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

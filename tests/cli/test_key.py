@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.cli.conftest import KEY, Desk, Ended, ended, until
+from tests.cli.conftest import KEY, Desk, Ended, desk_with_ca, ended, until
 from tests.cli.counting_server import (
     Call,
     CountingServer,
@@ -93,6 +93,25 @@ async def test_the_file_goes_before_the_variable_and_that_before_the_credential(
     assert sent.code == 0, sent.err
     assert keys_of(ca) == {taken}
     assert "can be read by other users" not in sent.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["send orders.csv", "send a.csv", "sweep --yes", "resume", "verify", "export --out waiting.csv",
+     "doctor", "resume --dry-run", "send orders.csv --dry-run"],
+)  # fmt: skip
+async def test_a_key_can_come_through_a_pipe_which_gives_it_once(
+    tmp_path: Path, words: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, _):
+        desk.write_list(3)
+        for name, numbers in (("a.csv", (100200901, 100200902)), ("b.csv", (100200911, 100200912))):
+            desk.write(name, "\n".join(map(str, ("order_id", *numbers))) + "\n")
+            assert (await desk.run("send", name, "--max-orders", "1")).code == 4
+        del desk.environment["DIGICERT_API_KEY"]
+        given = ("--api-key-file", "/dev/stdin")
+        called = await desk.run(*shlex.split(words), *given, stdin=f"{KEY}\n".encode())
+        assert called.code in (0, 3), called.out + called.err
 
 
 @pytest.mark.parametrize("folder", ["", "gone", "credentials"])
