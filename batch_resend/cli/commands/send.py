@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -62,6 +62,7 @@ from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted
 from batch_resend.results import Unfinished
+from batch_resend.settings import Settings
 
 _STUCK = "stuck"
 _OTHERS_SHOWN = 2  # runs that did not finish either
@@ -167,24 +168,17 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
-    run: Run | None = None
-    names: list[str | None] = []
+    found = _Found()
 
-    async def find() -> Run | None:
-        nonlocal run, names
-        async with read_journal(options["journal"], clock_of_command()) as reader:
-            run, names = await _as_begun(context, reader, run_id, options)
-            if run is None or options["dry_run"]:
-                return None
-            refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
-            settings = settings_of(options, run, names or (None,))
-            own = OwnAccount(settings.base_url, settings.budget, settings.profile)
-            return await reader.newer_night(run, own)
+    async def newer_night() -> Run | None:
+        nonlocal found
+        found = await _find(context, run_id, options)
+        return found.newer_night
 
     async def work(interruption: Interruption) -> CommandResult:
-        if options["dry_run"]:
+        run, settings, _ = found
+        if settings is None:
             return await _show_left(run, options)
-        settings = settings_of(options, run, names or (None,))
         run_options = run_options_of(context, options)
         async with open_batch(settings, clock_of_command()) as batch:
             planning = batch.take_up(run.id if run else None)
@@ -192,7 +186,7 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
         stuck = result.summary.stuck if result.summary else 0
         return failing_on(context.params["fail_on"], result, stuck)
 
-    return run_with_notifier(work, options, find)
+    return run_with_notifier(work, options, newer_night)
 
 
 def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandResult:
@@ -200,6 +194,28 @@ def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandRe
     if what == _STUCK and stuck:
         return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
     return result
+
+
+class _Found(NamedTuple):
+    """What is to be resumed."""
+
+    run: Run | None = None  # None: no run is unfinished
+    settings: Settings | None = None  # --dry-run needs none
+    newer_night: Run | None = None  # where it is a night itself
+
+
+async def _find(context: click.Context, run_id: str | None, options: dict[str, Any]) -> _Found:
+    """Find the run to resume, with its settings; its options are then taken as it was begun."""
+    async with read_journal(options["journal"], clock_of_command()) as reader:
+        run, names = await _as_begun(context, reader, run_id, options)
+        if options["dry_run"]:
+            return _Found(run)
+        if run is not None:
+            refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
+        settings = settings_of(options, run, names or (None,))
+        own = OwnAccount(settings.base_url, settings.budget, settings.profile)
+        newer = await reader.newer_night(run, own) if run else None
+    return _Found(run, settings, newer)
 
 
 async def _show_left(found: Run | None, options: dict[str, Any]) -> CommandResult:
