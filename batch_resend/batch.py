@@ -29,18 +29,17 @@ import anyio
 
 from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
 from batch_resend.clock import Clock, SystemClock
-from batch_resend.errors import InputError, JournalError, UnknownRun
-from batch_resend.intake import NAMES_NOBODY, Given, RecordSource, Source, batches, refuse_ignored
+from batch_resend.errors import JournalError, UnknownRun
+from batch_resend.intake import Given, RecordSource, Source
 from batch_resend.journal import (
     Checked,
     Endpoint,
     Journal,
     JournalReader,
     Purpose,
-    Staging,
     open_journal,
 )
-from batch_resend.model import Asked, Outcome, Plan, PlannedRequest, RejectedRow, Row, Run, RunState
+from batch_resend.model import Asked, Outcome, Plan, PlannedRequest, Run, RunState
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -54,6 +53,7 @@ from batch_resend.report import (
 from batch_resend.results import Mailed
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
+from batch_resend.staging import stage
 from batch_resend.windows import Schedule, parse_windows
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ log = logging.getLogger(__name__)
 
 _OUTCOMES_WAITING = 1_000  # until they are iterated; beyond it sending waits
 LEFT_EARLY = "the program stopped listening"
-_MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 
 
 @asynccontextmanager
@@ -354,46 +353,3 @@ async def resend(
         if report_dir is not None:
             return await batch.report(plan.run, report_dir)
         return await make_summary(batch.reader, await batch.reader.run(plan.run.id))
-
-
-async def stage(
-    sources: Sequence[Source],
-    staging: Staging,
-    *,
-    refused: Mapping[str | None, str] = MappingProxyType({}),
-    may_be_empty: bool = False,
-) -> None:
-    """Read all rows of all sources into the staging, a batch at a time. Raises InputError.
-
-    `refused`: accounts that there is no key for, and why; a row that names one ends it.
-    """
-    rejected = 0
-    for source in sources:
-        async for batch in batches(source):
-            await staging.add_rows(batch)
-            if refused:
-                _refuse_without_key(source, batch, refused)
-            rejected += _count_rejected(source, batch, rejected)
-        await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
-    refuse_ignored(sources)
-    if not (staging.rows_read or may_be_empty):
-        raise InputError("there are no rows to send")
-
-
-def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:
-    """Return how many rows are rejected. Raises InputError where that is no list for us."""
-    bad = [row for row in batch if isinstance(row, RejectedRow)]
-    if before + len(bad) > _MAX_REJECTED:
-        raise InputError(
-            f"{source.name}, line {bad[-1].line}: more than {_MAX_REJECTED:,} rows are rejected, "
-            f"this one because {bad[-1].reason}; is this the right list, and --map right?"
-        )
-    return len(bad)
-
-
-def _refuse_without_key(
-    source: Source, batch: Sequence[Row | RejectedRow], refused: Mapping[str | None, str]
-) -> None:
-    for row in batch:
-        if isinstance(row, Row) and row.account in refused:
-            raise InputError(f"{source.name}, line {row.line}: {refused[row.account]}")

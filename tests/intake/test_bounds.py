@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from batch_resend import batch
-from batch_resend.batch import stage
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, files, workbook
 from batch_resend.intake import csv_cells as cells
 from batch_resend.journal import Endpoint, open_journal
 from batch_resend.journal import planning as staging_of_rows
+from batch_resend.staging import stage
 
 
 async def refusal(tmp_path: Path, content: bytes) -> str:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch_resend.batch import stage
 from batch_resend.intake import ListSource, Reading, Source
 from batch_resend.journal import Endpoint, Journal
 from batch_resend.model import Run, RunState
 from batch_resend.report import Summary, write_report
 from batch_resend.report.files import OF_SWEEPS, REPORT_FILES
+from batch_resend.staging import stage
 from tests.journal.conftest import BASE_URL, WINDOWS, Clock, opened, send
 
 FILES = set(REPORT_FILES) - {OF_SWEEPS}  # of a run that no sweep began
