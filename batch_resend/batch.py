@@ -53,7 +53,7 @@ from batch_resend.report import (
 from batch_resend.results import Mailed
 from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
-from batch_resend.staging import stage
+from batch_resend.staging import done_since, stage
 from batch_resend.windows import Schedule, parse_windows
 
 if TYPE_CHECKING:
@@ -96,16 +96,20 @@ class Batch:
         *,
         may_be_empty: bool = False,
         budgets: Mapping[str | None, str] = MappingProxyType({}),
+        since: float | None = None,
     ) -> Plan:
         """Read all rows into the journal and make requests of them. Nothing is sent.
 
         The plan is that of a new run, or of an unfinished one of just the same requests. `budgets`:
-        of accounts whose keys these settings do not have, to plan by. Raises JournalError;
-        InputError where a list cannot be read, or no row is there.
+        of accounts whose keys these settings do not have, to plan by; `since`: as another journal
+        says it, see `staging.done_since`. Raises JournalError; InputError where a list cannot be
+        read, or no row is there.
         """
         settings = self.settings
+        if since is None:
+            since = await done_since(sources, self.journal.reader, settings.base_url)
         run, staging = await self.journal.new_run(
-            settings.base_url, settings.windows, settings.snapshot()
+            settings.base_url, settings.windows, settings.snapshot(), since
         )
         endpoints = {}
         for name in settings.names:

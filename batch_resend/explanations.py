@@ -166,8 +166,8 @@ EXPLANATIONS = (
         "Send it again with --preflight, once the reason is fixed; or leave the address out to "
         "have all of them mailed."),
     Explanation(None, SkipReason.COOLDOWN,
-        "Another run had these mailed: within the cooldown (--cooldown), or after this run was "
-        "planned.",
+        "Another run had these mailed: within the cooldown (--cooldown), after this run was "
+        "planned, or after the run was planned whose report wrote this list.",
         "To mail them once more: --again."),
     Explanation(None, SkipReason.LIST,
         "The list says that these wait for no mail.",

@@ -325,6 +325,9 @@ class Run:
     distributed_by: int | None = None  # the start that gave it to workers; None: one sends it all
     order_numbers: int = 0  # of its requests, of which an order has one a language
     preflight_due: bool = False  # the CA is to be asked first, and was not about all of it yet
+    # What other runs have sent since then is done. Of lists that an earlier run's report wrote, all
+    # of them: when that run was planned; None: when this one was.
+    done_since: float | None = None
     # What the next commands for it take beside the journal: of `settings.Settings`. None of the
     # library's has any.
     next_flags: Mapping[str, str] = field(default_factory=dict)

@@ -1,12 +1,14 @@
 """Lists into the journal: all rows of all sources, before requests are made of them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
-from batch_resend.errors import InputError
-from batch_resend.intake import NAMES_NOBODY, Source, batches, refuse_ignored
-from batch_resend.journal import Staging
+from batch_resend.errors import InputError, UnknownRun
+from batch_resend.intake import NAMES_NOBODY, ListSource, Source, batches, refuse_ignored
+from batch_resend.journal import JournalReader, Staging
 from batch_resend.model import RejectedRow, Row
+from batch_resend.report import written_for
 
 _MAX_REJECTED = 1_000_000  # beyond it a list is none, and the journal no place for it
 
@@ -33,6 +35,29 @@ async def stage(
     refuse_ignored(sources)
     if not (staging.rows_read or may_be_empty):
         raise InputError("there are no rows to send")
+
+
+async def done_since(
+    sources: Sequence[Source], reader: JournalReader, base_url: str
+) -> float | None:
+    """Return since when what other runs have sent of some lists is done (see `Run.done_since`).
+
+    A list that a report wrote continues the run of that report, as `resume` does. None: not all of
+    them are such lists, or the journal does not know their runs, or not at this URL.
+    """
+    planned_at = list[float]()
+    for source in sources:
+        run_id = written_for(Path(source.name)) if isinstance(source, ListSource) else None
+        if run_id is None:
+            return None
+        try:
+            run = await reader.run(run_id)
+        except UnknownRun:
+            return None
+        if run.base_url != base_url:
+            return None
+        planned_at.append(run.created_at)
+    return min(planned_at, default=None)
 
 
 def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:

@@ -82,10 +82,11 @@ class Journal:
         base_url: str,
         windows: Sequence[Window],
         settings: Mapping[str, object] | None = None,
+        done_since: float | None = None,
     ) -> tuple[Run, Staging]:
         """Begin to plan a run: its rows go into the staging. Raises JournalError.
 
-        `settings` is what reports say of it later, as of `Terms`.
+        `settings` is what reports say of it later, as of `Terms`; `done_since` as of `Run`.
         """
         now = self._clock()
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(2)}"
@@ -96,6 +97,7 @@ class Journal:
             "settings": json.dumps(settings or {}),
             "created_at": now,
             "session": self.session,
+            "done_since": done_since,
         }
         await self._writer.write(("add_run", values))
         run = await self.reader.run(run_id)

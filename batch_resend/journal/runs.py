@@ -147,12 +147,14 @@ def take_up_same_plan(
 def settled_since(run: Run, cooldown_s: float, now: float) -> float:
     """Return since when what other runs had acknowledged need not be sent.
 
-    What another run has sent since this one was planned is done, however long ago that was.
-    Without a cooldown, that alone: the run is to repeat what was sent before it. Who looks at
-    rehearsed days may do so before them: it is not earlier than the run.
+    What another run has sent since this one was planned is done, however long ago that was; and
+    since the run was planned that this one continues with what its report wrote. Without a
+    cooldown, the first alone: the run is to repeat what was sent before it. Who looks at rehearsed
+    days may do so before them: it is not earlier than the run.
     """
     if cooldown_s > 0:
-        return min(max(now, run.created_at) - cooldown_s, run.created_at)
+        done_since = run.created_at if run.done_since is None else run.done_since
+        return min(max(now, run.created_at) - cooldown_s, done_since)
     return nextafter(run.created_at, inf)
 
 

@@ -295,4 +295,5 @@ def run_of(record: Record) -> Run:
         distributed_by=record.distributed_by,
         order_numbers=record.order_numbers,
         preflight_due=bool(record.preflight_due),
+        done_since=record.done_since,
     )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         set_aside,
         update_index,
         url_of,
+        written_for,
     )
     from batch_resend.report.live import LiveReport, keep_report_of_workers, live_report
     from batch_resend.report.mail_routes import MOST_DOMAINS_ASKED, with_mail_routes
@@ -130,6 +131,7 @@ __all__ = [
     "whole_file",
     "with_mail_routes",
     "write_report",
+    "written_for",
 ]
 
 __getattr__ = imported_on_demand(
@@ -166,6 +168,7 @@ __getattr__ = imported_on_demand(
             "set_aside",
             "update_index",
             "url_of",
+            "written_for",
         ),
         "live": ("LiveReport", "keep_report_of_workers", "live_report"),
         "mail_routes": ("MOST_DOMAINS_ASKED", "with_mail_routes"),

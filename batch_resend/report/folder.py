@@ -15,6 +15,7 @@ from pathlib import Path
 from batch_resend.clock import timestamp
 from batch_resend.errors import ReportError
 from batch_resend.model import Run
+from batch_resend.part_names import parts_named, run_named_in
 from batch_resend.report.banner import Banner
 from batch_resend.report.files import LISTS, PACKED_EARLIER, REPORT_FILES, beside
 
@@ -144,6 +145,17 @@ def found_in(folder: Path) -> Found | None:
             summary.get("stop_reason"),
         )
     return None
+
+
+def written_for(path: Path) -> str | None:
+    """Return the id of the run whose report wrote a list, by its name and place; None: none did."""
+    place = path.absolute()
+    if not parts_named(place.name):
+        return None
+    if named := run_named_in(str(place)):
+        return named
+    there = found_in(place.parent)
+    return there.run_id if there else None
 
 
 def has_report(folder: Path, run: Run) -> bool:

@@ -74,6 +74,7 @@ from batch_resend.report import (
     with_mail_routes,
 )
 from batch_resend.settings import DEFAULT_COOLDOWN_S, Settings, make_settings
+from batch_resend.staging import done_since
 
 REQUESTS_SHOWN = 3
 _OF_A_DRY_RUN = 1_000  # requests, for programs
@@ -158,8 +159,9 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
     with tempfile.TemporaryDirectory(prefix="batch-resend-") as folder:
         settings = _settings(options, Path(folder) / "check.db")
         async with open_batch(settings, clock_of_command()) as batch:
-            budgets = await _learn_what_was_sent(batch, options)
-            plan, reader = await batch.plan(sources, budgets=budgets), batch.reader
+            budgets, since = await _learn_what_was_sent(batch, sources, options)
+            plan = await batch.plan(sources, budgets=budgets, since=since)
+            reader = batch.reader
             shown, cooldown_s = closeness.first, batch.settings.cooldown_s
             preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
             async with AsyncExitStack() as journals:
@@ -234,25 +236,29 @@ def _journal_of(options: Mapping[str, Any]) -> Place | None:
     return None if place is None or size_of_journal(place) is None else place
 
 
-async def _learn_what_was_sent(batch: Batch, options: dict[str, Any]) -> dict[str | None, str]:
+async def _learn_what_was_sent(
+    batch: Batch, sources: Sequence[ListSource], options: dict[str, Any]
+) -> tuple[dict[str | None, str], float | None]:
     """Have a plan go by what the journal of `send` says was mailed, or may have been.
 
     Return by which keys that goes, for requests about domains: those of `send`, or where these
-    cannot be read, those that the journal knows.
+    cannot be read, those that the journal knows; and since when it is done, as `Run.done_since`.
     """
-    settings, found = batch.settings, dict[str | None, str]()
-    since = batch.journal.now() - settings.cooldown_s
+    settings, found, since = batch.settings, dict[str | None, str](), None
+    cooling_down_since = batch.journal.now() - settings.cooldown_s
     try:
         if journal := _journal_of(options):
             async with read_journal(journal, clock_of_command()) as reader:
-                await copy_lately(reader, since, batch.journal)
+                since = await done_since(sources, reader, settings.base_url)
+                earliest = min(cooling_down_since, since or cooling_down_since)
+                await copy_lately(reader, earliest, batch.journal)
                 found = await last_budgets(
                     reader, settings.base_url, settings.profile, settings.names
                 )
                 found |= budgets_of(options)
     except JournalError as error:
         say(f"What was sent before is not left out of this plan: {error}")
-    return found
+    return found, since
 
 
 async def _left_of_resumed(

@@ -1,8 +1,10 @@
 -- Rows become requests; what of them is settled before anything is sent.
 
 -- name: add_run
-INSERT INTO runs (id, base_url, state, limits, settings, created_at, session, activity)
-VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session, {next_activity})
+INSERT INTO runs
+    (id, base_url, state, limits, settings, created_at, session, done_since, activity)
+VALUES (:id, :base_url, 'planning', :limits, :settings, :created_at, :session, :done_since,
+    {next_activity})
 
 -- Counted, not timed: clocks are set, and that of a rehearsal is ahead.
 -- part: next_activity
