@@ -31,7 +31,8 @@ async def stage(
             if refused:
                 _refuse_without_key(source, batch, refused)
             rejected += _count_rejected(source, batch, rejected)
-        await staging.end_input(source.name, source.sha256, source.form, NAMES_NOBODY)
+        read = (source.name, source.sha256, source.form)
+        await staging.end_input(*read, NAMES_NOBODY, _written_for(source))
     refuse_ignored(sources)
     if not (staging.rows_read or may_be_empty):
         raise InputError("there are no rows to send")
@@ -47,8 +48,7 @@ async def done_since(
     """
     planned_at = list[float]()
     for source in sources:
-        run_id = written_for(Path(source.name)) if isinstance(source, ListSource) else None
-        if run_id is None:
+        if (run_id := _written_for(source)) is None:
             return None
         try:
             run = await reader.run(run_id)
@@ -58,6 +58,11 @@ async def done_since(
             return None
         planned_at.append(run.created_at)
     return min(planned_at, default=None)
+
+
+def _written_for(source: Source) -> str | None:
+    """Return the id of the run whose report wrote a list; None: none did."""
+    return written_for(Path(source.name)) if isinstance(source, ListSource) else None
 
 
 def _count_rejected(source: Source, batch: Sequence[Row | RejectedRow], before: int) -> int:

@@ -55,12 +55,18 @@ class Staging:
         self.rows_read += len(batch)
 
     async def end_input(
-        self, name: str, sha256: str | None, form: ListForm, names_nobody: str
+        self,
+        name: str,
+        sha256: str | None,
+        form: ListForm,
+        names_nobody: str,
+        written_for: str | None = None,
     ) -> None:
         """Note the input whose rows were added last. Raises JournalError.
 
         Where others of its rows name whom to mail, and no word asks for all, those that name nobody
-        are rejected, for the reason `names_nobody`.
+        are rejected, for the reason `names_nobody`. `written_for`: the id of the run whose report
+        wrote the input.
         """
         of_input = {"run": self.run, "since": self._before_input}
         if form.with_addresses:
@@ -72,6 +78,7 @@ class Staging:
             "sha256": sha256,
             "form": encode_form(form),
             "rows": self.rows_read - self._before_input,
+            "written_for": written_for,
         }
         await self.writer.write(("add_input", values))
         self.input_names.append(name)

@@ -8,7 +8,7 @@ from batch_resend.journal.database import Reader
 from batch_resend.journal.runs import clock_values, settle, settled_since
 from batch_resend.journal.statements import Record, run_of
 from batch_resend.model import RequestStatus, Run, RunState
-from batch_resend.part_names import PIPED_IN, is_named_unsent, run_named_in
+from batch_resend.part_names import PIPED_IN, is_named_unsent, parts_named, run_named_in
 from batch_resend.results import Rest, RestCount, Since, Successor
 
 _NEVER = 1e18  # after all that ever was
@@ -55,6 +55,14 @@ class RestReader(Reader):
             holds_doubts=run.settings.get("in_doubt") == "hold",
             successor=successor,
         )
+
+    async def lists_sent_since(self, run: Run) -> dict[str, str]:
+        """Return which lists of a run's report were sent, and the newest run that did, by its id.
+
+        The lists are `part_names.PARTS`.
+        """
+        found = await self.fetch("lists_sent_since", id=run.id, base_url=run.base_url)
+        return {part: record.id for record in found for part in parts_named(record.name)}
 
     async def _is_in_use(self) -> bool:
         """Whether nothing in the journal can be cut off: who has it waits for its answers.

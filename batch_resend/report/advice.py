@@ -338,12 +338,19 @@ def _to_look_into(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[
 def _of_the_refused(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[NextStep]:
     by_whom = _refused(summary.orders.refused, summary.withheld)
     yield NextStep(f"{by_whom}: {folder}/results.csv says why, order by order.")
+    if run_id := summary.lists_sent.get("refused"):
+        yield NextStep(_sent_since(newest(folder, REFUSED, summary.run_id), run_id))
     # A run that is resumed, and the next sweep, try them again by themselves.
-    if summary.state == "completed" and not summary.sweep:
+    elif summary.state == "completed" and not summary.sweep:
         send, edited = _to_send_a_list(REFUSED, summary, folder, flags)
         if summary.withheld and "--preflight" not in flags.send:
             send += " --preflight"  # without it, the CA might mail others for those
         yield NextStep(f"{_AFTER_A_REFUSAL}{edited}:", f"{send}{flags.in_doubt}")
+
+
+def _sent_since(file: Path, run_id: str) -> str:
+    """Return that a list of this report was sent; what is left of it, another report says."""
+    return f"Run {run_id} has sent {file.name} since: see its report for what is left of that."
 
 
 def _refused(count: int, withheld: int) -> str:
@@ -362,9 +369,12 @@ def _to_correct(summary: Summary, folder: Path, flags: NextFlags) -> Iterator[Ne
     if incomplete := summary.incomplete:
         have, its = ("is", "its") if incomplete == 1 else ("are", "their")
         lack = f" {counted(incomplete, 'order')} {have} sent without some of {its} rows."
+    rejected = f"{counted(summary.rows.rejected, 'rejected row')}: {file} says why.{lack}"
+    if run_id := summary.lists_sent.get("rejected"):
+        yield NextStep(f"{rejected} {_sent_since(file, run_id)}")
+        return
     yield NextStep(
-        f"{counted(summary.rows.rejected, 'rejected row')}: {file} says why.{lack} Correct its "
-        "rows there; if a row is no order (a total, a note), delete it."
+        f"{rejected} Correct its rows there; if a row is no order (a total, a note), delete it."
     )
     send = f"batch-resend{flags.config} send {shlex.quote(str(file))}{flags.send}"
     yield NextStep(

@@ -65,6 +65,8 @@ class Summary(BaseModel):
     doubts_of_domains: Annotated[int, Field(exclude=True)] = 0
     parts: Annotated[tuple[str, ...], Field(exclude=True)] = ()  # inputs that look like a report's
     incomplete: Annotated[int, Field(exclude=True)] = 0  # orders sent without some of their rows
+    # Lists of its report (`part_names.PARTS`) that were sent since -> the last run that did.
+    lists_sent: Annotated[dict[str, str], Field(exclude=True)] = {}
     # What became of the orders that it has not sent; None: it is under way, or all are settled.
     rest: Annotated[Rest | None, Field(exclude=True)] = None
 
@@ -182,6 +184,7 @@ async def make_summary(reader: JournalReader, run: Run) -> Summary:
             "skipped_unsure": await reader.count_unsure(run),
             "withheld": await reader.count_withheld(run) if counts.refused else 0,
             "doubts_of_domains": await reader.doubts_of_domains(run) if counts.in_doubt else 0,
+            "lists_sent": await reader.lists_sent_since(run),
             "incomplete": (await reader.incomplete(run, 1))[0] if summary.rows.rejected else 0,
             "sweep": await reader.swept(run),
             "skipped": SkipCounts.model_validate(await reader.count_skipped(run)),

@@ -82,6 +82,10 @@ async def test_a_corrected_rejected_csv_or_refused_csv_that_is_sent_twice_mails_
                 list_ = name if inside else f"reports/{run}/{name}"
                 sent = await there.run("send", "--yes", *SOON, list_)
                 assert sent.code == 0, sent.err
+            newest = (await run_ids(desk))[0]
+            shown = (await desk.run("show", run)).out
+            assert f"Run {newest} has sent {name} since: see its report" in " ".join(shown.split())
+            assert f"batch-resend send reports/{run}/{name}" not in shown
         assert ca.books.mails_per_order == {NUMBERS[n]: 1 for n in (0, 1, 4)}
 
 

@@ -17,8 +17,8 @@ VALUES (:run, :seq, :input, :line, :status, :order_id, :locale, :entries, :skip,
     :account, :problem, :reason, :raw, :kept)
 
 -- name: add_input
-INSERT INTO inputs (run, ordinal, name, sha256, form, rows)
-VALUES (:run, :ordinal, :name, :sha256, :form, :rows)
+INSERT INTO inputs (run, ordinal, name, sha256, form, rows, written_for)
+VALUES (:run, :ordinal, :name, :sha256, :form, :rows, :written_for)
 
 -- name: reject_without_addresses
 UPDATE rows SET status = 'rejected', problem = 'no_address', reason = :reason, entries = NULL
@@ -297,6 +297,12 @@ WHERE inputs.sha256 IS NOT NULL AND runs.number > :run AND runs.base_url = :base
     AND (SELECT min(starts.number) FROM starts WHERE starts.run = runs.number)
         > (SELECT coalesce(max(starts.number), 0) FROM starts WHERE starts.run = :run)
 ORDER BY runs.number DESC, inputs.ordinal
+
+-- Lists that a run's report wrote, and the runs that were begun with them, the newest last.
+-- name: lists_sent_since
+SELECT inputs.name, runs.id FROM inputs JOIN runs ON runs.number = inputs.run
+WHERE inputs.written_for = :id AND runs.base_url = :base_url AND runs.started_at IS NOT NULL
+ORDER BY runs.number
 
 -- name: count_rows_in_common
 SELECT count(*) AS every, count(CASE WHEN theirs.order_id IN (

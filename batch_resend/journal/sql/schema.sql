@@ -44,6 +44,7 @@ CREATE TABLE inputs (
     sha256 {text},
     form {text} NOT NULL,  -- how it was read: ListForm as a JSON object
     rows BIGINT NOT NULL,
+    written_for {text},  -- the id of the run whose report wrote it; NULL: none did
     PRIMARY KEY (run, ordinal)
 ) {without_rowid};
 CREATE TABLE rows (
