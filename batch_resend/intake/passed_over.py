@@ -31,6 +31,7 @@ from batch_resend.intake.suggestions import ignore_flag, needs_no_mail, pair_fla
 _CHECKED = (Field.ORDER_ID, Field.DOMAIN_ID, Field.LOCALE, Field.CALL, Field.ALL_DOMAINS)
 
 _LONGEST_MARK = 12  # characters of what may mark rows
+_IN_OTHER_WORDS = " Other cells there may say the same in other words: look at them, too."
 _MOST_SHOWN = 5  # of the cells of a column that say so
 
 
@@ -53,7 +54,7 @@ class _Marks:
             which += f" and {more:,} more"
         cells = "1 cell" if self.count == 1 else f"{self.count:,} cells"
         what = f"{cells} of {called!r} ({which})"
-        return needs_no_mail(what, called, several=self.count > 1)
+        return needs_no_mail(what, called, several=self.count > 1, beside=_IN_OTHER_WORDS)
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,10 @@ _COMMENTED = re.compile(rf"({_ADDRESS})\s*[(\[]\s*([^()\[\]@]+?)\s*[)\]]\s*")
 _NAME = re.compile(r"[^\W\d_][\w'.\u2019-]*(?: [^\W\d_][\w'.\u2019-]*){0,3}")
 # In the place of a name, but said of the address.
 _NO_NAME = re.compile(
-    r"\b(?:not?|don'?t|never|do|don|old|ex|former|left|wrong|bad|invalid|inactive|bounce[ds]?|dead|dele"
+    r"\b(?:not?|don'?t|never|do|don|old|ex|former(?:ly)?|left|gone|wrong|bad|invalid|inactive|bounce[ds]?|dead|dele"
     r"ted|retired|unknown|temp|test|tb[cd]|todo|stop|skip|hold|only|if|or|new|backup|cc|bcc|spare"
-    r"|nicht|kein\w*|nie|alt\w*|ehemalig\w*|falsch\w*|ung\u00fcltig\w*|nur|oder|neu\w*|gel\u00f6scht"
+    r"|nicht|kein\w*|nie|alt\w*|ehemalig\w*|falsch\w*|ung\u00fcltig\w*|nur|oder|neu\w*|gel\u00f6scht|raus|weg"
+    r"|ausgeschieden"
     r"|pas|ancien\w*|faux|ne|ou|vecchi\w*|non|solo|antigu\w*|o)\b",
     re.I,
 )

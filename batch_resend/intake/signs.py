@@ -63,12 +63,18 @@ _NOT_TO_SEND = re.compile(
     rf"\b(?:do not|don['\u2019 ]?t|never{_NOT_MAILED}|no need to"
     r"|(?:not|no longer|never) to be|(?:must|should|shall) (?:not|no longer) be)\s+(?:be\s+)?"
     r"(?:re)?(?:send|sent|e?-?mail(?:ed)?|contact(?:ed)?|notif(?:y|ied))\b"
-    r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen)\b"
+    r"|\b(?:please|bitte)\s+(?:skip|ignore|exclude|überspringen|auslassen|weglassen"
+    r"|raus(?:nehmen|lassen)|streichen)\b"
+    r"|\bnicht mehr (?:gebraucht|benötigt|gewünscht|erwünscht|verwendet|im einsatz|in betrieb)\b"
+    r"|\bwill (?:das|es|die|keine?) (?:nicht|mails?)\b|\b(?:nein|no),? (?:danke|thanks|thank you)\b"
+    r"|\bnicht dies(?:e[nrs]?)?\b|\bfinger weg\b|\bhands off\b"
+    r"|\berst nach (?:rück|freigabe|absprache|genehmigung|klärung)"
     r"|\bnicht (?:mehr )?(?:zu )?(?:(?:ver)?(?:senden|schicken)|(?:an)?mailen|anschreiben"
     r"|kontaktieren)\b"
     r"|\bne (?:pas|plus) (?:r?envoyer|contacter)\b|\bno (?:re)?enviar\b|\bnon (?:re)?inviare\b"
     r"|\bniet (?:meer )?(?:ver)?(?:sturen|zenden|mailen)\b"
-    r"|\bnot to (?:re)?(?:send|mail)\b|\bleave (?:it |this )?out\b|\bnot this one\b"
+    r"|\bnot to (?:re)?(?:send|mail)\b"
+    r"|\bleave (?:(?:it|this|these|them|that)(?: ones?)? )?out\b|\bnot this one\b"
     rf"|\bno (?:more )?e?-?mails?\b{_NOT_ARRIVED}"
     rf"|\b(?:bitte|vorerst) nicht\b|\bnoch nicht\b{_NOT_MAILED_DE}|\bnão (?:re)?enviar\b"
     r"|\binte skicka\b|\bikke sende?\b|\bnie wysyła|\bneodesíl|\bälä lähet|\bgönderme"
@@ -79,7 +85,7 @@ _NOT_TO_SEND = re.compile(
 # speed: the search takes twenty times as long, and of all cells that are not read few have any.
 _IN_NOT_TO_SEND = frozenset(
     ("not", "don", "dont", "never", "no", "please", "bitte", "nicht", "ne", "non", "niet", "leave",
-     "inte", "ikke", "nie")
+     "inte", "ikke", "nie", "nein", "will", "finger", "erst", "hands")
 )  # fmt: skip
 _WORD = re.compile("[a-z]+")
 # Of some of what is meant, and not of the rest; in the same languages.
@@ -176,6 +182,8 @@ def is_mark(text: str) -> bool:
 
 def _is_mark(text: str) -> bool:
     if tells_not_to_send(text):
+        return True
+    if "\n" in text and any(map(is_mark, text.splitlines())):  # such as of a ticket
         return True
     if len(text) > _LONGEST_MARK:
         return False

@@ -38,7 +38,8 @@ _LANGUAGES: Mapping[str, _Language] = {
         "disable, disabled, expire, expired, revoke, revoked, rejected, refused, failed, "
         "skipped, omitted, drop, dropped, exclude, excluded, ignore, ignored, obsolete, void, "
         "voided, withdrawn, unneeded, denied, suspended, terminated, no longer needed, "
-        "not needed, retired, validated, processed, handled",
+        "not needed, retired, decommissioned, discontinued, abandoned, validated, processed, "
+        "handled",
         "is, are, was, has, have, had, been, were, already, just, now, to, be, do, date, when, "
         "at, on, by, time, yes no, yn, flag, mark, today, yesterday, the, all, and, "
         "certificate, certificates, cert, order, mail, email, customer, client, us, them, ok, "
@@ -63,7 +64,8 @@ _LANGUAGES: Mapping[str, _Language] = {
         "nicht mehr noetig, nicht nötig, nicht noetig, nicht mehr benötigt, "
         "nicht mehr benoetigt, geschlossen, gelöst, geloest, bearbeitet, verarbeitet, "
         "validiert, übersprungen, uebersprungen, ausgelassen, ausgeschlossen, ignoriert, "
-        "fehlgeschlagen, gescheitert, erl, erled, storn",
+        "fehlgeschlagen, gescheitert, abgeschaltet, stillgelegt, eingestellt, raus, "
+        "ausgeschieden, erl, erled, storn",
         "ist, sind, war, wurde, wurden, worden, hat, haben, sich, schon, bereits, inzwischen, "
         "mittlerweile, längst, laengst, leider, auch, alles, datum, am, um, von, vom, durch, "
         "seit, heute, gestern, der, die, das, zertifikat, zertifikate, auftrag, bestellung, "

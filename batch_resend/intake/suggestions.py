@@ -58,12 +58,12 @@ def unnamed(at: int) -> str:
     return f"column {at + 1}"
 
 
-def needs_no_mail(called: str, name: str, *, several: bool = False) -> str:
-    """Return what to ask about what may say that its record needs no mail."""
+def needs_no_mail(called: str, name: str, *, several: bool = False, beside: str = "") -> str:
+    """Return what to ask about what may say that its record needs no mail; `beside`: what else."""
     are = "are" if several else "is"
     return (
-        f"{called} may say which orders need no mail, and {are} not read. Remove those that need "
-        f"none, then add {ignore_flag(name)}"
+        f"{called} may say which orders need no mail, and {are} not read.{beside} Remove those "
+        f"that need none, then add {ignore_flag(name)}"
     )
 
 

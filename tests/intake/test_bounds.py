@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend import batch
+from batch_resend import staging as staging_of_lists
 from batch_resend.errors import InputError
 from batch_resend.intake import ListSource, files, workbook
 from batch_resend.intake import csv_cells as cells
@@ -39,7 +39,7 @@ async def test_what_unpacks_to_many_times_its_size_is_refused(
 async def test_a_list_of_nothing_but_bad_rows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "_MAX_REJECTED", 10)
+    monkeypatch.setattr(staging_of_lists, "_MAX_REJECTED", 10)
     said = await refusal(tmp_path, b"order_id\n" + b"none\n" * 12)
     assert "line 13: more than 10 rows are rejected" in said
     assert "--map" in said

@@ -67,7 +67,10 @@ def test_so_it_is_with_every_name(word: str, form: str, name: str) -> None:
      "erledigt per Mail", "done via console", "erledigt, per Telefon", "erledigt: ja", "Done: yes",
      "erledigt, mm", "erledigt (29.11., MM)", "MM 29.11.: storniert", "Kunde hat storniert (MM)",
      "ausgestellt am 12.11., Müller", "erledigt (Müller GmbH)", "erledigt, Ticket 4711",
-     "sent, Kim, 02:05", "完了(田中)", "已发送\uff08王伟\uff09", "완료, 김민수", "выдан (Иван)"],
+     "sent, Kim, 02:05", "raus", "decommissioned", "abgeschaltet",
+     "Mail missing.\ncancelled",
+     "Mail missing.\nResolved: resent by Kim via console 28.11.",
+     "完了(田中)", "已发送\uff08王伟\uff09", "완료, 김민수", "выдан (Иван)"],
 )  # fmt: skip
 def test_a_list_with_such_a_remark_is_refused(text: str) -> None:
     assert goes(remarked("", text)) == REFUSED
@@ -81,6 +84,7 @@ def test_a_list_with_such_a_remark_is_refused(text: str) -> None:
      "Complete, Inc.", "Approved (UK) Ltd", "Complete IT", "Closed AG", "Klaar B.V.", "Resolved UK",
      "Fertighaus Müller", "Fertig-Haus", "Done & Dusted", "Max Fertig", "Stop & Go Ltd",
      "Storno Versicherungen, Berlin", "Hold Baumaschinen, Müller", "Hand in Hand, Müller",
+     "Mail will nicht ankommen", "Mail kam erst nach 3 Tagen an", "Mail missing.\nTicket 4711",
      "Müller", "Kim, Lee", "MM", "29.11., MM", "Müller: offen", "Müller: bitte senden",
      "sent, bounced", "sent (bounced)", "sent, Bounced", "erledigt? nein", "Erledigt: nein",
      "Done: No", "done (not yet)", "erledigt, bitte prüfen", "erledigt (teilweise)",

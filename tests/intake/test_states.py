@@ -184,7 +184,9 @@ def test_that_a_mail_is_wanted_or_missing_is_no_report_of_one(text: str) -> None
     "text",
     ["never send", "never to be mailed", "do not resend by hand", "no mail", "no more mails",
      "no mails to them", "noch nicht verschicken", "noch nicht", "bitte nicht", "ikke send",
-     "ikke sende", "не отправлять"],
+     "ikke sende", "не отправлять", "bitte weglassen", "nicht diese", "leave this one out",
+     "wird nicht mehr gebraucht", "Kunde will das nicht mehr", "nein danke", "Finger weg",
+     "erst nach Rücksprache"],
 )  # fmt: skip
 def test_what_tells_not_to_send_is_still_seen_beside_these(text: str) -> None:
     assert is_mark(text)
@@ -194,8 +196,9 @@ def test_it_is_said_how_many_cells_say_so_and_where_the_first_are() -> None:
     content = remarked("", "schon ausgestellt", "", "erledigt")
     assert refusal(content) == (
         "standard input: 2 cells of 'Bemerkung' ('schon ausgestellt' in line 3, 'erledigt' in line "
-        "5) may say which orders need no mail, and are not read. Remove those that need none, then "
-        'add --ignore "Bemerkung"'
+        "5) may say which orders need no mail, and are not read. Other cells there may say the "
+        "same in other words: look at them, too. Remove those that need none, then add --ignore "
+        '"Bemerkung"'
     )
     many = refusal(remarked(*["issued"] * 1_200))
     assert "1,200 cells of 'Bemerkung' ('issued' in line 2, " in many
