@@ -329,6 +329,11 @@ class Settings(Account):
             or f"the account {name!r} is needed, and there is no such profile"
         )
 
+    @property
+    def urls(self) -> dict[str | None, str]:
+        """Where each account is that there is a key of."""
+        return {name: self.account(name).base_url for name in self.names}
+
     def key(self, name: str | None) -> Key:
         """Return the key that an account goes by, with all other accounts that do.
 

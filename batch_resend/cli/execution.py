@@ -79,7 +79,7 @@ async def execute(
     execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
         redact = options.presentation.redact
-        result = await show_only(plan, batch.reader, batch.settings.cooldown_s, redact=redact)
+        result = await show_only(plan, batch.reader, batch.settings, redact=redact)
         await batch.discard(plan)
         return result
     asks = options.asks and await execution.has_something_to_send()
@@ -157,8 +157,8 @@ class _Execution:
         return preview
 
     async def _preview(self, plan: Plan) -> Preview:
-        shown, cooldown_s = BEFORE_SENDING.first, self.batch.settings.cooldown_s
-        return await make_preview(plan, self.batch.reader, shown=shown, cooldown_s=cooldown_s)
+        batch, shown = self.batch, BEFORE_SENDING.first
+        return await make_preview(plan, batch.reader, batch.settings, shown=shown)
 
     def show_plan(self, preview: Preview, to: TextIO) -> None:
         now = first_in_words(self.options, self.plan.to_send)

@@ -100,6 +100,8 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "mail_domain": "lower(substr(json_extract(entry.value, '$[1]'), "
         "instr(json_extract(entry.value, '$[1]'), '@') + 1))",
         "run_profile": "coalesce(json_extract(runs.settings, '$.profile'), '')",
+        "accounts_of_run": "json_each(runs.settings, '$.accounts') AS accounts",
+        "accounts_here": "json_each(:urls) AS accounts",
         "product": "json_extract(rows.kept, '$.product')",
         "json_array": "json_array",
         "json_of_all": "json_group_array",
@@ -126,6 +128,8 @@ _WORDS: Mapping[Dialect, Mapping[str, str]] = {
         "mail_domain": "lower(substr(entry.value ->> 1, strpos(entry.value ->> 1, '@') + 1)) "
         'COLLATE "C"',
         "run_profile": "coalesce(CAST(runs.settings AS json) ->> 'profile', '')",
+        "accounts_of_run": "json_each_text(CAST(runs.settings AS json) -> 'accounts') AS accounts",
+        "accounts_here": "json_each_text(CAST(:urls AS json)) AS accounts",
         "product": "(CAST(rows.kept AS json) ->> 'product') COLLATE \"C\"",
         "json_array": "json_build_array",
         "json_of_all": "json_agg",

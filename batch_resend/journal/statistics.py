@@ -1,6 +1,7 @@
 """A run in numbers: its answers in time, its pauses, why orders were not sent; where it stands."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import ceil
@@ -230,11 +231,17 @@ class StatisticsReader(Reader):
         values = {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
         return await self.count("doubts_of_domains", **values)
 
-    async def count_mailed_otherwise(self, run: Run, cooldown_s: float) -> int:
-        """Return how many requests to send are for what other requests of late have mailed."""
+    async def count_mailed_otherwise(
+        self, run: Run, cooldown_s: float, urls: Mapping[str | None, str]
+    ) -> int:
+        """Return how many requests to send are for what other requests of late have mailed.
+
+        `urls`: of which CA each account is that the run is to ask; None: the command's own.
+        """
         since = settled_since(run, cooldown_s, self.clock())
         of = {"run": run.number, "since": since, **clock_values(self.clock)}
-        return await self.count("count_mailed_otherwise", **of)
+        by_account = json.dumps({name or "": url for name, url in urls.items()})
+        return await self.count("count_mailed_otherwise", **of, urls=by_account)
 
     async def standing(self, run: Run, clock: Clock) -> LiveStatus | None:
         """Return where a run stands; None before its first request may leave."""

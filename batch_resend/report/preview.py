@@ -24,6 +24,7 @@ from batch_resend.model import (
 from batch_resend.report.counts import RowCounts
 from batch_resend.report.summary import counted
 from batch_resend.results import InputNote, RowResult
+from batch_resend.settings import Settings
 from batch_resend.windows import Window, dictated_time, joint
 
 KINDS_SHOWN = 10  # of reasons to skip, and of domains
@@ -191,9 +192,12 @@ async def plan_of(
 
 
 async def make_preview(
-    plan: Plan, reader: JournalReader, *, shown: int, cooldown_s: float
+    plan: Plan, reader: JournalReader, settings: Settings, *, shown: int
 ) -> Preview:
-    """Return the preview of a plan, with the first `shown` rows or orders of each kind."""
+    """Return the preview of a plan, with the first `shown` rows or orders of each kind.
+
+    `settings`: those that it is to be sent by.
+    """
     run = plan.run
     inputs = await reader.inputs(run)
 
@@ -234,7 +238,9 @@ async def make_preview(
         to_ask=sum(plan.asked.to_ask.values()),
         unanswered=plan.asked.unanswered,
         cooling_down=skipped[SkipReason.COOLDOWN] + skipped[SkipReason.UNDER_WAY],
-        mailed_otherwise=await reader.count_mailed_otherwise(run, cooldown_s),
+        mailed_otherwise=await reader.count_mailed_otherwise(
+            run, settings.cooldown_s, settings.urls
+        ),
         held=plan.settled.get(RequestStatus.IN_DOUBT, 0),
         second_mails=await reader.count_second_mails(run),
         skipped_by_ca=_counts((one.message or "", one.orders) for one in by_ca),

@@ -293,10 +293,10 @@ async def test_a_copy_of_a_run_counts_what_others_have_mailed_otherwise_as_settl
         await journal.finish(other, RunState.COMPLETED)
     async with read_journal(place, clock) as reader:
         await reader.settle_copy(run, cooldown_s, hold_doubts=False)
-        in_copy = await reader.count_mailed_otherwise(run, cooldown_s)
+        in_copy = await reader.count_mailed_otherwise(run, cooldown_s, {None: BASE_URL})
     async with opened(place, clock) as journal:
         await journal.settle(run, cooldown_s, hold_doubts=False)
-        expected = await journal.reader.count_mailed_otherwise(run, cooldown_s)
+        expected = await journal.reader.count_mailed_otherwise(run, cooldown_s, {None: BASE_URL})
     assert in_copy == expected == 1
 
 

@@ -1,5 +1,6 @@
 """Every statement is one that its databases understand, whatever way of the program leads to it."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -121,6 +122,7 @@ OF_A_RUN = {
     "domains": ["a.example"], "orders": ["1"], "order_id": "1", "session": 1,
     "codes": ["list"], "stopped": [""], "start": 1, "from_at": 0.0, "step_s": 1.0,
     "domain": "1", "with_number": "% 1", "in_entries": "%1%", "problem": "domain",
+    "urls": json.dumps({"": BASE_URL}),
 }  # fmt: skip
 PAGE = 100  # requests on the last page of those that are read page by page
 BEFORE_SENDING = ("acknowledged_elsewhere", "note_others_doubts", "skip_what_is_under_way",

@@ -162,13 +162,14 @@ async def _check(sources: list[ListSource], options: dict[str, Any]) -> int:
             budgets, since = await _learn_what_was_sent(batch, sources, options)
             plan = await batch.plan(sources, budgets=budgets, since=since)
             reader = batch.reader
-            shown, cooldown_s = closeness.first, batch.settings.cooldown_s
-            preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
+            preview = await make_preview(plan, reader, batch.settings, shown=closeness.first)
             async with AsyncExitStack() as journals:
                 if left := await _left_of_resumed(batch, plan, budgets, options, journals):
                     plan, reader = left
                     of_lists = {name: getattr(preview, name) for name in _OF_LISTS}
-                    preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
+                    preview = await make_preview(
+                        plan, reader, batch.settings, shown=closeness.first
+                    )
                     preview = preview.model_copy(update=of_lists)
                 if options["mx"]:
                     preview = await _with_mail_routes(preview, reader, plan.run, closeness, options)
@@ -309,11 +310,10 @@ def for_programs(preview: Preview, requests: Sequence[Mapping[str, object]]) -> 
 
 
 async def show_only(
-    plan: Plan, reader: JournalReader, cooldown_s: float, *, redact: bool
+    plan: Plan, reader: JournalReader, settings: Settings, *, redact: bool
 ) -> CommandResult:
     """Show a plan in place of sending it."""
-    shown = BEFORE_SENDING.first
-    preview = await make_preview(plan, reader, shown=shown, cooldown_s=cooldown_s)
+    preview = await make_preview(plan, reader, settings, shown=BEFORE_SENDING.first)
     if plan.taken_up:
         show_left(plan, preview, sys.stdout)
     elif any(plan.rows.values()):

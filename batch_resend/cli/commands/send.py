@@ -227,7 +227,7 @@ async def _show_left(found: Run | None, options: dict[str, Any]) -> CommandResul
             raise JournalBusy(f"run {run.id} is under way: {how}")
         settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
         plan = await plan_of_left(reader, run, settings, await reader.budgets(run))
-        return await show_only(plan, reader, settings.cooldown_s, redact=options["redact"])
+        return await show_only(plan, reader, settings, redact=options["redact"])
 
 
 async def _as_begun(

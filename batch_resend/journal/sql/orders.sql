@@ -73,28 +73,43 @@ SELECT count(*) FROM requests WHERE requests.run = :run AND {at_domains}
 -- name: first_mailed_at
 {first_rows} AND {at_domains} ORDER BY requests.position LIMIT :most
 
--- The same order or domain, but another request: with other addresses, in another language, or by
--- another call, which may name the domain in another way. A domain by its number alone has no name.
+-- At which CA each account of each run was.
+-- part: account_urls
+SELECT number AS run, '' AS account, base_url FROM runs
+UNION ALL SELECT runs.number, accounts.key, accounts.value FROM runs JOIN {accounts_of_run} ON TRUE
+
+-- The same order or domain of the same CA, but another request: with other addresses, in another
+-- language, or by another call, which may name the domain in another way. A domain by its number
+-- alone has no name. Whose it is, an account's name does not tell: commands name one differently.
+-- :urls has it of ours, by account. MATERIALIZED: read from the settings once, not for each attempt.
 -- CROSS JOIN: start by start, of each only what is recent. SQLite would else read all attempts.
 -- name: count_mailed_otherwise
-WITH theirs AS (
-    SELECT requests.order_id, coalesce(requests.call, '') AS call, requests.entries
+WITH account_urls AS MATERIALIZED ({account_urls}),
+own_urls AS MATERIALIZED (
+    SELECT accounts.key AS account, accounts.value AS base_url FROM {accounts_here}),
+theirs AS (
+    SELECT requests.order_id, coalesce(requests.call, '') AS call, requests.entries,
+        account_urls.base_url
     FROM starts CROSS JOIN attempts
     JOIN requests ON requests.run = attempts.run AND requests.number = attempts.request
+    JOIN account_urls ON account_urls.run = requests.run
+        AND account_urls.account = coalesce(requests.account, '')
     WHERE attempts.start = starts.number AND attempts.ended_at >= :since - {shift_s}
-        AND attempts.run <> :run AND attempts.ruling = 'accepted' AND attempts.run IN (
-            SELECT there.number FROM runs AS there JOIN runs AS ours
-            ON ours.number = :run AND ours.base_url = there.base_url))
+        AND attempts.run <> :run AND attempts.ruling = 'accepted'
+        AND account_urls.base_url IN (SELECT base_url FROM own_urls))
 SELECT count(*) FROM requests
+LEFT JOIN own_urls ON own_urls.account = coalesce(requests.account, '')
 WHERE requests.run = :run AND NOT {has_outcome} AND (
-    (requests.order_id, coalesce(requests.call, '')) IN (SELECT order_id, call FROM theirs)
-    OR requests.call IN {about_domains} AND {domain_of_subject} IN (
-        SELECT {domain_of_subject} FROM theirs AS requests WHERE call IN {about_domains}
-        UNION ALL SELECT {domain} FROM theirs AS requests JOIN {each_entry} ON TRUE
+    (own_urls.base_url, requests.order_id, coalesce(requests.call, '')) IN (
+        SELECT base_url, order_id, call FROM theirs)
+    OR requests.call IN {about_domains} AND (own_urls.base_url, {domain_of_subject}) IN (
+        SELECT base_url, {domain_of_subject} FROM theirs AS requests WHERE call IN {about_domains}
+        UNION ALL SELECT base_url, {domain} FROM theirs AS requests JOIN {each_entry} ON TRUE
             WHERE requests.call = '')
     OR requests.call IS NULL AND EXISTS (SELECT 1 FROM theirs WHERE call IN {about_domains})
-        AND EXISTS (SELECT 1 FROM {each_entry} WHERE {domain} IN (
-            SELECT {domain_of_subject} FROM theirs AS requests WHERE call IN {about_domains})))
+        AND EXISTS (SELECT 1 FROM {each_entry} WHERE (own_urls.base_url, {domain}) IN (
+            SELECT base_url, {domain_of_subject} FROM theirs AS requests
+            WHERE call IN {about_domains})))
 
 -- --- what the CA says of orders that were mailed -------------------------------------------------
 
