@@ -280,12 +280,16 @@ class WaitingNames:
 class Checked:
     """How many of the orders that a run has mailed were in which status when last asked about.
 
-    Statuses are in the CA's words, the most frequent first.
+    Statuses are in the CA's words, the most frequent first. An account that cannot be asked leaves
+    its orders as they were: with older answers, or not asked about.
     """
 
-    asked_at: float
+    asked_at: float  # the last time
     statuses: dict[str, int]  # of those sent
     in_doubt: dict[str, int] = field(default_factory=dict)  # of those that may have been mailed
+    oldest_at: float | None = None  # of the oldest of these answers; None: all came at once
+    not_asked: int = 0  # orders sent
+    not_asked_in_doubt: int = 0  # likewise
 
     @property
     def orders(self) -> int:

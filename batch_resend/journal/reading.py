@@ -286,7 +286,17 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
             {r.status: r.orders for r in found if bool(r.is_sent) is is_sent}
             for is_sent in (True, False)
         )
-        return Checked(max(r.at for r in found), sent, in_doubt)
+        at, first_at = max(r.at for r in found), min(r.first_at for r in found)
+        records = await self.fetch("count_not_asked", run=run.number)
+        not_asked = {bool(record.is_sent): record.orders for record in records}
+        return Checked(
+            asked_at=at,
+            statuses=sent,
+            in_doubt=in_doubt,
+            oldest_at=first_at if first_at < at else None,
+            not_asked=not_asked.get(True, 0),
+            not_asked_in_doubt=not_asked.get(False, 0),
+        )
 
     async def waiting_names(self, run: Run, most: int) -> list[WaitingNames]:
         """Return the orders of a run with names that still wait, where that was asked."""
@@ -314,14 +324,11 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
         """Return how many orders were mailed by several runs and wait, and those by the most.
 
         Only of what the CA was asked about since (`verify`, `sweep`), and only those that had
-        time to be approved by then; else there are none.
+        time to be approved before it answered; else there are none.
         """
-        checked = await self.checked(run)
-        if checked is None:
-            return 0, []
         by_url: dict[str, list[str]] = {}
         of_run = {"run": run.number, "waiting": STILL_WAITS}
-        terms = {"several": SEVERAL, "first_until": checked.asked_at - ENOUGH_TO_APPROVE_S}
+        terms = {"several": SEVERAL, "enough_s": ENOUGH_TO_APPROVE_S}
         for record in await self.fetch("accounts_with_waiting", **of_run):
             by_url.setdefault(run.url_of(record.account or None) or "", []).append(record.account)
         count, found = 0, list[Unapproved]()

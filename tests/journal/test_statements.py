@@ -33,7 +33,10 @@ WORDS = (
     ("columns", "line"),
     ("values", ":line"),
 )  # what statements leave open
-TIMES = ("since", "now", "before", "linger_s", "our_offset_s", "from_at", "step_s", "pause_s")
+TIMES = (
+    "since", "now", "before", "linger_s", "our_offset_s", "from_at", "step_s", "pause_s",
+    "enough_s",
+)  # fmt: skip
 
 
 def explained(
@@ -122,7 +125,7 @@ OF_A_RUN = {
     "domains": ["a.example"], "orders": ["1"], "order_id": "1", "session": 1,
     "codes": ["list"], "stopped": [""], "start": 1, "from_at": 0.0, "step_s": 1.0,
     "domain": "1", "with_number": "% 1", "in_entries": "%1%", "problem": "domain",
-    "urls": json.dumps({"": BASE_URL}),
+    "urls": json.dumps({"": BASE_URL}), "enough_s": 1.0,
 }  # fmt: skip
 PAGE = 100  # requests on the last page of those that are read page by page
 BEFORE_SENDING = ("acknowledged_elsewhere", "note_others_doubts", "skip_what_is_under_way",

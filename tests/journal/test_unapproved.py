@@ -123,7 +123,7 @@ async def test_what_has_come_of_orders_is_as_the_ca_said_when_it_was_last_asked(
         clock.now += 60
         await journal.note_checks(run, {1: OrderCheck("issued", 3, 3), 2: OrderCheck("reissue")})
         assert await journal.reader.checked(run) == Checked(
-            clock(), {"issued": 1, "pending": 1, "reissue": 1}
+            clock(), {"issued": 1, "pending": 1, "reissue": 1}, oldest_at=clock() - 60
         )
         await journal.note_checks(run, {2: OrderCheck("pending", 4, 1)})
         checked = await journal.reader.checked(run)
@@ -175,6 +175,18 @@ async def test_orders_whose_first_mail_is_less_than_half_a_day_old_are_given_tim
     assert await found(place, run) == {}
     run = await night(place, clock, orders(1, 2), later_s=0.2 * DAY)
     assert await found(place, run) == {("1", None): 3, ("2", None): 2}
+
+
+async def test_an_answer_that_is_older_than_the_last_one_says_nothing_of_the_time_since(
+    place: Place, clock: Clock
+) -> None:
+    """Such as that of an account whose key was refused when the CA was asked again."""
+    await night(place, clock, orders(1, 2))
+    run = await night(place, clock, orders(1, 2), later_s=0.4 * DAY)
+    clock.now += 0.2 * DAY
+    async with opened(place, clock) as journal:
+        await journal.note_checks(run, {1: OrderCheck("pending")})
+    assert await found(place, run) == {("1", None): 2}
 
 
 async def test_what_was_forgotten_of_older_runs_counts_all_the_same(

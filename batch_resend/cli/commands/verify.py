@@ -19,7 +19,7 @@ from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.cli.rehearsals import clock_of_command, refuse_ended_rehearsal
 from batch_resend.clock import in_local_time, timestamp
-from batch_resend.errors import UnknownRun
+from batch_resend.errors import CallError, UnknownRun
 from batch_resend.folders import Place
 from batch_resend.journal import (
     LATEST,
@@ -98,9 +98,12 @@ def verify(run_id: str | None, journal: Place, is_json: bool, **options: Any) ->
             asking = batch.verify(run.id, with_names=options["names"])
             try:
                 checked = await while_asking(asking, batch, style_of(options))
+            except CallError:  # of one account: others may have answered
+                _say_what_is_kept(await batch.reader.checked(run), run, "Not all could be asked: ")
+                raise
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
-                    _say_what_is_kept(await batch.reader.checked(run), run)
+                    _say_what_is_kept(await batch.reader.checked(run), run, "Interrupted: ")
                 raise
             return Found(
                 chosen,
@@ -186,13 +189,14 @@ class Found(NamedTuple):
     domains: int = 0  # for which the run has mailed: the CA is not asked about these
 
 
-def _say_what_is_kept(checked: Checked | None, run: Run) -> None:
+def _say_what_is_kept(checked: Checked | None, run: Run, why: str) -> None:
     if checked is not None:
-        orders = counted(checked.orders + checked.orders_in_doubt, "order")
-        say(
-            f"Interrupted: what the CA said about {orders} is kept; "
-            f"`batch-resend report {run.id}` shows it."
-        )
+        asked = checked.orders + checked.orders_in_doubt
+        every = asked + checked.not_asked + checked.not_asked_in_doubt
+        of_all = f"{asked:,} of {counted(every, 'order')}" if asked < every else ""
+        last = in_local_time(checked.asked_at, clock_of_command()())
+        what = f"what the CA said until {last} about {of_all or counted(asked, 'order')}"
+        say(f"{why}{what} is kept; `batch-resend report {run.id}` shows it.")
 
 
 def _show(found: Found) -> None:

@@ -151,12 +151,21 @@ VALUES (:run, :request, :asked_at, :status, :names, :approved)
 -- An order once, though it was mailed in several languages; sent, if it was in any. Not what was in
 -- doubt when the CA was asked, and another run has sent since.
 -- name: count_checks
-SELECT status, is_sent, count(*) AS orders, max(at) AS at FROM (
-    SELECT checks.status, max(checks.asked_at) AS at,
+SELECT status, is_sent, count(*) AS orders, min(first_at) AS first_at, max(at) AS at FROM (
+    SELECT checks.status, min(checks.asked_at) AS first_at, max(checks.asked_at) AS at,
         max(CASE WHEN {outcome} = 'sent' THEN 1 ELSE 0 END) AS is_sent
     FROM checks JOIN requests ON requests.run = checks.run AND requests.number = checks.request
     WHERE checks.run = :run AND {is_mailed} GROUP BY requests.order_id, checks.status
 ) AS by_order GROUP BY status, is_sent ORDER BY orders DESC, status
+
+-- Likewise; such as those of an account whose key was refused.
+-- name: count_not_asked
+SELECT is_sent, count(*) AS orders FROM (
+    SELECT max(CASE WHEN {outcome} = 'sent' THEN 1 ELSE 0 END) AS is_sent
+    FROM requests LEFT JOIN checks ON checks.run = requests.run AND checks.request = requests.number
+    WHERE requests.run = :run AND coalesce(requests.call, '') NOT IN {about_domains} AND {is_mailed}
+    GROUP BY requests.order_id HAVING max(checks.asked_at) IS NULL
+) AS by_order GROUP BY is_sent
 
 -- An order once, though it was mailed in several languages.
 -- name: waiting_names
@@ -309,7 +318,12 @@ SELECT order_id, mailed, since_at FROM (
         WHERE acknowledged_at IS NOT NULL AND order_id IN {waiting_orders} AND (
             budget IS NULL AND base_url = :base_url OR budget IN {own_budgets})
     ) AS by_addresses GROUP BY order_id
-) AS all_mails WHERE mailed >= :several AND coalesce(since_at, 0) <= :first_until
+) AS all_mails JOIN (
+    SELECT requests.order_id AS number, max(checks.asked_at) AS asked_at {waiting_requests}
+        AND coalesce(requests.account, '') IN :accounts
+    GROUP BY requests.order_id
+) AS answers ON answers.number = all_mails.order_id
+WHERE mailed >= :several AND coalesce(since_at, 0) <= answers.asked_at - :enough_s
 
 -- name: count_unapproved
 SELECT count(*) FROM ({mailed_several_times}) AS counted
