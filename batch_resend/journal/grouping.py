@@ -156,17 +156,21 @@ class Grouping:
         return tuple([by_key[key] for key in sorted(by_key)])
 
     def _rejection_of_all(self, first: StagedRow) -> tuple[Problem, str] | None:
-        """Return why no row of an order can be sent, where none can."""
+        """Return why no row of an order can be sent, where none can.
+
+        A row whose account is not known may be of any: it rules out others as a known one does.
+        """
+        other = self._asked_by_another_name(first)
         if first.account not in self.endpoints:
             return Problem.ACCOUNT, f"no profile describes the account {first.account!r}"
-        other = self._asked_by_another_name(first)
         if other is None:
             return None
         about_domain = CALLS[decode_call(first.call)].is_about_domain
+        by_one_key = about_domain and (other.account or other.entries is not None)
         reason = (
             f"{'the domain' if about_domain else 'order'} {first.order_id} is here for "
             f"{_owner(first)}, and on {self._place(other)} for "
-            f"{_owner(other)}{', which goes by the same key' if about_domain else ''}: keep one "
+            f"{_owner(other)}{', which goes by the same key' if by_one_key else ''}: keep one "
             "of the two"
         )
         return Problem.AMBIGUOUS, reason
@@ -181,7 +185,7 @@ class Grouping:
             self.subject = first.order_id, first.call
             self.asked.clear()
         about_domain = CALLS[decode_call(first.call)].is_about_domain
-        whom = self.endpoints[first.account] if about_domain else None
+        whom = self.endpoints.get(first.account) if about_domain else None
         other = self.asked.setdefault(whom, first)
         return None if other is first else other
 
@@ -240,7 +244,10 @@ def _asked_by(rows: Sequence[StagedRow]) -> set[object]:
 
 
 def _owner(row: StagedRow) -> str:
-    return f"the account {row.account!r}" if row.account else "no account"
+    if row.account:
+        return f"the account {row.account!r}"
+    # A rejected row may have named one that nobody knows.
+    return "no known account" if row.entries is None else "no account"
 
 
 def _spelling(entry: Entry) -> tuple[str, str, str]:

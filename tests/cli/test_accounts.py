@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -236,6 +236,30 @@ async def test_a_flag_wins_over_the_profile(tmp_path: Path) -> None:
 
 ORDERS = range(100_200_301, 100_200_313)
 NARROW = Window(5, 1.0)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param("q.example,admin@q.example,", id="the same"),
+        pytest.param(",,yes", id="all domains"),
+    ],
+)
+@pytest.mark.parametrize("own", [(), ("--profile", "bank")], ids=["no own key", "own key"])
+async def test_an_order_that_a_row_of_an_unknown_account_names_too_is_sent_for_no_other(
+    tmp_path: Path, own: Sequence[str], asked: str
+) -> None:
+    """Whosever it is, that row may be the narrower one; and check says what send does."""
+    async with town(tmp_path) as at:
+        rows = f"shopp,1,q.example,admin@q.example,\nshop,1,{asked}\nshop,2,,,yes\n"
+        at.desk.write("orders.csv", f"account,order_id,domain,email,all_domains\n{rows}")
+        checked = await at.desk.run("check", "orders.csv")
+        sent = await at.desk.run("send", "orders.csv", *own, "--max-rejected", "100%")
+        for told in (checked.out, sent.err):
+            assert "line 2: no profile describes the account 'shopp'; the profiles are" in told
+            other = "and on line 2 of orders.csv for no known account: keep one of the two"
+            assert f"line 3: order 1 is here for the account 'shop', {other}" in told
+        assert (at.shop.books.mails, at.bank.books.requests) == (1, 0)
 
 
 @asynccontextmanager

@@ -356,6 +356,23 @@ async def test_a_domain_is_mailed_by_each_key_that_names_it_and_once_by_one_of_t
     )
 
 
+@pytest.mark.parametrize("call", [Call.DOMAIN_DCV, Call.DV_RESEND])
+async def test_of_a_row_whose_account_is_not_known_no_key_and_no_account_is_told(
+    place: Place, call: Call
+) -> None:
+    unknown = RejectedRow(2, Problem.ACCOUNT, "no such profile", "[]", "7", call, entries=NAMED)
+    own = row(3, "7")._replace(call=call, account="own's other name")
+    parties = {None: ONE_KEY_TWICE[None], own.account: ONE_KEY_TWICE[None]}
+    async with opened(place, Clock()) as journal:
+        run = await plan(journal, [unknown, own], parties=parties)
+        reasons = [one.reason for one in await all_rows(journal.reader, run)]
+    what = "the domain" if call is Call.DOMAIN_DCV else "order"
+    assert reasons[1] == (
+        f'{what} 7 is here for the account "own\'s other name", and on line 2 of a.csv for no '
+        "known account: keep one of the two"
+    )
+
+
 async def test_an_order_is_one_accounts_whatever_stands_between(place: Place) -> None:
     rows = [one._replace(account=name) for name in ("shop", "bank", None) for one in orders(7)]
     asked, found = await planned(place, rows)
