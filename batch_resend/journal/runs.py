@@ -136,9 +136,10 @@ def take_up_same_plan(
     execute(connection, "forget_other_calls", run=earlier.number)
     execute(connection, "take_from_lists", **both)
     execute(connection, "take_accounts", **both)
+    execute(connection, "take_url", **both)
     _forget(connection, run.number, ("requests",))
     _forget_runs(connection, [run.number])
-    return earlier
+    return run_of(execute(connection, "run", id=earlier.id).first())
 
 
 # --- settled before anything is sent ------------------------------------------------------------

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import run_ids
+from tests.cli.test_sweep import wait
 from tests.cli.town import SHOP_KEY, Town, town
 
 FIRST, ALONE = "first.csv", "alone.csv"
@@ -103,3 +105,27 @@ async def test_a_run_that_is_resumed_in_another_way_is_compared_by_the_account_t
         sent = await at.desk.run("send", *of(at, then, ALONE))
         assert "1 of those to send: for an order or domain that another run mailed" in sent.err
         assert at.shop.books.mails == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("by column", "by profile"), ("by column", "by key and URL")]
+)
+async def test_what_a_run_mailed_that_was_resumed_in_another_way_is_known_by_its_account(
+    tmp_path: Path, first: str, then: str
+) -> None:
+    """Its plan, what became of its orders, and how often they were mailed."""
+    async with town(tmp_path) as at:
+        write_lists(at)
+        wait(at.shop, 2, 2, first=100_200_301)
+        await at.desk.run("send", *of(at, first, FIRST), "--max-orders", "1", "-q")
+        assert (await at.desk.run("send", *of(at, then, FIRST), "-q")).code == 0
+        assert len(await run_ids(at.desk)) == 1
+        assert at.shop.books.mails == 2
+        for way in WAYS:
+            dry = await at.desk.run("send", *of(at, way, ALONE), "--dry-run", "--json")
+            assert json.loads(dry.out)["mailed_otherwise"] == 2, way
+        verified = await at.desk.run("verify", *of(at, then, FIRST)[1:])
+        assert (verified.code, "Of 2 orders sent" in verified.out) == (0, True), verified.err
+        most = ("--max-mails-per-order", "1", "--older-than", "0s", "--again")
+        swept = await at.desk.run("sweep", "--profile", "shop", *most, "--dry-run", "--json")
+        assert len(json.loads(swept.out)["stuck"]) == 2, swept.out

@@ -140,6 +140,13 @@ FROM requests AS new
 WHERE requests.run = :run AND new.run = :new_run AND new.number = requests.number
     AND NOT {has_outcome}
 
+-- The command's own account is another one now, unless something was sent by the one of then.
+-- name: take_url
+UPDATE runs SET base_url = new.base_url
+FROM runs AS new
+WHERE runs.number = :run AND new.number = :new_run AND NOT EXISTS (SELECT 1 FROM requests
+    WHERE requests.run = runs.number AND requests.account IS NULL AND {has_outcome})
+
 -- Both in one, between two journals.
 -- name: said_by_lists
 SELECT number, skip, notes, account FROM requests WHERE run = :run
