@@ -84,6 +84,11 @@ def more_by(count: Callable[[int], float], few: int, many: int) -> float:
 
 PAIR = "{n},shop{n}.example.com,admin@shop{n}.example.com"
 JSON_PAIR = '{{"order_id": {n}, "domain": "s{n}.example", "email": "admin@s{n}.example"}}'
+JSON_ENTRY = (
+    '{{"order_id": {n}, "domain_approval_emails": '
+    '[{{"domain": "s{n}.example", "email": "admin@s{n}.example"}}]}}'
+)
+MORE = ', "ticket": "{n}", "note": "call back"}}]'
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,8 @@ JSON_PAIR = '{{"order_id": {n}, "domain": "s{n}.example", "email": "admin@s{n}.e
             id="an export of the CA",
         ),
         pytest.param("", JSON_PAIR, 85.1, 5.1, id="JSON lines"),
+        pytest.param("", JSON_ENTRY, 93.1, 4.1, id="JSON lines with entries"),
+        pytest.param("", JSON_ENTRY.replace("}}]", MORE), 128.1, 9.1, id="and keys in these"),
     ],
 )
 def test_a_row_that_is_read_costs_few_calls_and_searches(

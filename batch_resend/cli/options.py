@@ -200,7 +200,8 @@ list_options = together(
         "ignored",
         metavar="COLUMN",
         multiple=True,
-        help="A column, or key, to leave unread, whatever it seems to hold; repeatable.",
+        help="A column, or key, to leave unread, whatever it seems to hold; repeatable. A key "
+        "within another is order.note.",
     ),
     option("--locale", metavar="CODE", help="Language for rows that name none, such as en."),
     option(

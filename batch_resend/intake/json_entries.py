@@ -6,18 +6,24 @@ They have our names, or those that `--map` names:
 with domain=domains.name and email=domains.to
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from batch_resend.intake.fields import Field
+from batch_resend.intake.fields import Field, RawEntry
 from batch_resend.intake.json_shapes import NESTED, in_one_text, lifted, paths_in
 from batch_resend.intake.looks import looked_for
 from batch_resend.intake.suggestions import Noun, listed, map_flag, pair_flags
 
 INCOMPLETE = "lacks its domain or its email"
 WITH_ENTRY = "entry "  # and its number: where something of another type stands
+_IN_WORDS = {
+    "string_type": "a string is expected",
+    "list_type": "a list is expected",
+    "model_type": "an object is expected",
+    "missing": "is missing",
+}
 _MOST_SHOWN = 20  # entries that are looked at for what to suggest
 
 
@@ -30,9 +36,35 @@ class JsonEntry(BaseModel):
     locale: str | None = None
 
 
+def raw_entries(nested: Sequence[JsonEntry] | None, beside: RawEntry) -> Iterator[RawEntry]:
+    """Yield the entries of either form; `beside`: the one that is no list. Raises ValueError."""
+    if nested is None:
+        yield beside
+        return
+    if any(beside):
+        raise ValueError(f"both {NESTED} and a domain or e-mail beside it: give one of them")
+    if not nested:
+        raise ValueError(
+            f"{NESTED} is empty: leave it out to have the CA mail every pending domain"
+        )
+    for entry in nested:
+        if not entry.domain.strip() or not entry.email.strip():
+            raise ValueError(f"an entry of {NESTED} {INCOMPLETE}")
+        yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
+
+
 def is_about_entry(reason: str) -> bool:
     """Whether a record was rejected because of the form of one of its entries."""
     return reason.endswith(INCOMPLETE) or f", {WITH_ENTRY}" in reason
+
+
+def why_invalid(error: ValidationError, names: Mapping[Field, str]) -> str:
+    """Return what is wrong with a record of which something has another type, in words."""
+    first = error.errors(include_url=False)[0]
+    known: Mapping[object, str] = {field.value: name for field, name in names.items()}
+    where = [known.get(part, part) for part in first["loc"]]
+    shown = ", ".join(f"{WITH_ENTRY}{p + 1}" if isinstance(p, int) else str(p) for p in where)
+    return f"{shown}: {_IN_WORDS.get(first['type'], first['msg'])}"
 
 
 def common_locale(entries: Sequence[JsonEntry], usual: str) -> str:

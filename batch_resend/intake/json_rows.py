@@ -7,7 +7,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain, islice
 from typing import Any
 
@@ -35,12 +35,12 @@ from batch_resend.intake.headings import (
     unread_of,
 )
 from batch_resend.intake.json_entries import (
-    INCOMPLETE,
-    WITH_ENTRY,
     JsonEntry,
     common_locale,
     path_of_entries,
+    raw_entries,
     refuse_compound,
+    why_invalid,
     with_entries,
     with_names_of_entries,
 )
@@ -52,6 +52,7 @@ from batch_resend.intake.json_shapes import (
     refuse_record_beneath,
     request_unwrapped,
     why_no_subject,
+    without,
 )
 from batch_resend.intake.json_text import (
     decode,
@@ -82,14 +83,9 @@ from batch_resend.model import Problem, RejectedRow
 # What is taken of a record that is broken: by it other rows of its order mail no more than before.
 _OF_BROKEN = (*SUBJECTS, Field.CALL, Field.ACCOUNT)
 _WHERE = "record"  # of which messages speak; what shows them knows the line
+NOTHING: Mapping[str, object] = {}
 _MOST_UNREAD = 1000  # keys that are named
 _OF_ENTRY = (Field.DOMAIN, Field.EMAIL, Field.EMAIL_DOMAIN)
-_IN_WORDS = {
-    "string_type": "a string is expected",
-    "list_type": "a list is expected",
-    "model_type": "an object is expected",
-    "missing": "is missing",
-}
 
 
 class _Record(BaseModel):
@@ -126,14 +122,15 @@ class JsonRecords:
     def __init__(self, reading: Reading, sample: str = "", name: str = "") -> None:
         self.reading = reading
         self.usual = UsualKeys(reading.mapping, sample)  # by the beginning of the list
-        self.known_of_entries = JsonEntry.model_fields.keys() | reading.ignored
         self.unread: dict[str, str] = {}  # see `ListForm`; as far as they are counted
         self.known: set[Field] = set()  # by the keys, ignored ones as well
         # Objects of which something is read.
         self._opened = {name.split(".")[0] for name in reading.mapping.values()} - reading.ignored
         self.entries_at = path_of_entries(reading.mapping)
         self.titles = Titles(name, reading.flags)
+        self.ignored_within = [name.split(".") for name in sorted(reading.ignored) if "." in name]
         self.keys_of = lru_cache(maxsize=256)(self._keys_of)
+        self.unread_of_entry = lru_cache(maxsize=256)(self._unread_of_entry)
 
     def of_lines(self, lines: Iterable[str]) -> Iterator[RawRecord | RejectedRow]:
         """Yield a record a line; blank lines are none."""
@@ -150,18 +147,25 @@ class JsonRecords:
                 continue
             yield self.record(number, value, text)
 
-    def record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
-        """Return the raw record that a decoded JSON value stands for."""
+    def record(
+        self, line: int, value: object, raw: str, around: Mapping[str, object] = NOTHING
+    ) -> RawRecord | RejectedRow:
+        """Return the raw record that a decoded JSON value stands for.
+
+        `around`: what else is in an object that has this record in it, and may be about it.
+        """
         if not isinstance(value, dict):
             self.note_remark(line, value)
             why = f'not a JSON object: write what it is, such as {{"order_id": {raw[:40]}}}'
             why = why if isinstance(value, str | int) else "not a JSON object"
             return RejectedRow(line, Problem.FORM, why, raw)
-        record = _Object(value, self)
+        if around:
+            self._note_unread([key for key in around if key not in self.unread], ())
+        record = _Object(value, self, around)
         try:
             return record.read(line, raw)
         except ValidationError as error:
-            reason = _first_error(error, record.keys.names)
+            reason = why_invalid(error, record.keys.names)
         except (InputError, ValueError) as error:
             reason = self.usual.corrected(str(error).removeprefix(f"{_WHERE}: "), value)
         return record.broken(line, raw, reason.replace(NESTED, record.entries_at))
@@ -203,6 +207,12 @@ class JsonRecords:
             below = (name for name, _ in paths_in(opened) if name not in self.unread)
             self._note_unread(below, keys.places)
 
+    def _unread_of_entry(self, at: str, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which keys of an entry are not read, and take note of them; `at`: its list."""
+        unread = tuple(key for key in keys if key not in JsonEntry.model_fields)
+        self._note_unread((f"{at}.{key}" for key in unread), ())
+        return unread
+
     def _note_unread(self, names: Iterable[str], read: Container[Field]) -> None:
         most = max(0, _MOST_UNREAD - len(self.unread))
         self.unread |= unread_of(islice(names, most), read, self.reading.ignored)
@@ -231,9 +241,12 @@ def _named(columns: Columns, keys: Sequence[str]) -> _Keys:
 class _Object:
     """A JSON object that is to be a record; what is known of it stays where it turns out broken."""
 
-    def __init__(self, value: dict[str, object], records: JsonRecords) -> None:
+    def __init__(
+        self, value: dict[str, object], records: JsonRecords, around: Mapping[str, object]
+    ) -> None:
         self.keys = _Keys()
         self._value = value
+        self._around = around
         self._of = records
         self._has_addresses = NESTED in value
         self._is_order = is_order_of_the_ca(value)
@@ -243,6 +256,8 @@ class _Object:
         """Return the record. Raises ValidationError, ValueError, InputError."""
         reading = self._of.reading
         value = request_unwrapped(self._value, all_domains=reading.names_nobody)
+        for path in self._of.ignored_within:
+            value = without(value, path)
         if self._of.entries_at:
             value = self._with_entries(value)
         value = self._value = lifted(value, reading.mapping.values())
@@ -258,14 +273,15 @@ class _Object:
             return RawRecord(line, {Field.ORDER_ID: number}, (), raw, keys.names)
         self._has_addresses = NESTED in value or not ADDRESSES.isdisjoint(keys.places)
         self._of.note_below(value, keys)
-        unread = {key: value[key] for key in keys.unread}
+        unread = {**self._around, **{key: value[key] for key in keys.unread}}
         self._refuse_to_widen(unread)
         record = self._checked()
         texts = self._texts(record)
         if reading.ignored:
             unread = {key: held for key, held in unread.items() if key not in reading.ignored}
         refuse_marks(unread)
-        entries = tuple(_entries(record.domain_approval_emails, texts))
+        entry = RawEntry(*[_text(texts.get(which)) for which in _OF_ENTRY])
+        entries = tuple(raw_entries(record.domain_approval_emails, entry))
         return RawRecord(
             line,
             texts,
@@ -344,7 +360,8 @@ class _Object:
                 refuse_compound(which, key, fields[which])
         if NESTED in value:
             fields[NESTED] = value[NESTED]
-            refuse_unread_of_entries(fields[NESTED], self._of.known_of_entries)
+            unread_in = partial(self._of.unread_of_entry, self.entries_at)
+            refuse_unread_of_entries(fields[NESTED], unread_in)
         return _record_type().model_validate(fields)
 
     def _is_single(self, which: Field) -> bool:
@@ -370,31 +387,3 @@ class _Object:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _entries(
-    nested: Sequence[JsonEntry] | None, texts: Mapping[Field, object]
-) -> Iterator[RawEntry]:
-    """Yield the entries of either form. Raises ValueError."""
-    beside = RawEntry(*[_text(texts.get(which)) for which in _OF_ENTRY])
-    if nested is None:
-        yield beside
-        return
-    if any(beside):
-        raise ValueError(f"both {NESTED} and a domain or e-mail beside it: give one of them")
-    if not nested:
-        raise ValueError(
-            f"{NESTED} is empty: leave it out to have the CA mail every pending domain"
-        )
-    for entry in nested:
-        if not entry.domain.strip() or not entry.email.strip():
-            raise ValueError(f"an entry of {NESTED} {INCOMPLETE}")
-        yield RawEntry(entry.domain, entry.email, entry.email_domain or "")
-
-
-def _first_error(error: ValidationError, names: Mapping[Field, str]) -> str:
-    first = error.errors(include_url=False)[0]
-    known: Mapping[object, str] = {field.value: name for field, name in names.items()}
-    where = [known.get(part, part) for part in first["loc"]]
-    shown = ", ".join(f"{WITH_ENTRY}{p + 1}" if isinstance(p, int) else str(p) for p in where)
-    return f"{shown}: {_IN_WORDS.get(first['type'], first['msg'])}"

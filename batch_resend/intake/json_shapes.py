@@ -17,6 +17,7 @@ from batch_resend.intake.suggestions import Head, Noun, listed, map_flag
 from batch_resend.model import Call
 
 _NAMING_KEYS = ("order_id", "domain_id", "domain", "call", "account", "all_domains")
+_OF_PLANNED = (*_NAMING_KEYS, "method", "path", "body")
 _OF_ADDRESSES = tuple(call.key for call in CALLS.values())
 _OF_DOMAINS = tuple(name for name, call in CALLS.items() if call.is_about_domain)
 _SUBJECT = re.compile(r"/(?:order/certificate|domain)/([^/?#]+)(?=/)")
@@ -44,7 +45,12 @@ def request_unwrapped(value: dict[str, object], *, all_domains: bool) -> dict[st
             "a planned request without addresses, and nothing that asks for that: add "
             '"all_domains": true to have the CA mail every pending domain, or the addresses'
         )
-    return {**named, **body}
+    return {**_added(value), **named, **body}
+
+
+def _added(value: Mapping[str, object]) -> dict[str, object]:
+    """Return what somebody added to a planned request: keys of a record like any other."""
+    return {key: held for key, held in value.items() if key not in _OF_PLANNED}
 
 
 def _refuse_other_path(value: dict[str, object]) -> None:
@@ -102,6 +108,22 @@ def _taken(
         return None
     left = value | {key: found[1]}  # in the order that it had
     return found[0], left if found[1] else {name: left[name] for name in left if name != key}
+
+
+def without(value: dict[str, object], path: Sequence[str]) -> dict[str, object]:
+    """Return an object without what a path leads to, through objects and lists of objects."""
+    key, *below = path
+    if key not in value:
+        return value
+    if not below:
+        return {name: held for name, held in value.items() if name != key}
+    return value | {key: _each_without(value[key], below)}
+
+
+def _each_without(value: object, path: Sequence[str]) -> object:
+    if isinstance(value, list):
+        return [without(one, path) if isinstance(one, dict) else one for one in value]
+    return without(value, path) if isinstance(value, dict) else value
 
 
 def paths_in(
@@ -179,11 +201,18 @@ def lists_in(value: object, path: Path = ()) -> Iterator[tuple[Path, list[object
 
 def inner_record(value: dict[str, object], reading: Reading) -> dict[str, object]:
     """Return the object that has the fields of a record: itself, or one within."""
+    return unwrapped(value, reading)[0]
+
+
+def unwrapped(
+    value: dict[str, object], reading: Reading
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the object that has the fields of a record, and what stands around it."""
     if not is_record(value, reading):
         for key in _INNER:
             if isinstance(inner := value.get(key), dict):
-                return inner
-    return value
+                return inner, {name: held for name, held in value.items() if name != key}
+    return value, {}
 
 
 def refuse_record_beneath(value: Mapping[str, object], reading: Reading) -> None:

@@ -7,16 +7,21 @@ of orders is read likewise: see `json_shapes`.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import RawRecord
-from batch_resend.intake.json_rows import JsonRecords
-from batch_resend.intake.json_shapes import Path, Wrapper, inner_record, is_record, may_hold_lists
+from batch_resend.intake.json_rows import NOTHING, JsonRecords
+from batch_resend.intake.json_shapes import Path, Wrapper, is_record, may_hold_lists, unwrapped
 from batch_resend.intake.json_text import ANY_OBJECT, DECODER, may_go_on
-from batch_resend.intake.json_unread import is_of_pages, narrows_the_list, says_anything
+from batch_resend.intake.json_unread import (
+    about_record,
+    is_of_pages,
+    narrows_the_list,
+    says_anything,
+)
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.model import Problem, RejectedRow
@@ -164,11 +169,13 @@ class JsonStream:
         if isinstance(value, dict) and isinstance(value.get(PAGE), list):
             self._beside += [(key, held) for key, held in value.items() if key != PAGE]
 
-    def _record(self, line: int, value: object, raw: str) -> RawRecord | RejectedRow:
+    def _record(
+        self, line: int, value: object, raw: str, around: Mapping[str, object] = NOTHING
+    ) -> RawRecord | RejectedRow:
         if isinstance(value, _KeyTwiceError):
             why = f"not a JSON object: {value}"
             return self._placed(RejectedRow(line, Problem.FORM, why, raw))
-        record = self._of.record(line, value, raw)
+        record = self._of.record(line, value, raw, around)
         self._names_nobody |= isinstance(record, RawRecord) and not record.has_addresses
         return self._placed(record)
 
@@ -229,9 +236,11 @@ class JsonStream:
                 seen = _seen(value)
                 is_taken = isinstance(seen, dict) and self._wrapper.takes(path, seen)
             if is_taken:
+                around = NOTHING
                 if isinstance(value, dict):
-                    value = inner_record(value, self._reading)
-                yield self._record(line, value, raw)
+                    value, beside = unwrapped(value, self._reading)
+                    around = about_record(beside)
+                yield self._record(line, value, raw, around)
             else:
                 self._beside.append((path[-1], value))
             if self._next() != "]":

@@ -1,10 +1,26 @@
 """What in a JSON record is not read, and may say whom to mail, or not to send at all."""
 
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from functools import lru_cache
+from typing import Any
 
 from batch_resend.intake.asked_about import one_more_of, why_narrower, why_not_each
 from batch_resend.intake.exports import is_own_key
-from batch_resend.intake.fields import ADDRESSES, Field, known_field, plain
+from batch_resend.intake.fields import (
+    ADDRESSES,
+    Field,
+    is_close_to_all_domains,
+    known_field,
+    plain,
+)
 from batch_resend.intake.json_entries import flags_below, flags_of_entries
 from batch_resend.intake.json_shapes import NESTED, in_one_text, paths_in
 from batch_resend.intake.looks import has_address, looked_for
@@ -21,6 +37,7 @@ from batch_resend.intake.signs import (
     narrows,
     says_state,
     says_whether,
+    tells_not_to_send,
 )
 from batch_resend.intake.suggestions import (
     Noun,
@@ -43,6 +60,8 @@ _FOR_A_PERSON = "message"  # of these keys, the one that may hold a remark
 _STATES = ("status", "orderstatus")
 _GOOD = ("ok", "success", "true", "200")  # of an answer's status
 _OF_PAIR = (Field.DOMAIN, Field.EMAIL)
+# Of keys that stand in record after record it is worked out once what they say.
+_once = lru_cache(maxsize=256)
 _OF_THE_CA = "certificate"  # every order of the pages "List orders" and "Order info" has one
 
 
@@ -122,9 +141,14 @@ def _why_narrower(key: str, held: object, texts: Collection[str]) -> str | None:
 def refuse_marks(unread: Mapping[str, object]) -> None:
     """Raise ValueError where a key that is not read may say that the order needs no mail."""
     for key, held in unread.items():
-        marks = any(_is_mark(name, one) for name, one in ((key, held), *within(held)))
-        if marks or any(map(is_mark, all_texts(held))):
+        if _is_marked(key, held):
             raise ValueError(needs_no_mail(f"the key {key!r}", key))
+
+
+def _is_marked(key: str, held: object) -> bool:
+    """Whether a key, or what stands under it, may say that something needs no mail."""
+    by_key = _is_whether(key) or any(_is_mark(*one) for one in ((key, held), *within(held)))
+    return by_key or any(map(is_mark, all_texts(held)))
 
 
 def _is_mark(name: str, held: object) -> bool:
@@ -196,23 +220,39 @@ def refuse_half_a_pair(
         )
 
 
-def refuse_unread_of_entries(entries: object, known: Collection[str]) -> None:
-    """Raise ValueError where an entry has a key that is not read and may say whom to mail.
+def refuse_unread_of_entries(
+    entries: object, unread_in: Callable[[tuple[str, ...]], Collection[str]]
+) -> None:
+    """Raise ValueError where a key of an entry may say whom to mail, or not to, and is not read.
 
-    `known`: the keys that are read, or to be ignored.
+    `unread_in` returns which of its keys are not read.
     """
-    for number, entry in enumerate(entries if isinstance(entries, list) else (), start=1):
-        for key, held in entry.items() if isinstance(entry, dict) else ():
-            if key not in known and _may_say_whom(key, held):
-                called = f"entry {number} of {NESTED} has the key {key!r}, which is not read"
-                raise ValueError(f"{called}{_of_entry(key, entry, entries)}")
+    each = entries if isinstance(entries, list) else ()
+    unread = [unread_in(tuple(one)) if isinstance(one, dict) else () for one in each]
+    for number, keys in enumerate(unread):
+        if keys:
+            _refuse_unread_of_entry(number, keys, each)
+
+
+def _refuse_unread_of_entry(number: int, keys: Iterable[str], entries: Sequence[Any]) -> None:
+    """Raise ValueError likewise for one of them; `number`: counted from 0."""
+    entry, which = entries[number], f"entry {number + 1} of {NESTED}"
+    for key in keys:
+        held = entry[key]
+        if _is_marked(key, held):
+            called = f"the key {key!r} in {which}"
+            raise ValueError(needs_no_mail(called, f"{NESTED}.{key}", of="domains"))
+        if _may_say_whom(key, held):
+            does = _of_entry(key, entry, entries)
+            raise ValueError(f"{which} has the key {key!r}, which is not read{does}")
 
 
 def _of_entry(key: str, entry: Container[str], entries: object) -> str:
     """Return what to do about such a key of an entry: it may be that of what the entry lacks."""
     lacking = [which for which in _OF_PAIR if which not in entry]
     if not lacking:
-        return f": give each domain and address an entry of their own; or say {ignore_flag(key)}"
+        flag = ignore_flag(f"{NESTED}.{key}")
+        return f": give each domain and address an entry of their own; or say {flag}"
     what = f", and no {' and no '.join(lacking)}"
     flags = flags_of_entries(NESTED, entries)
     return f"{what}. Name the keys that hold domain and address: {flags}" if flags else what
@@ -221,6 +261,15 @@ def _of_entry(key: str, entry: Container[str], entries: object) -> str:
 def is_of_pages(key: str) -> bool:
     """Whether a key is one of those by which programs number their pages."""
     return plain(key) in _OF_PAGES
+
+
+def about_record(around: Mapping[str, object]) -> dict[str, object]:
+    """Return what of an envelope may be about the record in it: no id, link, or time."""
+    return {
+        key: held
+        for key, held in around.items()
+        if plain(key) == _FOR_A_PERSON or not is_of_pages(key)
+    }
 
 
 def narrows_the_list(key: str, held: object, *, names_nobody: bool) -> bool:
@@ -243,8 +292,20 @@ def narrows_the_list(key: str, held: object, *, names_nobody: bool) -> bool:
 
 
 def _may_say_whom(key: str, held: object) -> bool:
-    by_key = known_field(key) is not None or bool(one_more_of(key)) or says_whether(key)
-    return by_key or any(map(has_address, all_texts(held)))
+    return _is_about_whom(key) or any(map(has_address, all_texts(held)))
+
+
+@_once
+def _is_about_whom(key: str) -> bool:
+    """Whether a key may be one of whom to mail, or whether to."""
+    by_name = known_field(key) is not None or one_more_of(key) is not None
+    return by_name or is_close_to_all_domains(key) or _is_whether(key)
+
+
+@_once
+def _is_whether(key: str) -> bool:
+    """Whether a key is one of whether to mail, whatever stands under it."""
+    return says_whether(key) or tells_not_to_send(key)
 
 
 def key_with_address(value: Mapping[str, object]) -> str | None:

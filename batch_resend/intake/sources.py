@@ -165,8 +165,7 @@ class ListSource:
             if not self._reading.numbers_only:
                 refuse_own_tables(self.name, set(self.columns) - self._reading.ignored)
         if self.not_there:
-            found = {key for key in self.not_there if json.dumps(key) in raw or f'"{key}"' in raw}
-            self.not_there -= found
+            self.not_there -= {key for key in self.not_there if _is_key_in(raw, key)}
 
     def _table(self, table: Table, form: ListForm) -> Iterator[RawRecord | RejectedRow]:
         rows = TableRows(self.name, table, self._reading)
@@ -186,6 +185,12 @@ class ListSource:
     @property
     def _fields(self) -> Mapping[str, str]:
         return {field.value: column for field, column in self._reading.mapping.items()}
+
+
+def _is_key_in(raw: str, key: str) -> bool:
+    """Whether a JSON record has a key, by its text; one within others is called `order.note`."""
+    names = [key] if f'"{key}"' in raw else key.split(".")
+    return all(json.dumps(name) in raw or f'"{name}"' in raw for name in names)
 
 
 class RecordSource:

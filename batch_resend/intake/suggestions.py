@@ -58,12 +58,17 @@ def unnamed(at: int) -> str:
     return f"column {at + 1}"
 
 
-def needs_no_mail(called: str, name: str, *, several: bool = False, beside: str = "") -> str:
-    """Return what to ask about what may say that its record needs no mail; `beside`: what else."""
+def needs_no_mail(
+    called: str, name: str, *, several: bool = False, of: str = "orders", beside: str = ""
+) -> str:
+    """Return what to ask about what may say that its record needs no mail.
+
+    `of`: or what needs none; `beside`: what else is to be looked at.
+    """
     are = "are" if several else "is"
     return (
-        f"{called} may say which orders need no mail, and {are} not read.{beside} Remove those "
-        f"that need none, then add {ignore_flag(name)}"
+        f"{called} may say which {of} need no mail, and {are} not read.{beside} Remove those that "
+        f"need none, then add {ignore_flag(name)}"
     )
 
 

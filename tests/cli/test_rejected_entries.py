@@ -89,6 +89,14 @@ MAPPED: dict[str, object] = {
     "domains": [{"name": name, "to": to} for name, to in (RIGHT, TWICE)],
     "locale": "en",
 }
+MARKED = {
+    "order_id": ORDER,
+    "domain_approval_emails": [
+        {"domain": RIGHT[0], "email": A},
+        {"domain": "b.example", "email": B, "done": True},
+    ],
+    "locale": "en",
+}
 IN_LANGUAGES = {
     "order_id": ORDER,
     "domain_approval_emails": [
@@ -166,6 +174,11 @@ CASES = {
     ),
     "the record is one that needs no mail": Case(
         lines(record(RIGHT, WRONG, remark="please do not send")), [CORRECT], [[[B]]]
+    ),
+    "an entry is one that needs no mail": Case(
+        lines(MARKED),
+        [list, put(A, "hostmaster@a.example"), emptied("b.example")],
+        [[], [["hostmaster@a.example"]], [[B]]],
     ),
     "an entry has no text": Case(
         lines(record(RIGHT, ("b.example", None))),

@@ -196,7 +196,9 @@ def test_a_mapping_names_keys_in_a_list_of_objects_of_which_all_are_asked_for(wi
             with_domains([{**TWO[0], "domain": "c.example.com"}]), "which is meant?", id="two names"
         ),
         pytest.param(
-            with_domains([{**TWO[0], "skip": True}]), "the key 'skip', which is not read", id="mark"
+            with_domains([{**TWO[0], "skip": True}]),
+            "the key 'skip' in entry 1 of domains",
+            id="mark",
         ),
         pytest.param(
             with_domains(TWO, domain_approval_emails=[]), "give one of them", id="both forms"
