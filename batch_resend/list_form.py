@@ -60,6 +60,9 @@ class ListForm:
     )  # of these: other records' key for it
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
+    in_all: int = 0  # of JSON pages: how many records there are, as they say; 0: none does
+    has_next: bool | None = None  # likewise: whether the last one names a next; None: it says not
+
     @property
     def is_table(self) -> bool:
         """Whether its rows are rows of cells."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import RawRecord
+from batch_resend.intake.json_pages import PAGE, Pages, is_page, records_in
 from batch_resend.intake.json_rows import NOTHING, JsonRecords
 from batch_resend.intake.json_shapes import Path, Wrapper, is_record, may_hold_lists, unwrapped
 from batch_resend.intake.json_text import ANY_OBJECT, DECODER, may_go_on
@@ -25,8 +26,6 @@ from batch_resend.intake.json_unread import (
 from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import CHUNK_CHARS, MAX_LINE_CHARS, Text
 from batch_resend.model import Problem, RejectedRow
-
-PAGE = "orders"
 
 _LONGEST_LINE_OF_A_RECORD = CHUNK_CHARS // 2  # in doubt a longer one is a document
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
@@ -53,8 +52,7 @@ def is_document(begin: str, reading: Reading) -> bool:
         return bool(below) and may_go_on(begin, len(begin) - len(below))
     if not isinstance(value, dict):
         return False
-    wraps = Wrapper("", reading).defect(value) is not None
-    return wraps or isinstance(value.get(PAGE), list)
+    return is_page(value) or Wrapper("", reading).defect(value) is not None
 
 
 class JsonStream:
@@ -70,7 +68,8 @@ class JsonStream:
         self._reading = records.reading
         self._count = self._last_line = 0  # of records, and where the last one began
         self._wrapper = Wrapper(name, self._reading)
-        self._beside: list[tuple[str, object]] = []  # what stands beside a list of orders
+        self._beside: list[tuple[Path, object]] = []  # what stands beside a list of orders
+        self.pages = Pages()
         self._names_nobody = False  # some record does
 
     def __iter__(self) -> Iterator[RawRecord | RejectedRow]:
@@ -112,9 +111,9 @@ class JsonStream:
             self._take(",")
             key = str(self._pass_over())
             self._take(":")
-            self._beside.append((key, self._pass_over()))
+            self._beside.append(((key,), self._pass_over()))
         self._take("}")
-        self._refuse_beside()
+        self._judge_beside((PAGE,))
 
     def _pass_over(self) -> object:
         """Take a value that is not read, and return it: a key that stands twice does no harm."""
@@ -122,9 +121,14 @@ class JsonStream:
             return self._value()
         return None
 
-    def _refuse_beside(self) -> None:
-        """Raise InputError where something beside a list of orders may say whom or what to mail."""
-        for key, value in self._beside:
+    def _judge_beside(self, taken: Path) -> None:
+        """Raise InputError where something beside a list of orders may say whom or what to mail.
+
+        `taken`: where that list stands. Take note of what is said of other pages.
+        """
+        if self._beside:
+            self.pages.note(self._beside, taken)
+        for (*_, key), value in self._beside:
             if self._may_matter(key, value):
                 raise InputError(
                     f"{self._name}: {key!r} is beside the list of orders and is not read, and it "
@@ -160,14 +164,14 @@ class JsonStream:
             yield self._placed(RejectedRow(line, Problem.ORDER_ID, defect, raw))
             return
         self._note_beside(value)
-        for below, one, text in _records_in(value, raw):
+        for below, one, text in records_in(value, raw):
             yield self._record(line + below, one, text)
-        self._refuse_beside()
+        self._judge_beside((PAGE,))
 
     def _note_beside(self, value: object) -> None:
         """Take note of what a page says before its orders."""
-        if isinstance(value, dict) and isinstance(value.get(PAGE), list):
-            self._beside += [(key, held) for key, held in value.items() if key != PAGE]
+        if is_page(value):
+            self._beside += [((key,), held) for key, held in value.items() if key != PAGE]
 
     def _record(
         self, line: int, value: object, raw: str, around: Mapping[str, object] = NOTHING
@@ -196,7 +200,7 @@ class JsonStream:
         yield from self._members((), keys)
         defect = self._wrapper.end(keys)
         if defect is None:
-            self._refuse_beside()
+            self._judge_beside(self._wrapper.taken or ())
         self._beside.clear()
         if is_long and is_record(keys, self._reading):
             raise too_long
@@ -221,7 +225,7 @@ class JsonStream:
                 case "{" if may_hold_lists(inside):
                     yield from self._members(inside, [])
                 case _:
-                    self._beside.append((key, self._pass_over()))
+                    self._beside.append((inside, self._pass_over()))
         self._take("}")
 
     def _elements(self, path: Path) -> Iterator[RawRecord | RejectedRow]:
@@ -242,7 +246,7 @@ class JsonStream:
                     around = about_record(beside)
                 yield self._record(line, value, raw, around)
             else:
-                self._beside.append((path[-1], value))
+                self._beside.append((path, value))
             if self._next() != "]":
                 self._take(",")
         self._take("]")
@@ -339,47 +343,8 @@ class JsonStream:
         )
 
 
-_BLANK = re.compile(r"\s*")
-_NO_VALUE = re.compile(r"[\s,:]*")  # what stands between keys and values
-
-
 def _may_wrap(value: dict[str, object]) -> bool:
-    is_page = isinstance(value.get(PAGE), list)
-    return not is_page and any(isinstance(one, list | dict) for one in value.values())
-
-
-def _records_in(value: object, raw: str) -> Iterator[tuple[int, object, str]]:
-    """Yield a value with its text; of a page with something else before its orders, each order.
-
-    With each, how many lines below the value's first it begins.
-    """
-    if not (isinstance(value, dict) and isinstance(value.get(PAGE), list)):
-        yield 0, value, raw
-        return
-    below = counted = 0  # the lines before a place
-    at = _orders_of_page(raw)
-    while raw[at] != "]":
-        at = _after(_NO_VALUE, raw, at)
-        order, end = DECODER.raw_decode(raw, at)
-        below, counted = below + raw.count("\n", counted, at), at
-        yield below, order, raw[at:end]
-        at = _after(_BLANK, raw, end)
-
-
-def _orders_of_page(raw: str) -> int:
-    """Return where the list of orders of a page begins, in its text."""
-    at = 1  # behind its brace
-    while True:
-        key, at = DECODER.raw_decode(raw, _after(_NO_VALUE, raw, at))
-        at = _after(_NO_VALUE, raw, at)
-        if key == PAGE:
-            return _after(_BLANK, raw, at + 1)
-        _, at = DECODER.raw_decode(raw, at)
-
-
-def _after(signs: re.Pattern[str], raw: str, at: int) -> int:
-    found = signs.match(raw, at)
-    return found.end() if found else at
+    return not is_page(value) and any(isinstance(one, list | dict) for one in value.values())
 
 
 def _seen(value: object) -> object:

@@ -116,11 +116,14 @@ class ListSource:
             checked = with_usual_numbers(records, self.name, self._reading)
             yield from self._with_all_mapped(checked)
             of.titles.refuse_remark()
-            under = "" if stream is None else stream.under
+            if stream is not None:
+                pages = stream.pages
+                self.form = replace(
+                    self.form, under=stream.under, in_all=pages.in_all, has_next=pages.has_next
+                )
             others = of.usual.of_others(of.unread)
             self.form = replace(
                 self.form,
-                under=under,
                 unread=of.unread,
                 of_others=others,
                 keys=tuple(sorted(of.known)),

@@ -1,6 +1,6 @@
 """What a run is about to do: whom it mails, what is worth a look."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -228,7 +228,8 @@ async def make_preview(
     accounts = await reader.count_by_account(run)
     return Preview(
         inputs=[
-            InputPreview(path=i.name, form=_form_in_words(i.form), rows=i.rows) for i in inputs
+            InputPreview(path=i.name, form=_form_in_words(i.form, inputs), rows=i.rows)
+            for i in inputs
         ],
         rows=RowCounts(read=sum(plan.rows.values()), **{s.value: n for s, n in plan.rows.items()}),
         orders=run.order_numbers,
@@ -319,7 +320,8 @@ def first_of(texts: Sequence[str]) -> str:
     return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _form_in_words(form: ListForm) -> str:
+def _form_in_words(form: ListForm, inputs: Sequence[InputNote]) -> str:
+    """Return how a list was read; `inputs`: all of its run, which may be pages of one list."""
     # What a program hands over has no form to speak of.
     kind = [] if form.kind is ListKind.RECORDS else [form.kind.value]
     if form.delimiter is not None:
@@ -338,7 +340,19 @@ def _form_in_words(form: ListForm) -> str:
         words.append(f"{counted(count, noun)} {what}")
     if form.unread:
         words.append(_unread_in_words(form))
-    return "; ".join(words)
+    return "; ".join((*words, *_other_pages(form, inputs)))
+
+
+def _other_pages(form: ListForm, inputs: Sequence[InputNote]) -> Iterator[str]:
+    """Yield what a list says of pages that are not here: in it, or among the other lists."""
+    here = sum(one.rows for one in inputs if one.form.in_all == form.in_all)
+    if form.in_all > here:
+        yield (
+            f"its page says that there are {form.in_all:,} in all, of which {here:,} are here: "
+            "fetch the other pages, too"
+        )
+    elif form.has_next and all(one.form.has_next is not False for one in inputs):
+        yield "its page names a next one: fetch that, too"
 
 
 def _unread_in_words(form: ListForm) -> str:
