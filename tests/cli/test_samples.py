@@ -261,6 +261,10 @@ api-key-file = "key.txt"
 api-key-file = "key.txt"
 """,
     "nested.json": ('[{"order_id": 1, "names": [{"fqdn": "a.example", "to": "admin@a.example"}]}]'),
+    "marked.json": (
+        '[{"order_id": 1, "domain_approval_emails": '
+        '[{"domain": "a.example", "email": "admin@a.example", "note": "done"}]}]'
+    ),
     "export.json": '[{"order": {"id": 1}, "domain": "a.example", "email": "admin@a.example"}]',
     "export.csv": "Vorgang,Domain,E-Mail\n1,a.example.com,admin@a.example.com\n",
 }
