@@ -278,21 +278,19 @@ def settings_by(
     return settings.model_copy(update={"concurrency": most})
 
 
-def endpoint_of(
-    options: dict[str, Any], key: str | None, run: Run, account: str | None
-) -> Endpoint | None:
-    """Return what options have for an account of a run (None: their own), as far as is known.
+def endpoint_of(options: dict[str, Any], run: Run, account: str | None) -> Endpoint | None:
+    """Return what options have for an account of a run (None: their own), as far as it is known.
 
-    `key`: their own. Raises SettingsError.
+    What is wrong with them is said once they are needed.
     """
-    if account is not None:
-        profile = accounts_of(options, run).get(account)
-        return None if profile is None else Endpoint(profile.base_url.rstrip("/"))
-    if key is None:
-        return None
-    with named_as_options():
-        own = make_account(api_key=key, base_url=base_url_for(options, run))
-    return Endpoint(own.base_url, own.budget)
+    with suppress(SettingsError):
+        if account is not None:
+            profile = accounts_of(options, run).get(account)
+            return Endpoint(profile.base_url.rstrip("/")) if profile else None
+        if key := _own_key(options):
+            own = make_account(api_key=key.text, base_url=base_url_for(options, run))
+            return Endpoint(own.base_url, own.budget)
+    return None
 
 
 def budgets_of(options: dict[str, Any]) -> dict[str | None, str]:

@@ -72,10 +72,17 @@ def read_key(path: Path, name: str) -> FoundKey:
 
     A command reads each file once: a pipe gives the key to the first who reads it.
     """
-    found: dict[Path, FoundKey] = click.get_current_context().meta.setdefault(_READ, {})
-    if path not in found:
-        found[path] = _read(path, name)
-    return found[path]
+    read: dict[Path, FoundKey | SettingsError]
+    read = click.get_current_context().meta.setdefault(_READ, {})
+    if path not in read:
+        try:
+            read[path] = _read(path, name)
+        except SettingsError as error:
+            read[path] = error
+    found = read[path]
+    if isinstance(found, SettingsError):
+        raise found
+    return found
 
 
 def _read(path: Path, name: str) -> FoundKey:

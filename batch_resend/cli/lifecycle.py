@@ -176,19 +176,24 @@ def run_with_notifier(
     def whole(result: CommandResult) -> CommandResult:
         return replace(result, profile=notifier.profile, in_rehearsal=is_rehearsed(options))
 
-    async def notified(interruption: Interruption) -> int:
+    async def begin() -> None:
         nonlocal notifier
+        try:
+            set_up_logs(options)
+            notifier.check()
+            _say_what_is_not_used(notifier)
+        finally:  # a command that fails here leaves a newer night alone, too
+            if newer_night and (newer := await newer_night()):
+                notifier = _left_to(newer, notifier, quiet=options["quiet"])
+
+    async def notified(interruption: Interruption) -> int:
         result = None
         try:
             # A slow notification holds up nothing. One of a start that has not arrived when the
             # command ends is left out, after a grace: the end is notified.
             async with beside(grace_s=START_GRACE_S) as tasks:
                 try:
-                    set_up_logs(options)
-                    notifier.check()
-                    _say_what_is_not_used(notifier)
-                    if newer_night and (newer := await newer_night()):
-                        notifier = _left_to(newer, notifier, quiet=options["quiet"])
+                    await begin()
                 finally:
                     tasks.start_soon(_notify_safely, notifier.started)
                 result = await work(interruption)

@@ -24,7 +24,7 @@ class OwnAccount:
     """An account at a CA, and what tells the runs that were for it, also by an earlier key."""
 
     base_url: str
-    budget: str  # of its key now
+    budgets: Set[str]  # of its keys, as far as they are known
     profile: str | None = None  # its name, where it has one
     waiting: Set[str] = frozenset()  # the numbers of its orders that wait
 
@@ -33,7 +33,7 @@ class OwnAccount:
         """What the journal's statements take of it."""
         return {
             "base_url": self.base_url,
-            "budget": self.budget,
+            "budgets": [*self.budgets],
             "profile": self.profile or "",
             "waiting": [*self.waiting],
         }

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence, Set
 
 from pydantic import TypeAdapter
 
+from batch_resend.journal.grouping import Endpoint
 from batch_resend.journal.rest import RestReader
 from batch_resend.journal.runs import OwnAccount
 from batch_resend.journal.statements import Record, run_of
@@ -71,19 +72,34 @@ class SweepReader(RestReader):
             if not names[run.id].isdisjoint((await self.rest(run, among)).left)
         ]
 
-    async def newer_night(self, run: Run, account: OwnAccount) -> Run | None:
-        """Return an account's newest sweep that began after another sweep's run, by its filters.
+    async def newer_night(
+        self, run: Run, own: Endpoint | None = None, profile: str | None = None
+    ) -> Run | None:
+        """Return the newest sweep of a sweep's account, by its filters, that began after its run.
 
-        None: there is none, or no sweep began that run.
+        None: there is none, or no sweep began that run. The journal knows the account. A command
+        may have another key, or name, for it by now (`own`, `profile`).
         """
         if (swept := await self.swept(run)) is None:
             return None
+        account = await self._account_swept(run, own, profile)
         starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
         for start in starts:
             is_sweep = start.number > run.number and start.swept
             if is_sweep and _COUNTS.validate_json(start.swept).filters == swept.filters:
                 return run_of(start)
         return None
+
+    async def _account_swept(
+        self, run: Run, own: Endpoint | None, profile: str | None
+    ) -> OwnAccount:
+        """Return the account of a sweep's run; another that had one of its orders is of it, too."""
+        keys = await self.fetch("budgets_of_run", run=run.number)
+        budgets = {key.budget for key in keys if not key.account}
+        if own is not None and own.base_url == run.base_url:
+            budgets |= {own.budget}
+        orders = {one.order_id for one in await self.fetch("orders_of_run", run=run.number)}
+        return OwnAccount(run.base_url, budgets, run.profile or profile, orders)
 
     async def sent_by(self, run: Run, account: str | None) -> set[str]:
         """Return the numbers of the orders that a run has had mailed for one of its accounts."""

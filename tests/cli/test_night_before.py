@@ -1,12 +1,14 @@
 """What a night says of the runs before it, where several sweeps share one key and one journal."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batch_resend.simulator import Simulator
-from tests.cli.conftest import Desk, desk_with_ca, ended, read_summary, run_ids, until
+from tests.cli.conftest import KEY, Desk, desk_with_ca, ended, read_summary, run_ids, until
 from tests.cli.test_sweep import wait
 from tests.notify.listener import listening
 
@@ -175,3 +177,81 @@ async def test_a_night_resumed_after_a_newer_one_leaves_the_newer_ones_alarm_and
         assert (said in resumed.err) is is_left
         assert (not watchdog.posts) is is_left
         assert ((tmp_path / "m.prom").read_text() == before) is is_left
+
+
+NEW, NEWER = f"{KEY}-2", f"{KEY}-3"
+KEY_FILE, URL = "--api-key-file", "--base-url"
+# How the older of two nights may be resumed: by which key the newer one was; by which key, and with
+# which options, resume is; its exit code.
+RESUMED: Mapping[str, tuple[str, str, Sequence[str], int]] = {
+    "by a key that replaced the one of both": (KEY, NEW, ("RUN",), 0),
+    "by the key of before, which the newer one had no more": (NEW, KEY, ("RUN",), 0),
+    "by a third key": (NEW, NEWER, ("RUN",), 0),
+    "by a key that the CA refuses": (KEY, "wrong", ("RUN",), 4),
+    "with a variable that holds no key": (KEY, "", ("RUN",), 1),
+    "with no such file of a key": (KEY, KEY, ("RUN", KEY_FILE, "gone.txt"), 1),
+    "with a file that holds no key": (KEY, KEY, ("RUN", KEY_FILE, "empty.txt"), 1),
+    "without its name, and with no such file": (KEY, KEY, (KEY_FILE, "gone.txt"), 1),
+    "at another URL": (KEY, KEY, ("RUN", URL, "http://127.0.0.1:9/services/v2"), 1),
+    "at no URL": (KEY, KEY, ("RUN", URL, "nowhere"), 1),
+    "with a limit that is none": (KEY, KEY, ("RUN", "--limit", "5"), 1),
+    "with a log that cannot be opened": (KEY, KEY, ("RUN", "--log-file", "none/a.log"), 1),
+}
+
+
+@pytest.mark.parametrize(("key_of_newer", "key", "words", "code"), RESUMED.values(), ids=RESUMED)
+async def test_however_an_older_night_is_resumed_the_newer_ones_alarm_and_metrics_stay(
+    tmp_path: Path,
+    *,
+    key_of_newer: str,
+    key: str,
+    words: Sequence[str],
+    code: int,
+) -> None:
+    async with (
+        listening() as watchdog,
+        desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca),
+    ):
+        wait(ca, *[5.0] * 6)
+        desk.write("empty.txt", "\n")
+        desk.write("orders.csv", "order_id\n100200301\n100200302\n")
+        assert (await desk.run("send", "--yes", "--max-orders", "1", "orders.csv")).code == 4
+        told = ("--ping-url", watchdog.url, "--metrics-file", "m.prom")
+        cut_off = await killed_after(desk, ca, 2, *SWEEP, *told)
+        stuck = ("--max-mails-per-order", "1", "--max-orders", "1", "--fail-on", "stuck")
+        again = (*SWEEP, *told, "--cooldown", "0s", *stuck)
+        newer = await desk.run(*again, DIGICERT_API_KEY=key_of_newer)
+        assert newer.code == 3, newer.err
+        before, newest = (tmp_path / "m.prom").read_text(), (await run_ids(desk))[0]
+        watchdog.posts.clear()
+        if code == 4:
+            ca.settings = replace(ca.settings, api_key=KEY)
+        named = [cut_off if word == "RUN" else word for word in words]
+        resumed = await desk.run("resume", *named, "--yes", *told, DIGICERT_API_KEY=key)
+        assert resumed.code == code, resumed.err
+        assert f"A newer sweep, {newest}, has begun since: " in resumed.err
+        assert not watchdog.posts
+        assert (tmp_path / "m.prom").read_text() == before
+
+
+@pytest.mark.parametrize("profile", ["shop", "other"])
+async def test_a_newer_night_is_one_of_the_same_profile_also_where_resume_is_of_another(
+    tmp_path: Path, profile: str
+) -> None:
+    async with (
+        listening() as watchdog,
+        desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca),
+    ):
+        wait(ca, *[5.0] * 6)
+        desk.write("shop.txt", f"{NEW}\n")
+        desk.write("other.txt", f"{NEWER}\n")
+        profiles = [f'[profiles.{one}]\napi-key-file = "{one}.txt"\n' for one in ("shop", "other")]
+        config = ("--config", str(desk.write("resend.toml", "".join(profiles))))
+        cut_off = await killed_after(desk, ca, 2, *config, *SWEEP, "--profile", "shop")
+        newer = await desk.run(*config, *SWEEP, "--profile", profile, "--older-than", "90d")
+        assert newer.code == 0, newer.err
+        told = ("--profile", "other", "--ping-url", watchdog.url)
+        resumed = await desk.run(*config, "resume", cut_off, *told)
+        assert resumed.code == 1
+        assert "is of profile shop, not of profile other" in resumed.err
+        assert ("A newer sweep" in resumed.err) is (not watchdog.posts) is (profile == "shop")

@@ -247,7 +247,7 @@ async def test_the_last_mail_is_told_last_though_an_older_run_was_resumed_since(
     await send(journal, clock, older, {})
     assert (await journal.reader.runs())[0].id == older.id
     assert [e.run_id for e in await events(journal, "1")] == [older.id, newer.id]
-    found = await journal.reader.newest_run(OwnAccount(BASE_URL, ""))
+    found = await journal.reader.newest_run(OwnAccount(BASE_URL, frozenset()))
     assert found and (found[0].id, found[1]) == (newer.id, None)
 
 

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -28,7 +29,7 @@ from batch_resend.cli.command import (
 )
 from batch_resend.cli.commands.check import check_lists, show_only
 from batch_resend.cli.execution import execute
-from batch_resend.cli.keys import FoundKey, look_for_key
+from batch_resend.cli.keys import FoundKey
 from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.lifecycle import Interruption, run_with_notifier
 from batch_resend.cli.logs import mask_logs, name_run, set_up_logs
@@ -55,14 +56,13 @@ from batch_resend.cli.rehearsals import (
     ended_simulator,
     refuse_ended_rehearsal,
 )
-from batch_resend.errors import JournalBusy, UnknownRun
+from batch_resend.errors import JournalBusy, SettingsError, UnknownRun
 from batch_resend.intake import ListSource
-from batch_resend.journal import JournalReader, OwnAccount, read_journal
+from batch_resend.journal import JournalReader, read_journal
 from batch_resend.model import Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import counted
 from batch_resend.results import Unfinished
-from batch_resend.settings import Settings
 
 _STUCK = "stuck"
 _OTHERS_SHOWN = 2  # runs that did not finish either
@@ -168,17 +168,24 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
-    found = _Found()
+    run, names = None, list[str | None]()  # the run to resume, and its accounts
 
     async def newer_night() -> Run | None:
-        nonlocal found
-        found = await _find(context, run_id, options)
-        return found.newer_night
+        nonlocal run, names
+        async with read_journal(options["journal"], clock_of_command()) as reader:
+            run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
+            if run is None:
+                return None
+            names = await reader.accounts(run)
+            name_run(run, names, options["profile"] or run.profile)
+            return await _newer_night(context, reader, run, names, options)
 
     async def work(interruption: Interruption) -> CommandResult:
-        run, settings, _ = found
-        if settings is None:
+        if run is not None:
+            _take_as_begun(context, run, names, options)
+        if options["dry_run"]:
             return await _show_left(run, options)
+        settings = settings_of(options, run, names or (None,))
         run_options = run_options_of(context, options)
         async with open_batch(settings, clock_of_command()) as batch:
             planning = batch.take_up(run.id if run else None)
@@ -196,26 +203,38 @@ def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandRe
     return result
 
 
-class _Found(NamedTuple):
-    """What is to be resumed."""
+async def _newer_night(
+    context: click.Context,
+    reader: JournalReader,
+    run: Run,
+    names: Sequence[str | None],
+    options: dict[str, Any],
+) -> Run | None:
+    """Return the newest sweep after a run that one began, of its account; None: there is none.
 
-    run: Run | None = None  # None: no run is unfinished
-    settings: Settings | None = None  # --dry-run needs none
-    newer_night: Run | None = None  # where it is a night itself
+    What this command has for the account may be wrong: then it fails later, and leaves the watchdog
+    of a newer night alone all the same.
+    """
+    if options["dry_run"]:  # which notifies nobody
+        return None
+    own = None
+    with suppress(SettingsError):
+        refuse_other_profile(context, run, names)
+        own = endpoint_of(options, run, None)
+    return await reader.newer_night(run, own, options["profile"])
 
 
-async def _find(context: click.Context, run_id: str | None, options: dict[str, Any]) -> _Found:
-    """Find the run to resume, with its settings; its options are then taken as it was begun."""
-    async with read_journal(options["journal"], clock_of_command()) as reader:
-        run, names = await _as_begun(context, reader, run_id, options)
-        if options["dry_run"]:
-            return _Found(run)
-        if run is not None:
-            refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
-        settings = settings_of(options, run, names or (None,))
-        own = OwnAccount(settings.base_url, settings.budget, settings.profile)
-        newer = await reader.newer_night(run, own) if run else None
-    return _Found(run, settings, newer)
+def _take_as_begun(
+    context: click.Context, run: Run, names: Sequence[str | None], options: dict[str, Any]
+) -> None:
+    """Take over the options that the run to resume keeps. Raises SettingsError."""
+    refuse_other_profile(context, run, names)
+    resume_as_begun(context, run, names)
+    options.update((name, context.params[name]) for name in AS_BEGUN)
+    if options["redact"]:
+        mask_logs()
+    if not options["dry_run"]:
+        refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
 
 
 async def _show_left(found: Run | None, options: dict[str, Any]) -> CommandResult:
@@ -228,23 +247,6 @@ async def _show_left(found: Run | None, options: dict[str, Any]) -> CommandResul
         settings = settings_by(options, FoundKey("own", ""), accounts_to_plan_by(options, run), run)
         plan = await plan_of_left(reader, run, settings, await reader.budgets(run))
         return await show_only(plan, reader, settings, redact=options["redact"])
-
-
-async def _as_begun(
-    context: click.Context, reader: JournalReader, run_id: str | None, options: dict[str, Any]
-) -> tuple[Run | None, list[str | None]]:
-    """Return the run to resume and its accounts, having taken over the options that it keeps."""
-    run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
-    if run is None:
-        return None, []
-    names = await reader.accounts(run)
-    refuse_other_profile(context, run, names)
-    resume_as_begun(context, run, names)
-    name_run(run, names, options["profile"] or run.profile)
-    options.update((name, context.params[name]) for name in AS_BEGUN)
-    if options["redact"]:
-        mask_logs()
-    return run, names
 
 
 async def _to_resume(
@@ -267,8 +269,7 @@ def _best_first(all_found: Sequence[Unfinished], options: dict[str, Any]) -> Seq
     """Return the runs that can be resumed, the one first that fits these options best."""
     found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
     if len(found) > 1:
-        key = look_for_key(options["api_key_file"])
-        found = best_fitting(found, partial(endpoint_of, options, key.text if key else None))
+        found = best_fitting(found, partial(endpoint_of, options))
     return found
 
 

@@ -243,7 +243,7 @@ async def _look(
 
 
 def _own(settings: Settings, swept: SweepResult) -> OwnAccount:
-    return OwnAccount(settings.base_url, settings.budget, settings.profile, swept.numbers)
+    return OwnAccount(settings.base_url, {settings.budget}, settings.profile, swept.numbers)
 
 
 def _unfinished_in_words(runs: Sequence[Run]) -> str:

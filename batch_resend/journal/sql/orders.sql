@@ -241,7 +241,7 @@ GROUP BY requests.order_id, runs.base_url, budget
 -- command's own is then known by its profile; without one, by an order of the run that waits here, too.
 -- part: starts_of_this_account
 FROM starts JOIN runs ON runs.number = starts.run LEFT JOIN budgets ON budgets.start = starts.number
-WHERE (budgets.budget = :budget OR runs.base_url = :base_url AND (budgets.start IS NULL
+WHERE (budgets.budget IN :budgets OR runs.base_url = :base_url AND (budgets.start IS NULL
     OR budgets.account = '' AND {run_profile} = :profile AND (:profile <> '' OR EXISTS (
         SELECT 1 FROM requests WHERE requests.run = runs.number AND requests.account IS NULL
             AND requests.order_id IN :waiting))))
@@ -267,6 +267,9 @@ ORDER BY starts.number DESC, account LIMIT :most
 SELECT runs.*, coalesce(budgets.account, '') AS account, {swept} AS swept
 {starts_of_this_account}
 ORDER BY starts.number DESC LIMIT :most
+
+-- name: orders_of_run
+SELECT DISTINCT order_id FROM requests WHERE run = :run
 
 -- name: sent_by_run
 SELECT requests.order_id FROM requests
