@@ -156,7 +156,7 @@ def _is_of_orders_only(
         return True
     if not exports.is_report_with_email(head.names):
         return _is_export(head.names, known)
-    if not reading.all_domains:
+    if not reading.names_nobody:
         raise InputError(whose_email(head, known))
     return True
 

@@ -173,12 +173,12 @@ class HeadingsAgain:
         if len(heads) > 1 or any(map(names_orders, heads)):
             return (
                 f"holds headings, {heads[0]!r} among them, and other cells: were two lists joined "
-                "there? Send them one by one"
+                "there? Put each into a file of its own"
             )
         if len(names) > 2 and len(names) >= len(self._own) > 0 and all(map(_is_word, names)):
             return (
                 f"looks like the headings of another list, {names[0]!r} and others, which are not "
-                "known: send the lists one by one, or delete that line"
+                "known: put each list into a file of its own, or delete that line"
             )
         return ""
 
@@ -193,7 +193,7 @@ class HeadingsAgain:
         if sorted(names) != sorted(own) or len(set(own)) < len(own):
             raise InputError(
                 f"{self._name}, line {line}: another heading row, with other columns than the "
-                "first: were two lists joined? Send them one by one"
+                "first: were two lists joined? Put each into a file of its own"
             )
         return [names.index(name) for name in own]
 

@@ -187,7 +187,7 @@ def _markup(base: str, begin: str) -> tuple[str, str]:
     if "<office:document" in begin:
         return "an OpenDocument file of XML", "save it as .xlsx or CSV"
     if _OUR_PAGE in begin[:4096]:
-        return "the page of a report, not a list to send", LISTS_BESIDE
+        return "the page of a report, not a list", LISTS_BESIDE
     if _HTML.search(begin[:4096]):
         although = f", although its name is {base}" if not base.endswith((".html", ".htm")) else ""
         return f"a web page (HTML){although}", "open it in Excel and save it as .xlsx or CSV"

@@ -66,7 +66,7 @@ def why_commented_out(text: str, *, in_all: bool, is_order: bool = True) -> str:
     is_sign = in_all and not (is_order and text[1:2].isspace())
     if not text or is_sign or failed_formula(text):
         return ""
-    return f"begins with #, as a comment does: {text[:40]!r}; remove the # to send it"
+    return f"begins with #, as a comment does: {text[:40]!r}; remove the # if it is none"
 
 
 @lru_cache(maxsize=64)  # a row is looked at with the ones before and after it

@@ -12,8 +12,8 @@ from batch_resend.intake.fields import in_one_line
 from batch_resend.part_names import parts_named
 
 LISTS_BESIDE = (
-    "send unsent.csv of the same folder, which has what is left to send; refused.csv and "
-    "rejected.csv have what is to be corrected first"
+    "unsent.csv of the same folder has what is left to send; refused.csv and rejected.csv have "
+    "what is to be corrected first"
 )
 _OF_RUNS = "batch-resend resume RUN sends what a run has left"
 
@@ -53,7 +53,7 @@ def refuse_own_tables(name: str, columns: Iterable[str]) -> None:
     there = set(map(in_one_line, columns))
     for one in _NO_LISTS:
         if one.columns <= there:
-            raise InputError(f"{name} is {one.what}, not a list to send: {one.instead}")
+            raise InputError(f"{name} is {one.what}, not a list: {one.instead}")
 
 
 def mail_counts_of_stuck(columns: Iterable[str]) -> frozenset[str]:

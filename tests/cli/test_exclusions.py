@@ -1,12 +1,14 @@
 """What a sweep leaves out because a list of `--exclude` names it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import desk_with_ca
 from tests.cli.test_sweep import STUCK, wait
+from tests.intake.test_lists import LISTS
 
 
 async def test_what_is_excluded_is_neither_mailed_nor_stuck(tmp_path: Path) -> None:
@@ -71,6 +73,63 @@ async def test_a_list_of_exclusions_that_cannot_be_read_mails_nobody(
         for option in re.findall(r"--[a-z-]+", swept.err):
             assert option in help_text, "what a message advises, the command has"
         assert "all_domains" not in swept.err
+
+
+# Lists of each kind of reason that says more than what is wrong: what to do is to be right here.
+ADVISED = {
+    "repaired-order-numbers.csv": "remove the # if it is none",
+    "second-heading-with-other-columns.csv": "two lists joined there? Put each into a file of its",
+    "headings-below-merged-titles.csv": "two lists joined? Put each into a file of its own",
+    "colon-by-option.csv": "the columns seem to be separated by ':'",
+    "delimiters-mixed-in-the-heading.csv": "the heading mixes ';' and ','",
+    "utf-16-without-mark.csv": "holds NUL bytes",
+    "excel-two-sheets.xlsx": "has 2 sheets with cells",
+    "headings-ambiguous.csv": "could each hold the order_id",
+    "pasted-beside-each-other.csv": "several columns are called 'order_id'",
+    "report.html": "is the page of a report, not a list: unsent.csv of the same folder has what is",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), ADVISED.items(), ids=ADVISED)
+async def test_what_is_wrong_with_a_list_of_exclusions_comes_with_no_advice_for_sending(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9)
+        if name == "report.html":
+            assert (await desk.run("sweep", "--report-dir", ".")).code == 0
+        else:
+            shutil.copy(LISTS / name, tmp_path)
+        requests = ca.books.requests
+        swept = await desk.run("sweep", "--exclude", name)
+        assert (swept.code, ca.books.requests) == (1, requests), swept.err
+        assert said in swept.err
+        assert not re.findall(r"--(?!exclude)\w+|\bcheck\b|\b[Ss]end\b(?!; refused)", swept.err)
+
+
+async def test_an_order_whose_row_is_commented_out_is_mailed_once_the_row_is_deleted(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8, first=100_200_301)
+        desk.write("hopeless.csv", "order_id\n100200301\n# 100200302\n")
+        refused = await desk.run("sweep", "--exclude", "hopeless.csv")
+        assert (refused.code, ca.books.requests) == (1, 0)
+        assert "hopeless.csv, line 3: begins with #, as a comment does" in refused.err
+        assert "or remove from it what is no order to leave out." in refused.err
+        desk.write("hopeless.csv", "order_id\n100200301\n")
+        assert (await desk.run("sweep", "--exclude", "hopeless.csv")).code == 0
+        assert ca.books.mails_per_order == {"100200302": 1}
+
+
+async def test_the_order_report_of_the_ca_is_a_list_of_exclusions_too(tmp_path: Path) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        wait(ca, 9, 8, first=100_200_331)
+        wait(ca, 7, first=100_200_301)
+        shutil.copy(LISTS / "order-report.csv", tmp_path)
+        swept = await desk.run("sweep", "--exclude", "order-report.csv")
+        assert swept.code == 0, swept.err
+        assert ca.books.mails_per_order == {"100200301": 1}
 
 
 async def test_an_excluded_number_of_no_order_that_waits_is_named(tmp_path: Path) -> None:

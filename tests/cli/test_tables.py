@@ -306,7 +306,7 @@ async def test_without_a_journal_there_are_no_runs(
     assert (listed.code, listed.out) == (0, told.replace("JOURNAL", journal))
 
 
-LISTS_BESIDE = "send unsent.csv of the same folder"
+LISTS_BESIDE = "unsent.csv of the same folder has what is left to send"
 CHECKED = {  # what `check` says of each file, by its name
     "sent/unsent.csv": "1 for 1 order (one per order and language), 1 to send",
     "sent/refused.csv": "1 for 1 order (one per order and language), 1 to send",
@@ -343,7 +343,7 @@ async def test_check_reads_each_own_list_and_says_of_each_other_file_what_it_is(
             assert said in text, name
             if name in NO_LISTS:
                 assert checked.code == 1, name
-                assert re.search(rf"{name} is .+, not a list to send: ", text), name
+                assert re.search(rf"{name} is .+, not a list: ", text), name
             assert "--ignore" not in text, name
         asked = " ".join((await desk.run("check", "--mx", f"night/{OF_SWEEPS}")).out.split())
         assert "dns no request has an address to ask about" in asked

@@ -48,8 +48,8 @@ from batch_resend.sweep import sweep as find_due
 _NO_BOUND = 10**9
 _STRANGE_SHOWN = 5  # of the numbers of --exclude
 _DUE_SHOWN = 50  # with --dry-run
-# From the first sentence or clause on that names an option of `send`.
-_ADVICE = re.compile(r"(?:[;.]|(?<=\?)) (?=[^;.?]* --).*", re.DOTALL)
+# From the first sentence or clause on that names an option of `send`; after a colon, the last one.
+_ADVICE = re.compile(r"(?:(?:[;.]|(?<=\?)) (?=[^;.?]* --)|: (?=[^:;.?]* --)).*", re.DOTALL)
 
 sweep_options = together(
     "Which orders are due",
@@ -191,7 +191,7 @@ def _excluded(path: Path, *, quiet: bool) -> list[str]:
         raise InputError(
             f"--exclude {_without_advice(str(error))}\n{path} names the orders to leave out. "
             "It needs only the heading order_id and one number per line: correct that file, or "
-            "remove what is not an order from it."
+            "remove from it what is no order to leave out."
         ) from None
     only = f"; only the numbers count, not {listed([*source.form.unread])}"
     found = f"--exclude {path}: {counted(len(numbers), 'row')}{only if source.form.unread else ''}"
