@@ -207,6 +207,7 @@ class SweepCounts:
     older_than_s: float = 0.0  # likewise
     other_products: tuple[str, ...] = ()  # of those that may wait for mails of another call
     unfinished: tuple[str, ...] = ()  # runs that it named: it sends what they left
+    unfinished_later: tuple[str, ...] = ()  # of these, those of which it leaves some for later
 
 
 @dataclass(frozen=True, slots=True)

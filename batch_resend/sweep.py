@@ -84,7 +84,9 @@ class SweepResult:
     mailed_by: str | None = None  # that run
     own: set[str] = field(default_factory=set)  # of these numbers, those that it may send
     filters: tuple[str, ...] = ()  # by which it looked only at some orders, as options
+    later: set[str] = field(default_factory=set)  # of its own, those beyond the most of one sweep
     unfinished: tuple[str, ...] = ()  # runs that left some of its own
+    unfinished_later: tuple[str, ...] = ()  # of these, those that left some that are for later
 
     def count(self, order: ListedOrder, decision: Decision, known: Mailed = _NEVER) -> None:
         """Count an order by what was decided about it, and keep what is needed of it."""
@@ -95,6 +97,12 @@ class SweepResult:
             self.stuck.append(_stuck(order, known))
         elif decision is Decision.OTHER_CALL and order.product:
             self.other_products.add(order.product)
+
+    def leave(self, order: ListedOrder, decision: Decision) -> None:
+        """Count an order that is beyond the most of one sweep by what was decided about it."""
+        self.decided[decision] += 1
+        if decision in (Decision.LEFT_FOR_LATER, Decision.NOT_ASKED):
+            self.later.add(order.order_id)
 
     @property
     def counts(self) -> SweepCounts:
@@ -111,6 +119,7 @@ class SweepResult:
             older_than_s=self.older_than_s,
             other_products=tuple(sorted(self.other_products)),
             unfinished=self.unfinished,
+            unfinished_later=self.unfinished_later,
             **{decision.value: self.decided[decision] for decision in Decision},
         )
 
@@ -164,7 +173,8 @@ async def sweep(
     )
     for order in order_reader.as_reported(others):
         take(order)
-    swept.decided.update(map(rules.decide_beyond_most, left))
+    for order in left:
+        swept.leave(order, rules.decide_beyond_most(order))
     swept.unusable = len(order_reader.unusable)
     return swept
 

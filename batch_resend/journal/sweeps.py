@@ -53,7 +53,8 @@ class SweepReader(RestReader):
     async def left_by(self, account: OwnAccount, among: Set[str]) -> list[Run]:
         """Return the runs that left some of an account's orders, the newest first.
 
-        Of each, once: runs that a sweep has named since they were last begun are left out.
+        Runs that a sweep has named since they were last begun are left out, unless it left some of
+        theirs for later.
         """
         starts = await self.fetch("newest_starts", **account.values, most=_STARTS_LOOKED_AT)
         found, named = dict[str, Run](), set[str]()
@@ -65,7 +66,8 @@ class SweepReader(RestReader):
                 names[start.id].add(start.account or None)
             is_resumed = any(before.id == start.id for before in starts[place:])
             if start.swept and not is_resumed:
-                named.update(_COUNTS.validate_json(start.swept).unfinished)
+                counts = _COUNTS.validate_json(start.swept)
+                named |= {*counts.unfinished} - {*counts.unfinished_later}
         return [
             run
             for run in found.values()

@@ -109,6 +109,7 @@ async def test_a_night_killed_before_its_first_answer_is_mentioned_by_the_next(
         assert f"R{said}" in night.err
         assert f"; r{said}" in json.loads(hook.posts[-1][1])["text"]
         assert "1 of 1 orders sent" in night.out
+        assert f"R{said}" in (await desk.run(*sweep)).err, "others were left for later"
         assert "did not finish" not in (await desk.run(*sweep)).err
 
 

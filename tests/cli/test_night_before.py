@@ -75,13 +75,52 @@ async def test_a_run_that_was_mentioned_is_again_if_it_was_resumed_and_cut_off_a
     async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
         wait(ca, *[5.0] * 9, first=100_200_301)
         cut_off = await killed_after(desk, ca, 2, *SWEEP)
-        one = ("--max-orders", "1")
-        assert f"Run {cut_off} (" in (await desk.run(*SWEEP, *one)).err
-        assert "did not finish" not in (await desk.run(*SWEEP, *one)).err
+        none = ("--older-than", "90d")
+        assert f"Run {cut_off} (" in (await desk.run(*SWEEP, *none)).err
+        assert "did not finish" not in (await desk.run(*SWEEP, *none)).err
         resumed = await desk.run("resume", cut_off, "--max-orders", "1")
         assert resumed.code == 4, resumed.err
         assert f"Run {cut_off} (" in (await desk.run(*SWEEP)).err
         assert "did not finish" not in (await desk.run(*SWEEP)).err
+
+
+async def test_a_killed_night_is_mentioned_until_what_it_left_is_no_longer_left_for_later(
+    tmp_path: Path,
+) -> None:
+    async with listening() as hook, desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        wait(ca, *[5.0] * 9)
+        cut_off = await killed_after(desk, ca, 2, *SWEEP)
+        few = ("--max-orders", "3", "--notify-url", hook.url, "--report-dir", "night")
+        nights = []
+        for _ in range(4):
+            night = await desk.run(*SWEEP, *few)
+            found = read_summary(tmp_path / "night")["sweep"]
+            is_rest = found["left_for_later"] + found["not_asked"] > 0
+            nights.append((found["due"], is_rest))
+            named = [cut_off] if found["due"] else []
+            assert found["unfinished"] == named
+            assert found["unfinished_later"] == (named if is_rest else [])
+            for text in (night.err, json.loads(hook.posts[-1][1])["text"]):
+                assert (f"un {cut_off} (" in text) is bool(named)
+                assert ("--max-orders; a later sweep sends the rest" in text) is is_rest
+        assert nights[0] == (3, True)
+        assert nights[-1] == (0, False)
+
+
+async def test_a_night_that_was_stopped_is_mentioned_once_where_others_are_left_for_later(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path, latency_s=(0.1, 0.2)) as (desk, ca):
+        wait(ca, *[5.0] * 6)
+        process = await desk.start(*SWEEP)
+        await until(lambda: ca.books.mails >= 2)
+        process.terminate()
+        await ended(process)
+        wait(ca, *[3.0] * 9, first=101)  # younger: their turn comes later
+        night = await desk.run(*SWEEP, "--max-orders", "6")
+        assert "as far as that still waits and is due\n" in night.err
+        assert "perhaps left for the next sweep" in night.out
+        assert "did not finish" not in (await desk.run(*SWEEP, "--max-orders", "1")).err
 
 
 async def test_a_sweep_of_some_orders_names_the_last_run_that_mailed_orders_of_its_own(

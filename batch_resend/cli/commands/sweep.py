@@ -138,9 +138,8 @@ def sweep(context: click.Context, /, **options: Any) -> int:
                 run_options.style,
             )
             found = sweep_in_words(swept.counts)
-            left_by = await batch.reader.left_by(_own(settings, swept), swept.own)
-            swept = replace(swept, unfinished=tuple(run.id for run in left_by))
-            if before := _unfinished_in_words(left_by):
+            swept, before = await _with_unfinished(batch, swept)
+            if before:
                 run_log.warning("%s", before)
                 say(f"{before[0].upper()}{before[1:]}")
             of = of_profile(settings.profile)
@@ -246,7 +245,17 @@ def _own(settings: Settings, swept: SweepResult) -> OwnAccount:
     return OwnAccount(settings.base_url, {settings.budget}, settings.profile, swept.numbers)
 
 
-def _unfinished_in_words(runs: Sequence[Run]) -> str:
+async def _with_unfinished(batch: Batch, swept: SweepResult) -> tuple[SweepResult, str]:
+    """Return a sweep with the runs of its account that did not finish, and in words."""
+    own, reader = _own(batch.settings, swept), batch.reader
+    runs = await reader.left_by(own, swept.own)
+    later = await reader.left_by(own, swept.later) if swept.later else []
+    names, names_later = (tuple(run.id for run in some) for some in (runs, later))
+    swept = replace(swept, unfinished=names, unfinished_later=names_later)
+    return swept, _unfinished_in_words(runs, is_left_for_later=bool(later))
+
+
+def _unfinished_in_words(runs: Sequence[Run], *, is_left_for_later: bool) -> str:
     """Return that runs of the account did not finish; nothing where all did."""
     if not runs:
         return ""
@@ -254,10 +263,10 @@ def _unfinished_in_words(runs: Sequence[Run]) -> str:
         run.id + (f" ({run.stop_reason})" if run.stop_reason else "") for run in runs
     )
     noun, it = ("run", "it") if len(runs) == 1 else ("runs", "they")
-    return (
-        f"{noun} {which} did not finish; this sweep sends what {it} left, as far as that still "
-        "waits and is due"
-    )
+    what = "still waits and is due"
+    if is_left_for_later:
+        what = "still waits, is due, and is within --max-orders; a later sweep sends the rest"
+    return f"{noun} {which} did not finish; this sweep sends what {it} left, as far as that {what}"
 
 
 def _say_found(found: str, of: str, options: RunOptions, *, is_any_due: bool) -> None:
