@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batch_resend.channels import Channels, RunHandle, first_of, hold_back, route_to
+from batch_resend.channels import Channels, RunHandle, route_to
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import JournalError, UnknownRun
+from batch_resend.first_part import first_part, pending_of
 from batch_resend.intake import Given, RecordSource, Source
 from batch_resend.journal import (
     Checked,
@@ -39,7 +40,7 @@ from batch_resend.journal import (
     Purpose,
     open_journal,
 )
-from batch_resend.model import Asked, Outcome, Plan, PlannedRequest, Run, RunState
+from batch_resend.model import Asked, Outcome, Plan, Run, RunState
 from batch_resend.report import (
     LiveReport,
     Presentation,
@@ -51,7 +52,6 @@ from batch_resend.report import (
     write_report,
 )
 from batch_resend.results import Mailed
-from batch_resend.sending import Sender
 from batch_resend.settings import DEFAULT_COOLDOWN_S, InDoubt, Settings
 from batch_resend.staging import done_since, stage
 from batch_resend.windows import Schedule, parse_windows
@@ -223,22 +223,19 @@ class Batch:
         """Send what is planned; iterate the outcomes as they come.
 
         Leaving the block early lets nothing more leave, and waits for what is in flight. `most`:
-        send no more requests, and leave the rest to another `send`, or to the run that resumes it.
+        send no more requests, of all accounts by turns, and leave the rest to another `send`, or to
+        the run that resumes it.
         """
-
-        def pending_of(sender: Sender) -> AsyncIterator[PlannedRequest]:
-            pending = self.reader.pending(plan.run, sender.channel.names)
-            return first_of(pending, sender.progress.total) if held_back else pending
-
         async with AsyncExitStack() as sessions:
             senders = await self.channels.senders(plan.run, self.stopped_keys, sessions)
-            held_back = 0 if most is None else hold_back(senders, most)
+            first = await first_part(self.reader, plan.run, most)
+            held_back = first.hold_back(senders) if first else 0
             deliver, outcomes = anyio.create_memory_object_stream[Outcome](_OUTCOMES_WAITING)
             sending = RunHandle(senders, outcomes)
             with deliver:
                 work = [
-                    asyncio.create_task(sender.run(pending_of(sender), deliver.clone()))
-                    for sender in senders
+                    asyncio.create_task(sender.run(pending, deliver.clone()))
+                    for sender, pending in pending_of(self.reader, plan.run, senders, first)
                 ]
             # Beside the first request: at the end of a long run the program's files may be others.
             prepared = asyncio.create_task(asyncio.to_thread(prepare_report))

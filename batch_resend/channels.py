@@ -21,7 +21,6 @@ from batch_resend.model import (
     MAX_ORDERS_REACHED,
     SENT_BY,
     Outcome,
-    PlannedRequest,
     RequestStatus,
     Run,
     RunState,
@@ -247,27 +246,6 @@ def route_to(settings: Settings, base_url: str) -> Route:
     """Return how a CA is reached. Raises SettingsError where the environment's proxy is none."""
     proxy = proxy_of_environment(base_url) if settings.trust_env else None
     return Route(settings.ca_file, proxy)
-
-
-def hold_back(senders: Iterable[Sender], most: int) -> int:
-    """Have senders send no more than so many requests together; return how many are held back."""
-    held_back = 0
-    for sender in senders:
-        total = sender.progress.total
-        sender.progress.total = min(total, most)
-        most -= sender.progress.total
-        held_back += total - sender.progress.total
-    return held_back
-
-
-async def first_of(
-    pending: AsyncIterator[PlannedRequest], most: int
-) -> AsyncIterator[PlannedRequest]:
-    """Yield the first of some requests."""
-    sent = 0
-    while sent != most and (planned := await anext(pending, None)) is not None:
-        yield planned
-        sent += 1
 
 
 class Fit(IntEnum):

@@ -6,7 +6,7 @@ planned request -> nothing waits, or only for mails of another call? -> skipped
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,12 +17,13 @@ from batch_resend.certcentral.judge import is_of_subject
 from batch_resend.channels import Channels
 from batch_resend.errors import CallError, CallRefused, KeyRefused
 from batch_resend.explanations import MAY_WIDEN, WOULD_WIDEN
-from batch_resend.journal import Journal, Purpose
+from batch_resend.first_part import by_turns
+from batch_resend.journal import Journal, JournalReader, Purpose
 from batch_resend.listed import ListedOrder
 from batch_resend.model import Asked, PlannedRequest, Request, RequestStatus, Run, SkipReason
 from batch_resend.order_reader import MANY, OrderReader, nothing_to_mail
 from batch_resend.report import counted
-from batch_resend.sending import ask_each
+from batch_resend.sending import MOST_AHEAD, ask_each
 from batch_resend.settings import Key
 
 log = logging.getLogger(__name__)
@@ -48,25 +49,22 @@ async def ask_beforehand(
 ) -> tuple[Asked, dict[str, str]]:
     """Ask the CA about each request of a run that is to be sent; settle what is better not sent.
 
-    `most`: so many are to be sent now, the first ones; no more are asked about than it takes to
-    find them. `any_product`: those that are not DV go by the order call, too. Return how far that
-    went, and by budget why nothing by a key is to be sent. Whatever ends it, what was learned is
-    kept. Raises CallError, where no key is left, JournalError.
+    `most`: so many are to be sent now, the first ones (see `first_part`); no more are asked about
+    than it takes to find them. `any_product`: those that are not DV go by the order call, too.
+    Return how far that went, and by budget why nothing by a key is to be sent. Whatever ends it,
+    what was learned is kept. Raises CallError, where no key is left, JournalError.
     """
     reader = channels.journal.reader
-    counts = await reader.count_by_account(run)
+    count = reader.count_by_account if most is None else reader.count_in_list_order
+    counts = await count(run)
     keys = channels.settings.keys(counts)
-    asking = _Asking(any_product)
+    asking = _Asking(reader, run, counts, most, any_product)
     stopped: dict[str, str] = {}
-    left = sum(counts.values()) if most is None else most  # to be found that may be sent
 
     async def ask_all_of(key: Key) -> None:
-        nonlocal left
-        pending = reader.pending(run, key.names)
-        count = sum(counts.get(name, 0) for name in key.names)
         try:
             async with channels.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
-                left -= await asking.ask(order_reader, pending, count, left)
+                await asking.ask(order_reader, key.names)
                 await order_reader.reader.forget()
         except CallError as error:
             if len(keys) == 1 and not isinstance(error, KeyRefused):
@@ -75,9 +73,12 @@ async def ask_beforehand(
             stopped[key.account.budget] = str(error)
 
     try:
-        # Of the first ones a key has what the keys before it leave over, as when they are sent.
-        wanted = (lambda: left) if most is None else (lambda: min(left, 1))
-        await ask_each(keys, ask_all_of, wanted=wanted)
+        # What one account has too few of, others send more of: these are asked once more.
+        while to_ask := [
+            key for key in keys
+            if key.account.budget not in stopped and asking.wants_any_of(key.names)
+        ]:  # fmt: skip
+            await ask_each(to_ask, ask_all_of)
     finally:
         with anyio.CancelScope(shield=True):
             await _leave_out(channels.journal, run, asking.objections)
@@ -101,12 +102,33 @@ class _Said(NamedTuple):
 
 @dataclass(slots=True)
 class _Asking:
-    """Asks about requests, and keeps the objections as they come."""
+    """Asks about the requests of a run, and keeps the objections as they come."""
 
+    reader: JournalReader
+    run: Run
+    counts: Mapping[str | None, int]  # of requests to send, by account
+    most: int | None  # that are to be sent; None: all
     any_product: bool
     objections: list[Objection] = field(default_factory=list)
     about: Counter[str | None] = field(default_factory=Counter)  # requests asked about, by account
-    unanswered: int = 0  # of these, without an objection: nothing could be read
+    good: Counter[str | None] = field(default_factory=Counter)  # of these, those to be sent
+    unanswered: int = 0  # of those, without an objection: nothing could be read
+    # By account: the position of the last one asked about, and how many without an objection.
+    _last: dict[str | None, int] = field(default_factory=dict)
+    _left: dict[str | None, int] = field(init=False)
+    _shares: Mapping[str | None, int] = field(init=False)  # how many of these are to be found
+
+    def __post_init__(self) -> None:
+        self._left = dict(self.counts)
+        self._share_out()
+
+    def _share_out(self) -> None:
+        """Say how many requests of each account are to be found: as many as are sent of it."""
+        self._shares = self._left if self.most is None else by_turns(self._left, self.most)
+
+    def wants_any_of(self, names: Iterable[str | None]) -> bool:
+        """Whether more requests of accounts are to be found."""
+        return any(self._shares[name] > self.good[name] for name in names)
 
     def so_far(self, counts: Mapping[str | None, int]) -> Asked:
         """Return how far the asking about so many requests, by account, has come.
@@ -119,34 +141,57 @@ class _Asking:
         about, to_ask = self.about.total(), Counter(counts) - self.about
         return Asked(about if to_ask else None, self.unanswered, to_ask)
 
-    async def ask(
-        self,
-        order_reader: OrderReader,
-        pending: AsyncIterator[PlannedRequest],
-        count: int,
-        most: int,
-    ) -> int:
-        """Ask about requests, of `count`, until so many may be sent; return how many may."""
-        progress, good = order_reader.progress, 0
-        progress.total = min(count, most)
-        products = _Products(order_reader, progress.total)
+    async def ask(self, order_reader: OrderReader, names: Sequence[str | None]) -> None:
+        """Ask about requests of accounts by one key, until those are found that may be sent."""
+        progress, objected = order_reader.progress, 0
+        found_before = sum(self.good[name] for name in names)
+
+        def note_total() -> None:
+            progress.total = sum(self._shares[name] for name in names) - found_before + objected
 
         async def ask_about(planned: PlannedRequest) -> bool:
+            nonlocal objected
             said = await _ask(order_reader, planned, products, any_product=self.any_product)
+            name = planned.request.account
+            self.about[name] += 1
             if said.objection is not None:
+                objected += 1
                 self.objections.append(said.objection)
-                progress.total = min(count, progress.total + 1)  # the next one takes its place
-            self.about[planned.request.account] += 1
+                self._left[name] -= 1
+                self._share_out()  # the next one takes its place
             self.unanswered += not said.is_answer
             progress.done += 1
+            note_total()
             return said.objection is None
 
-        def take(is_good: bool) -> None:
-            nonlocal good
-            good += is_good
+        note_total()
+        products = _Products(order_reader, progress.total)
+        for name in names:
+            await self._ask_of(name, ask_about)
 
-        await ask_each(pending, ask_about, take, wanted=lambda: most - good)
-        return good
+    async def _ask_of(
+        self, name: str | None, ask_about: Callable[[PlannedRequest], Awaitable[bool]]
+    ) -> None:
+        is_end = False
+
+        async def pending() -> AsyncIterator[PlannedRequest]:
+            nonlocal is_end
+            after = self._last.get(name, -1)
+            async for planned in self.reader.pending(self.run, [name], after + 1):
+                self._last[name] = planned.position
+                yield planned
+            is_end = True
+
+        def take(is_good: bool) -> None:
+            self.good[name] += is_good
+
+        def wanted() -> int:
+            return MOST_AHEAD if self.most is None else self._shares[name] - self.good[name]
+
+        await ask_each(pending(), ask_about, take, wanted=wanted)
+        if is_end:
+            self._left[name] = self.good[name]  # whatever was counted
+            self._share_out()
 
 
 class _Products:

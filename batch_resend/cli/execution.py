@@ -22,14 +22,13 @@ from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import hold_back_reason, show_only
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import name_run, prepare_logs, run_log, with_run_id
-from batch_resend.cli.output.plan import (
-    BEFORE_SENDING,
+from batch_resend.cli.output.first_part import (
     first_in_words,
-    sending_in_words,
-    show_left,
-    show_plan,
+    question,
     show_sent,
+    untried_in_words,
 )
+from batch_resend.cli.output.plan import BEFORE_SENDING, sending_in_words, show_left, show_plan
 from batch_resend.cli.output.progress import follow, follow_others, while_asking
 from batch_resend.cli.output.summary import (
     Standing,
@@ -42,6 +41,7 @@ from batch_resend.cli.output.summary import (
 from batch_resend.cli.output.terminal import CannotAskError, open_terminal, say, show_lines
 from batch_resend.cli.reports_before import write_reports_before
 from batch_resend.errors import BatchResendError, CallError, JournalError, ReportError
+from batch_resend.first_part import FirstPart, first_part
 from batch_resend.model import Plan, Problem, Run, RunState
 from batch_resend.notify import CommandResult
 from batch_resend.report import (
@@ -76,12 +76,13 @@ async def execute(
     reason = hold_back_reason(plan, unchanged, options.max_rejected, strict=options.strict)
     if options.preflight:
         plan = await _preflighted(batch, plan, options, options.first_orders, later=bool(reason))
-    execution = _Execution(batch, plan, options, interruption)
     if options.dry_run:
         redact = options.presentation.redact
         result = await show_only(plan, batch.reader, batch.settings, redact=redact)
         await batch.discard(plan)
         return result
+    first = await first_part(batch.reader, plan.run, options.first_orders)
+    execution = _Execution(batch, plan, options, interruption, first)
     asks = options.asks and await execution.has_something_to_send()
     preview = await execution.shown(asks=asks, is_held_back=bool(reason))
     if reason:
@@ -131,6 +132,7 @@ class _Execution:
     plan: Plan
     options: RunOptions
     interruption: Interruption
+    first: FirstPart | None  # what is sent before the rest
 
     @property
     def folder(self) -> Path:
@@ -161,7 +163,7 @@ class _Execution:
         return await make_preview(plan, batch.reader, batch.settings, shown=shown)
 
     def show_plan(self, preview: Preview, to: TextIO) -> None:
-        now = first_in_words(self.options, self.plan.to_send)
+        now = first_in_words(self.first, self.plan.run, self.options)
         if self.plan.taken_up:
             click.echo(f"Resuming run {self.plan.run.id}, which did not finish.", file=to)
             show_left(self.plan, preview, to, now)
@@ -185,13 +187,11 @@ class _Execution:
         return None if confirmed else "a person said no"
 
     async def _question(self) -> str:
-        settings, reader = self.batch.settings, self.batch.reader
-        accounts = map(settings.account, await reader.count_by_account(self.plan.run))
+        reader, first = self.batch.reader, self.first
+        names = first.tried if first else await reader.count_by_account(self.plan.run)
+        accounts = map(self.batch.settings.account, names)
         hosts = sorted({urlsplit(account.base_url).hostname or "" for account in accounts})
-        what, first = counted(self.plan.to_send, "request"), self.options.first_orders
-        if first is not None and first < self.plan.to_send:
-            what = f"the first {first:,} of {what}"
-        return f"Send {what} to {' and '.join(hosts)} now?"
+        return question(first, self.plan, self.options, hosts)
 
     async def send_and_report(self) -> CommandResult:
         """Send, or have workers send, and report, whatever a signal finds being done."""
@@ -231,15 +231,17 @@ class _Execution:
             open_terminal() as terminal,
         ):
             show_counts(summary, terminal.shows)
+            await show_sent(reader, run, terminal.shows, redact=self.options.presentation.redact)
             start = await reader.last_start(run)  # what this process sent; the run may be older
-            await show_sent(reader, start, terminal.shows, redact=self.options.presentation.redact)
             await show_why_not_sent(reader, run, terminal.shows, start)
             rest = await self.batch.current_plan(run, taken_up=True, asked=self.plan.asked)
             what_is_left = f"{sending_in_words(rest, await self._preview(rest))}."
             asked_first = ["The CA is asked about the others first."] * self.options.preflight
-            show_lines([(0, text) for text in (what_is_left, *asked_first)], terminal.shows)
-            question = f"Send the other {counted(ended.held_back, 'request')} now?"
-            return await terminal.confirm(question)
+            texts = (*untried_in_words(self.first, run), what_is_left, *asked_first)
+            show_lines([(0, text) for text in texts], terminal.shows)
+            return await terminal.confirm(
+                f"Send the other {counted(ended.held_back, 'request')} now?"
+            )
         return False
 
     async def _send_the_rest(self) -> "_Ended":

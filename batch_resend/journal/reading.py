@@ -155,6 +155,11 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
         """Return how many orders without an outcome each account has; None: the command's own."""
         return dict(await self.fetch("count_by_account", run=run.number))
 
+    async def count_in_list_order(self, run: Run) -> dict[str | None, int]:
+        """Return `count_by_account` in the order in which the lists name the accounts."""
+        found = await self.fetch("count_in_list_order", run=run.number)
+        return {name: count for name, count in found if count}
+
     async def accounts(self, run: Run) -> list[str | None]:
         """Return the accounts that a run asks; None: the command's own."""
         return [record.account for record in await self.fetch("accounts", run=run.number)]

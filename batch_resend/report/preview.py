@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from batch_resend.account_names import OWN
 from batch_resend.calls import CALLS
 from batch_resend.intake import Field, listed, map_flag, named
 from batch_resend.journal import JournalReader, NotedRequest
@@ -258,7 +259,7 @@ async def make_preview(
         mails=recipients.mails,
         without_addresses=sum(without.values()) - of_domains,
         domains_without_addresses=of_domains,
-        accounts=_counts((name or "the command's own", count) for name, count in accounts.items())
+        accounts=_counts((name or OWN, count) for name, count in accounts.items())
         if accounts.keys() - {None}
         else [],
         limits=list(plan.limits),

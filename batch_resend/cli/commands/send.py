@@ -84,8 +84,9 @@ _first_orders_option = together(
         "first_orders",
         type=WholeNumber(min=1),
         metavar="N",
-        help="Send N orders first, and show the answers. On a terminal you are asked whether to "
-        "send the rest; otherwise the run ends there, and `resume` sends the rest.",
+        help="Send N orders first, of several accounts by turns, and show the answers. On a "
+        "terminal you are asked whether to send the rest; otherwise the run ends there, and "
+        "`resume` sends the rest.",
     ),
 )
 

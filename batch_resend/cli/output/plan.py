@@ -1,4 +1,4 @@
-"""What a plan comes to, and the orders that `--max-orders` sends first."""
+"""What a plan comes to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from batch_resend.cli.output.terminal import show_lines, show_pairs
 from batch_resend.clock import format_duration
-from batch_resend.journal import JournalReader
-from batch_resend.model import Note, Plan, Request, RequestStatus
+from batch_resend.model import Note, Plan, RequestStatus
 from batch_resend.report import Summary, counted, in_words
 from batch_resend.visible import with_unicode, without_quotes
 
 if TYPE_CHECKING:
-    from batch_resend.cli.as_settings import RunOptions
     from batch_resend.report import Kind, MailDomainsAsked, Preview
 
 
@@ -30,8 +28,6 @@ class Closeness:
 BEFORE_SENDING = Closeness(2, "all are in rejected.csv of the report", "`check -v` lists them")
 WHEN_CHECKING = Closeness(5, "-v lists them", "-v lists them")
 WHEN_CHECKING_CLOSELY = Closeness(10_000, "correct these first", "look at these first")
-MOST_NAMED = 10
-_ADDRESSES_SHOWN = 3  # of an order
 _USUAL = (Note.EMAIL_DOMAIN_FILLED_IN,)  # of www.X; an unusual address there has a note of its own
 _FEW_SECONDS = 2.0
 _LISTS_SHOWN = 4
@@ -253,35 +249,3 @@ def _kinds(
             yield 4, f"{place.file}, line {place.line}: {place.text}"
         if (more := kind.count - len(kind.first)) > 0:
             yield 4, f"and {more:,} more: {elsewhere}"
-
-
-# --- what is sent first ---------------------------------------------------------------------------
-
-
-def first_in_words(options: RunOptions, to_send: int) -> str:
-    """Return what is sent before the rest; "": all is sent at once."""
-    first = options.first_orders
-    if first is None or first >= to_send:
-        return ""
-    then = "then you are asked about the rest" if options.asks else "`resume` sends the rest"
-    return f"the first {first:,} (--max-orders); {then}"
-
-
-async def show_sent(reader: JournalReader, start: int, to: TextIO, *, redact: bool) -> None:
-    """Print the first orders that a start sent, and to whom: a person may look into the mailboxes.
-
-    `redact`: without the addresses. Raises JournalError.
-    """
-    first = await reader.first_sent(start, MOST_NAMED)
-    lines = [(2, _whom(order, redact=redact)) for order in first]
-    if lines:
-        show_lines([(0, "Sent first, and to whom"), *lines], to)
-
-
-def _whom(order: Request, *, redact: bool) -> str:
-    emails = list(dict.fromkeys(entry.email for entry in order.entries))
-    more = len(emails) - _ADDRESSES_SHOWN
-    shown = ", ".join(emails[:_ADDRESSES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    if redact or not emails:
-        shown = "addresses masked" if emails else "the CA's contacts on file"
-    return f"{order.subject}: {shown}"

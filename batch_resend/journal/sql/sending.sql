@@ -167,6 +167,11 @@ SELECT count(*) FROM requests WHERE run = :run AND NOT {has_outcome} AND {may_ha
 SELECT account, count(*) FROM requests WHERE run = :run AND NOT {has_outcome}
 GROUP BY account ORDER BY account NULLS FIRST
 
+-- Where an account stands does not depend on what is settled of it.
+-- name: count_in_list_order
+SELECT account, CAST(sum(CASE WHEN {has_outcome} THEN 0 ELSE 1 END) AS BIGINT)
+FROM requests WHERE run = :run GROUP BY account ORDER BY min(position)
+
 -- name: accounts
 SELECT DISTINCT account FROM requests WHERE run = :run
 
