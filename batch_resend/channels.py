@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from batch_resend.account_names import accounts_in_words
 from batch_resend.certcentral import Route, open_certcentral
 from batch_resend.clock import Clock
 from batch_resend.errors import SettingsError
@@ -77,9 +78,17 @@ class Channels:
         return Endpoint(account.base_url, account.budget)
 
     async def open_channel(
-        self, key: Key, shared: SharedLimiters | None, sessions: AsyncExitStack
+        self,
+        key: Key,
+        shared: SharedLimiters | None,
+        sessions: AsyncExitStack,
+        *,
+        is_one_of_several: bool = False,
     ) -> Channel:
-        """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it."""
+        """Return a key's channel, open until `sessions` ends; `shared`: as the journal opens it.
+
+        One of several says in messages whose it is.
+        """
         settings, account = self.settings, key.account
         ages_s = await self.ages_s(key)
         limiter = await self._limiter(key, ages_s, shared, sessions)
@@ -95,7 +104,12 @@ class Channels:
             windows=key.windows,
             ca=ca,
             limiter=limiter,
-            breaker=CircuitBreaker(settings.patience_s, settings.concurrency, has_canary=True),
+            breaker=CircuitBreaker(
+                settings.patience_s,
+                settings.concurrency,
+                has_canary=True,
+                of=accounts_in_words(key.names, settings.profile) if is_one_of_several else "",
+            ),
             start_reading=partial(self.journal.start_reading, account.base_url, account.budget),
             clock=self.clock,
             ages_s=ages_s,
@@ -124,7 +138,10 @@ class Channels:
         """
         keys = self.keys_of(await self.journal.reader.count_by_account(run))
         shared = await sessions.enter_async_context(self.journal.shared_limiters())
-        channels = [await self.open_channel(key, shared, sessions) for key in keys]
+        channels = [
+            await self.open_channel(key, shared, sessions, is_one_of_several=len(keys) > 1)
+            for key in keys
+        ]
         recorder = await self.journal.start(run, self.terms(keys))
         # Some are settled by what others did.
         left = await self.journal.reader.count_by_account(run)
@@ -149,12 +166,17 @@ class Channels:
 
     @asynccontextmanager
     async def order_reader(
-        self, name: str | None = None, purpose: Purpose | None = None
+        self,
+        name: str | None = None,
+        purpose: Purpose | None = None,
+        *,
+        is_one_of_several: bool = False,
     ) -> "AsyncIterator[OrderReader]":
         """Open a way to read which orders an account has. Raises JournalError, SettingsError.
 
         One a key at a time, and not while sending: each keeps the limits of its key by itself. For
-        a purpose, answers are kept: one that is cut off does not ask for them again.
+        a purpose, answers are kept: one that is cut off does not ask for them again. One of several
+        says in messages whose it is.
         """
         from batch_resend.order_reader import OrderReader  # noqa: PLC0415 - slow; most runs send only
 
@@ -163,7 +185,9 @@ class Channels:
         recorder = await self.journal.start_reading(account.base_url, account.budget, purpose)
         async with AsyncExitStack() as sessions:
             shared = await sessions.enter_async_context(self.journal.shared_limiters())
-            channel = await self.open_channel(key, shared, sessions)
+            channel = await self.open_channel(
+                key, shared, sessions, is_one_of_several=is_one_of_several
+            )
             policy = self._policy(retry_in_doubt=True)
             reader = Reader(
                 channel=channel,

@@ -63,7 +63,9 @@ async def ask_beforehand(
 
     async def ask_all_of(key: Key) -> None:
         try:
-            async with channels.order_reader(key.names[0], Purpose.PREFLIGHT) as order_reader:
+            async with channels.order_reader(
+                key.names[0], Purpose.PREFLIGHT, is_one_of_several=len(keys) > 1
+            ) as order_reader:
                 await asking.ask(order_reader, key.names)
                 await order_reader.reader.forget()
         except CallError as error:

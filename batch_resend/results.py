@@ -338,3 +338,4 @@ class Tally:
     pauses: int
     paused_s: float
     lowest_share: float  # of the windows; 1 where there was no 429
+    pausing_accounts: tuple[str, ...] = ()  # of a run of several, those that have paused

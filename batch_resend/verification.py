@@ -55,7 +55,10 @@ async def verify(channels: Channels, run: Run, *, with_names: bool | None) -> Ch
             found.update(dict.fromkeys(requests[order_id], check))
 
         try:
-            async with channels.order_reader(key.names[0]) as order_reader:
+            several = len(mailed) > 1
+            async with channels.order_reader(
+                key.names[0], is_one_of_several=several
+            ) as order_reader:
                 await look_up(order_reader, requests, since_s, note, with_names=with_names)
         except CallError as error:
             errors.append(error)  # the other accounts are asked all the same

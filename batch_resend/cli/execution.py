@@ -22,14 +22,10 @@ from batch_resend.cli.command import SIGNAL_BASE, ExitCode
 from batch_resend.cli.commands.check import hold_back_reason, show_only
 from batch_resend.cli.lifecycle import Interruption, beside, cancelling
 from batch_resend.cli.logs import name_run, prepare_logs, run_log, with_run_id
-from batch_resend.cli.output.first_part import (
-    first_in_words,
-    question,
-    show_sent,
-    untried_in_words,
-)
+from batch_resend.cli.output.first_part import first_in_words, of_untried, question, show_sent
+from batch_resend.cli.output.following import follow_others
 from batch_resend.cli.output.plan import BEFORE_SENDING, sending_in_words, show_left, show_plan
-from batch_resend.cli.output.progress import follow, follow_others, while_asking
+from batch_resend.cli.output.progress import follow, while_asking
 from batch_resend.cli.output.summary import (
     Standing,
     quitting,
@@ -237,7 +233,7 @@ class _Execution:
             rest = await self.batch.current_plan(run, taken_up=True, asked=self.plan.asked)
             what_is_left = f"{sending_in_words(rest, await self._preview(rest))}."
             asked_first = ["The CA is asked about the others first."] * self.options.preflight
-            texts = (*untried_in_words(self.first, run), what_is_left, *asked_first)
+            texts = (*of_untried(self.first, run), what_is_left, *asked_first)
             show_lines([(0, text) for text in texts], terminal.shows)
             return await terminal.confirm(
                 f"Send the other {counted(ended.held_back, 'request')} now?"

@@ -183,7 +183,10 @@ class Worker:
         settings = channels.settings
         name = key.account.budget, key.names, key.windows, settings.timeout_s, settings.patience_s
         if name not in self._open:
-            self._open[name] = await channels.open_channel(key, self._shared, self._sessions)
+            several = len(settings.keys(settings.names)) > 1
+            self._open[name] = await channels.open_channel(
+                key, self._shared, self._sessions, is_one_of_several=several
+            )
         return self._open[name]
 
     async def _recorder(self, run: Run, keys: Sequence[Key]) -> Recorder:

@@ -26,6 +26,7 @@ from batch_resend.journal.statistics import (
     LiveStatus,
     MadeInStep,
     PauseNote,
+    Pausing,
     Reason,
 )
 from batch_resend.results import Checked, OrderCheck, WaitingNames
@@ -48,6 +49,7 @@ __all__ = [
     "OwnAccount",
     "Pause",
     "PauseNote",
+    "Pausing",
     "Pruned",
     "Purpose",
     "ReadRecorder",

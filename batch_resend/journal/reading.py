@@ -151,10 +151,6 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
         """Return how many orders without an outcome may have been mailed before, unanswered."""
         return await self.count("count_second_mails", run=run.number)
 
-    async def count_by_account(self, run: Run) -> dict[str | None, int]:
-        """Return how many orders without an outcome each account has; None: the command's own."""
-        return dict(await self.fetch("count_by_account", run=run.number))
-
     async def count_in_list_order(self, run: Run) -> dict[str | None, int]:
         """Return `count_by_account` in the order in which the lists name the accounts."""
         found = await self.fetch("count_in_list_order", run=run.number)

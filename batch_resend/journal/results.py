@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batch_resend.journal.database import Reader
+from batch_resend.journal.accounts import AccountsReader
 from batch_resend.journal.statements import (
     Record,
     decode_call,
@@ -68,7 +68,7 @@ class Event:
     line: int | None
 
 
-class ResultReader(Reader):
+class ResultReader(AccountsReader):
     """Reads what came of runs."""
 
     async def inputs(self, run: Run) -> list[InputNote]:
@@ -98,12 +98,14 @@ class ResultReader(Reader):
         orders = {RequestStatus(record.status): record.orders for record in by_status}
         counts = ("attempts", "retries", "rate_limited", "unconnected", "possible_duplicates")
         (paused,) = await self.fetch("count_pauses", run=run.number, now=self.clock())
+        pausing = await self.pausing_accounts(run) if paused.pauses else ()
         return Tally(
             rows=await self.count_rows(run),
             planned=await self.count_orders(run),
             orders={status: orders.get(status, 0) for status in RequestStatus},
             **{name: sum(getattr(record, name) for record in by_status) for name in counts},
             **paused._asdict(),
+            pausing_accounts=pausing,
         )
 
     def rows_in_list_order(self, run: Run) -> AsyncGenerator[Iterable[Record], None]:

@@ -7,11 +7,12 @@ from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
+from batch_resend.account_names import called
 from batch_resend.clock import Clock
 from batch_resend.folders import Database
-from batch_resend.journal.database import Reader
+from batch_resend.journal.accounts import Accounts, AccountsReader
 from batch_resend.journal.runs import CUT_OFF, clock_values, settled_since
-from batch_resend.journal.statements import decode_call, request_of
+from batch_resend.journal.statements import Record, decode_call, request_of
 from batch_resend.model import Request, RequestStatus, Run, SkipReason
 from batch_resend.results import PartCount, ProductCount
 from batch_resend.windows import parse_windows
@@ -58,6 +59,7 @@ class PauseNote:
     until_at: float | None
     reason: str
     share: float
+    accounts: tuple[str, ...] = ()  # that paused, of a run of several
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Pausing:
 
     reason: str
     left_s: float | None  # until the next request is to leave, as far as is known
+    accounts: Accounts = ()  # that pause, of a run of several
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ class LiveStatus:
     # Of the requests by its keys that its limits may count, also those of other runs and reads: how
     # many seconds ago each ended; negative: it may still arrive. None where hosts share them.
     ages_s: tuple[float, ...]
-    pausing: Pausing | None
+    pausing: Pausing | None  # of all that has something to send
+    paused_accounts: tuple[Pausing, ...]  # of a run of several
     share: float  # of the windows, after the last pause
     share_since_s: float  # how long ago that was
     is_resumed: bool  # its last start is another process's than the one before it
@@ -107,8 +111,13 @@ class LiveStatus:
             return None
         return max(0.0, self.pausing.left_s - later_s)
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether something pauses, and not for a limit that was met: nobody knows for how long."""
+        return bool(self.pausing or self.paused_accounts) and self.share >= 1.0
 
-class StatisticsReader(Reader):
+
+class StatisticsReader(AccountsReader):
     """Reads what there is to say of a whole run, without disturbing the process that sends it."""
 
     async def periods(self, run: Run) -> list[ActivePeriod]:
@@ -158,11 +167,18 @@ class StatisticsReader(Reader):
 
     async def pauses(self, run: Run, limit: int) -> list[PauseNote]:
         """Return the pauses of a run, the first ones first."""
+        found = await self.fetch("pauses", run=run.number, most=limit)
+        keys = await self.accounts_by_key(run) if found else {}
         return [
-            PauseNote(began_at, ended_at or run.finished_at, *others)
-            for began_at, ended_at, *others in await self.fetch(
-                "pauses", run=run.number, most=limit
+            PauseNote(
+                pause.began_at,
+                pause.ended_at or run.finished_at,
+                pause.until_at,
+                pause.reason,
+                pause.share,
+                called(keys.get((pause.start, pause.account), ()), run.profile),
             )
+            for pause in found
         ]
 
     async def count_skipped(self, run: Run) -> dict[SkipReason, int]:
@@ -260,11 +276,12 @@ class StatisticsReader(Reader):
         last_at = max((record.last_at for record in by_status), default=None)
         outcomes = await self.fetch("count_outcomes", run=run.number)
         paused = await self.fetch("last_pause", run=run.number)
-        pausing = None
-        if paused and paused[0].ended_at is None:
-            until_at = paused[0].until_at
-            left_s = None if until_at is None else max(0.0, until_at - now)
-            pausing = Pausing(paused[0].reason, left_s)
+        keys = await self.accounts_by_key(run)
+        lasting = [
+            _pausing(record, now, keys.get((record.start, record.account), ()))
+            for record in await self.fetch("lasting_pauses", run=run.number)
+        ]
+        paused_accounts = tuple({one.accounts: one for one in lasting if one.accounts}.values())
         return LiveStatus(
             outcomes={RequestStatus(status): number for status, number in outcomes},
             planned=await self.count("count_requests", run=run.number),
@@ -276,12 +293,24 @@ class StatisticsReader(Reader):
             in_flight=sum(record.in_flight for record in by_status),
             ended_lately=await self.count("ended_lately", **of, since=now - RATE_OVER_S),
             ages_s=await self._ages_s(run, start.number, clock),
-            pausing=pausing,
+            pausing=await self._pausing_of_all(run, lasting, paused_accounts),
+            paused_accounts=paused_accounts,
             share=paused[0].share if paused else 1.0,
             share_since_s=now - paused[0].share_at if paused else 0.0,
             is_resumed=start.began_at - (run.started_at or start.began_at) > _LATER_S
             and not start.is_same_process,
         )
+
+    async def _pausing_of_all(
+        self, run: Run, lasting: Sequence[Pausing], paused_accounts: Sequence[Pausing]
+    ) -> Pausing | None:
+        """Return by which pause nothing of a run leaves; of several, the first to end."""
+        if not paused_accounts:
+            return lasting[-1] if lasting else None
+        paused = {name for one in paused_accounts for name in one.accounts}
+        if not (await self.count_by_account(run)).keys() <= paused:
+            return None
+        return min(paused_accounts, key=lambda one: one.left_s or 0.0)
 
     async def recent_ends(
         self,
@@ -332,6 +361,11 @@ class StatisticsReader(Reader):
         ]
         now = clock()
         return tuple(now - end for end in chain.from_iterable(ends))
+
+
+def _pausing(pause: Record, now: float, accounts: Accounts) -> Pausing:
+    left_s = None if pause.until_at is None else max(0.0, pause.until_at - now)
+    return Pausing(pause.reason, left_s, accounts)
 
 
 def _skip(code: str, what: str, first_at: str, last_at: str, orders: int) -> Reason:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 from math import ceil, floor, inf, log10
 
 from batch_resend.clock import format_duration
@@ -239,7 +240,12 @@ def pace_chart(stretches: Sequence[Stretch], pauses: Sequence[PauseNote]) -> Pac
     )
     return PaceChart(
         bars=[_bar(step, axis, top) for step in steps if step.made],
-        bands=[*_gaps(axis), *_waits(axis, pauses), *_paused(axis, pauses)],
+        bands=[
+            *_gaps(axis),
+            *_waits(axis, pauses),
+            *(_pause(axis, p.began_at, end_of(p)) for p in pauses if not p.accounts),
+            *_paused_in_part(axis, [one for one in pauses if one.accounts]),
+        ],
         limits=list(_limits(axis, top)),
         ticks=_ticks(axis),
         levels=[Mark(share, f"{top * share / 100:,.10g}") for share in (0.0, 50.0, 100.0)],
@@ -285,10 +291,24 @@ def _gaps(axis: _Axis) -> Iterator[Band]:
         yield _band(BandKind.GAP, right - axis.gap, right, f"continued {later} later")
 
 
-def _paused(axis: _Axis, pauses: Sequence[PauseNote]) -> Iterator[Band]:
-    for pause in pauses:
-        label = f"paused {format_duration(end_of(pause) - pause.began_at)}"
-        yield _band(BandKind.PAUSE, axis(pause.began_at), axis(end_of(pause)), label)
+def _paused_in_part(axis: _Axis, pauses: Sequence[PauseNote]) -> Iterator[Band]:
+    """Yield when some account paused, and no other one made requests."""
+    for stretch in axis.stretches:
+        in_turn = groupby(stretch.steps, lambda step: not step.made and _is_paused(step, pauses))
+        for steps in (list(group) for is_gap, group in in_turn if is_gap):
+            yield _pause(axis, *_paused_within(steps, pauses))
+
+
+def _paused_within(steps: Sequence[Step], pauses: Sequence[PauseNote]) -> tuple[float, float]:
+    """Return from when to when, within steps that follow each other, there were pauses."""
+    began, ended = steps[0].began_at, steps[-1].ended_at
+    during = [one for one in pauses if one.began_at < ended and end_of(one) > began]
+    return max(began, min(p.began_at for p in during)), min(ended, max(map(end_of, during)))
+
+
+def _pause(axis: _Axis, began: float, ended: float) -> Band:
+    label = f"paused {format_duration(ended - began)}"
+    return _band(BandKind.PAUSE, axis(began), axis(ended), label)
 
 
 def _waits(axis: _Axis, pauses: Sequence[PauseNote]) -> Iterator[Band]:

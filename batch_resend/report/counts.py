@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel
 
+from batch_resend.account_names import accounts_in_words
 from batch_resend.results import SweepCounts
 
 
@@ -96,3 +97,9 @@ class BackPressure(BaseModel):
     pauses: int
     paused_s: float
     lowest_share: float  # of the windows that this run took: below 1 after a 429
+    accounts: tuple[str, ...] = ()  # of a run of several, those that paused
+
+    @property
+    def whose(self) -> str:
+        """Whose the pauses were, as it stands behind their number."""
+        return f" of {accounts_in_words(self.accounts)}," if self.accounts else ""

@@ -50,9 +50,18 @@ class CircuitBreaker:
     """Lets requests leave while the CA takes them. Clock: the event loop's."""
 
     def __init__(
-        self, patience_s: float, few_orders: int = FEW_ORDERS, *, has_canary: bool = False
+        self,
+        patience_s: float,
+        few_orders: int = FEW_ORDERS,
+        *,
+        has_canary: bool = False,
+        of: str = "",
     ) -> None:
-        """Begin. `few_orders`: so many may fail by themselves when no others are left."""
+        """Begin. `few_orders`: so many may fail by themselves when no others are left.
+
+        `of`: whose key it is, in words, where others are at work beside it.
+        """
+        self.of = of
         self.stopped: KeyStopped | None = None
         self._state = BreakerState(patience_s, few_orders, has_canary=has_canary)
         self._line: list[_Waiting] = []  # a heap
@@ -62,6 +71,11 @@ class CircuitBreaker:
         self._paused_before_s = 0.0
         self._logged: str | None = None  # the last reason to pause that was logged, and when
         self._logged_at = -inf
+
+    @property
+    def prefix(self) -> str:
+        """What a message of this key begins with."""
+        return f"{self.of}: " if self.of else ""
 
     @property
     def flow(self) -> Flow:
@@ -158,7 +172,7 @@ class CircuitBreaker:
         if self._paused_since is None and self.flow is Flow.PAUSED:
             self._paused_since = now
         if action.change is Change.ENDS:
-            log.info("the CA takes requests again: sending resumes")
+            log.info("%sthe CA takes requests again: sending resumes", self.prefix)
             self._paused_before_s, self._paused_since = self.paused_s, None
         elif action.change is not Change.NOTHING:
             self._log_pause(now, level)
@@ -201,7 +215,8 @@ class CircuitBreaker:
             level = logging.WARNING
         log.log(
             level if is_news else logging.DEBUG,
-            "paused: %s; next try in %s",
+            "%spaused: %s; next try in %s",
+            f"{self.of} " if self.of else "",
             self.reason,
             format_duration(pause_s),
         )

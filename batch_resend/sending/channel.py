@@ -370,8 +370,9 @@ class Channel:
         """Leave a part of the windows to others who use the key, and have them pause too."""
         if action.is_limited and (windows := self.limiter.decrease()):
             log.warning(
-                "others use this key, or its limit is lower than configured: from now on %s, "
+                "%sothers use this key, or its limit is lower than configured: from now on %s, "
                 "rising again over time",
+                self.breaker.prefix,
                 " and ".join(map(str, windows)),
             )
         if action.change in _PAUSES:

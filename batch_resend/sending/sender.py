@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from batch_resend.errors import JournalError
 from batch_resend.journal import Recorder
 from batch_resend.model import Outcome, PlannedRequest, RunState, Verdict
-from batch_resend.sending.breaker_state import Advice
+from batch_resend.sending.breaker_state import Advice, Flow
 from batch_resend.sending.channel import Channel, Mail, Progress
 from batch_resend.sending.failures import History
 from batch_resend.sending.retry import RetryPolicy, Step
@@ -75,7 +75,15 @@ class Sender:
                 self.stop(RunState.STOPPED, str(self.journal_error))
             except* KeyStopped as errors:
                 self.stop(RunState.STOPPED, str(errors.exceptions[0]))
+            await self._end_pause()
             self.finished = True
+
+    async def _end_pause(self) -> None:
+        """Write down that nothing waits by this key any more, where others may send for long."""
+        breaker = self.channel.breaker
+        if breaker.of and breaker.flow is Flow.PAUSED:
+            with anyio.CancelScope(shield=True), suppress(JournalError):
+                await self.recorder.flow_again(self.channel.clock())
 
     async def _work(self, pending: AsyncIterator[PlannedRequest]) -> None:
         with anyio.CancelScope() as shield:

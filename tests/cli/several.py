@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from batch_resend.simulator import Simulator, SimulatorSettings
 from tests.cli.conftest import Desk
@@ -33,7 +34,7 @@ class Several:
 
 @asynccontextmanager
 async def several_accounts(
-    folder: Path, *names: str, limit: str = "none"
+    folder: Path, *names: str, limits: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncIterator[Several]:
     """Open accounts, each at a CA of its own that takes its key only."""
     async with AsyncExitStack() as stack:
@@ -46,7 +47,7 @@ async def several_accounts(
             cas[name] = await stack.enter_async_context(Simulator(settings))
             desk.write(f"{name}.key", key)
             place = f'api-key-file = "{name}.key"\nbase-url = "{cas[name].base_url}"\n'
-            toml += f"[profiles.{name}]\n{place}"
-        desk.write("config.toml", f'limit = "{limit}"\n{toml}')
+            toml += f'[profiles.{name}]\n{place}limit = "{limits.get(name, "none")}"\n'
+        desk.write("config.toml", toml)
         desk.environment["BATCH_RESEND_CONFIG"] = "config.toml"
         yield Several(desk, cas)

@@ -196,7 +196,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "done": 1, "outcomes": {"sent": 1, "refused": 0, "in_doubt": 0, "failed": 0},
         "in_flight": 2, "rate_per_s": 1.5, "limits": ["40/1s"], "share": 1.0, "retries": 0,
         "unsettled": {}, "held_up_by": None,
-        "held_up_s": None, "left_s": None,
+        "held_up_s": None, "paused_accounts": [], "left_s": None,
     },
     "prune": {
         "journal": "j.db", "dry_run": False, "runs": 0, "rows": 0, "reports": 0,

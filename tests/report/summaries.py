@@ -50,7 +50,7 @@ def summary(*, rejected: int = 0, **changes: Any) -> Summary:
             "unconnected": 0,
             "possible_duplicates": 0,
         },
-        "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
+        "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0, "accounts": []},
         "skipped": changes.pop("skips", {}),
     }
     return Summary.model_validate(values | changes)

@@ -157,7 +157,7 @@ async def test_the_live_page_has_the_chart_with_trouble_and_pauses(tmp_path: Pat
     assert "60 requests, 10 answered with 429, 5xx or not at all" in page
     assert 'class="pause"' in page
     assert Report(tmp_path / "report").summary["back_pressure"] == {
-        "pauses": 1, "paused_s": 70.0, "lowest_share": 0.5
+        "pauses": 1, "paused_s": 70.0, "lowest_share": 0.5, "accounts": []
     }  # fmt: skip
 
 

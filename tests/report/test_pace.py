@@ -1,5 +1,7 @@
 """How the report cuts a run's time into steps, and lays it out by the clock."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +136,27 @@ def test_a_pause_is_labelled_with_its_length() -> None:
     (found,) = of_kind(chart((0.0, {0: 1}), pauses=[pause(30.0, 120.0)]), BandKind.PAUSE)
     assert found.label == "paused 1m 30s"
     assert (found.left, found.width) == pytest.approx((10.0, 30.0))
+
+
+@pytest.mark.parametrize(
+    ("made", "bands"),
+    [
+        pytest.param(dict.fromkeys(range(60), 10), [], id="others send all the time"),
+        pytest.param({0: 10, 1: 10, 59: 10}, [(10.0, 30.0)], id="nobody sends"),
+        pytest.param(
+            dict.fromkeys((0, *range(10, 15), 59), 10),
+            [(10.0, 50 / 3 - 10.0), (25.0, 15.0)],
+            id="others send for a while",
+        ),
+    ],
+)
+def test_a_pause_of_one_account_is_labelled_only_where_no_other_one_sends(
+    made: dict[int, int], bands: list[tuple[float, float]]
+) -> None:
+    of_bank = replace(pause(30.0, 120.0), accounts=("bank",))
+    of_shop = replace(pause(60.0, 90.0), accounts=("shop",))
+    found = of_kind(chart((0.0, made), pauses=[of_bank, of_shop]), BandKind.PAUSE)
+    assert [(band.left, band.width) for band in found] == [pytest.approx(one) for one in bands]
 
 
 def test_two_resumptions_are_two_gaps_of_their_own_that_nothing_joins() -> None:

@@ -67,7 +67,7 @@ async def test_a_summary_has_what_the_design_says_in_its_order_and_how_far_the_c
             "unconnected": 0,
             "possible_duplicates": 1,
         },
-        "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0},
+        "back_pressure": {"pauses": 0, "paused_s": 0.0, "lowest_share": 1.0, "accounts": []},
         "sweep": None,
         "profile": None,
         "verdict": "needs action",

@@ -21,7 +21,7 @@ from batch_resend.cli.options import (
     report_dir_option,
     run_argument,
 )
-from batch_resend.cli.output.progress import follow_others
+from batch_resend.cli.output.following import follow_others
 from batch_resend.cli.output.summary import show_summary
 from batch_resend.cli.output.terminal import say, show_json
 from batch_resend.cli.rehearsals import clock_of_command

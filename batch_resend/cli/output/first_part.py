@@ -40,7 +40,7 @@ def question(first: FirstPart | None, plan: Plan, options: RunOptions, hosts: Se
     return f"Send {what} to {' and '.join(hosts)} now?"
 
 
-def untried_in_words(first: FirstPart | None, run: Run) -> list[str]:
+def of_untried(first: FirstPart | None, run: Run) -> list[str]:
     """Return what the first orders, once they are sent, have not shown."""
     if first is None or not first.untried:
         return []

@@ -1,4 +1,4 @@
-"""A run on its way, on a terminal or in a log, whichever process sends it."""
+"""A run on its way, on a terminal or in a log; `following` has one that other processes send."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import anyio
 from rich.live import Live
@@ -27,35 +27,30 @@ from batch_resend.channels import RunHandle
 from batch_resend.cli.lifecycle import beside
 from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import console_of, is_screen, say
-from batch_resend.cli.output.view import View, as_json, live_lines, plain_line, together
+from batch_resend.cli.output.view import PausedKey, View, as_json, live_lines, plain_line, together
 from batch_resend.cli.rehearsals import clock_of_command
 from batch_resend.cli.streams import STREAMS
 from batch_resend.clock import timestamp
-from batch_resend.journal import RATE_OVER_S, JournalReader, LiveStatus
-from batch_resend.model import RequestStatus, Run
-from batch_resend.sending import Flow, Progress, Reader, Sender, Share
-from batch_resend.sending.limiter import part
+from batch_resend.journal import RATE_OVER_S
+from batch_resend.model import RequestStatus
+from batch_resend.sending import Flow, Progress, Reader, Sender
 from batch_resend.windows import (
     Course,
     Schedule,
     Window,
     fastest,
     joint,
-    parse_windows,
     time_left_s,
-    time_with_earlier_s,
 )
 
 _SCREEN_EVERY_S = 0.2
 _LINE_EVERY_S = 10.0
 _OBJECT_EVERY_S = 1.0
-_LOOK_EVERY_S = 1.0  # at a run that another process sends
-_WORK_SHARE = 0.05  # of the time, at most, that looking takes
 _MOST_READS_EACH = 2.0  # of an order; few need more
-_STOPPING = "stopping: nothing more is sent; waiting for the answers to what is in flight"
-_TRYING = "trying with a few requests"
-_FULL = "waiting: the rate limits are used up"
-_WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
+STOPPING = "stopping: nothing more is sent; waiting for the answers to what is in flight"
+TRYING = "trying with a few requests"
+FULL = "waiting: the rate limits are used up"
+WORTH_SHOWING_S = 2.0  # of waiting for the rate limits
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
@@ -218,7 +213,8 @@ class _WatchedKey:
         limiter, breaker = channel.limiter, channel.breaker
         if progress.attempts > self._attempts:
             self._attempts, self._last_left = progress.attempts, now
-        held_up_by, held_up_s = self._held_up(now)
+        why, held_up_s = self._held_up(now)
+        paused_keys = self._paused_keys(why, held_up_s)
         is_paused = breaker.flow is Flow.PAUSED or limiter.held is not None
         paused_s = (held_up_s or 0.0) if is_paused else 0.0
         reads = reads_of(progress) if self._is_asking else (0, 0)
@@ -234,7 +230,7 @@ class _WatchedKey:
             rate_per_s=self._rate_per_s(now),
             limits=tuple(str(window) for window in channel.windows),
             share=limiter.share,
-            held_up_by=held_up_by,
+            held_up_by=paused_keys[0].held_up_by if paused_keys else why,
             held_up_s=held_up_s,
             left_s=None
             if is_unknown or have_all_left or self._is_stopped
@@ -254,7 +250,15 @@ class _WatchedKey:
             reads=reads,
             retries=progress.retries,
             unsettled=progress.unsettled,
+            paused_keys=paused_keys,
         )
+
+    def _paused_keys(self, why: str | None, left_s: float | None) -> tuple[PausedKey, ...]:
+        """Return the key, of several, where it is paused."""
+        called = self._channel.breaker.of
+        if not called or why in (None, STOPPING, FULL):
+            return ()
+        return (PausedKey(self._channel.names, called, str(why), left_s),)
 
     @property
     def _is_stopped(self) -> bool:
@@ -262,18 +266,19 @@ class _WatchedKey:
 
     def _held_up(self, now: float) -> tuple[str | None, float | None]:
         """Return why nothing leaves, if so, and for how many seconds still."""
-        if self._is_stopped and self._progress.in_flight:
-            return _STOPPING, None
+        in_flight = self._progress.in_flight
+        if self._is_stopped and (in_flight or self._channel.breaker.of):
+            return (STOPPING if in_flight else None), None  # of several, others may send for long
         limiter, breaker = self._channel.limiter, self._channel.breaker
         wait_s = 0.0 if self._progress.in_flight else limiter.full_for_s
         if breaker.flow is Flow.PAUSED and (pause_s := breaker.paused_until - now) > 0:
             return f"paused: {breaker.reason}", pause_s
         if (held := limiter.held) is not None and held.until > now:
             return f"paused by another process: {held.reason}", held.until - now
-        if wait_s > _WORTH_SHOWING_S:
-            return _FULL, wait_s
+        if wait_s > WORTH_SHOWING_S:
+            return FULL, wait_s
         if breaker.flow is Flow.PAUSED:
-            return f"paused: {breaker.reason}; {_TRYING}", None
+            return f"paused: {breaker.reason}; {TRYING}", None
         return None, None
 
     def _rate_per_s(self, now: float) -> float:
@@ -283,115 +288,3 @@ class _WatchedKey:
             self._seen.popleft()
         since, before = self._seen[0]
         return rate_per_s(ended - before, now - since, self._channel.windows)
-
-
-# --- a run that other processes send ------------------------------------------------------------
-
-
-async def follow_others(reader: JournalReader, run: Run, style: Style) -> None:
-    """Show how a run goes that other processes send, until it ends. Raises JournalError."""
-    watcher = _Watcher(reader, run)
-    if not await watcher.look():
-        return
-    async with showing(watcher.view, style, at_once=True):
-        while await watcher.look_again():
-            pass
-
-
-class _Watcher:
-    """Looks at a run now and then, through the journal."""
-
-    def __init__(self, reader: JournalReader, run: Run) -> None:
-        self.rest_s = _LOOK_EVERY_S
-        self._reader = reader
-        self._run = run
-        self._windows = parse_windows(run.limits)
-        self._schedule = Schedule(self._windows)
-        self._standing: LiveStatus | None = None
-        self._full_for_s = 0.0  # the limits, when last looked at
-        self._at_least_s = 0.0  # what is left takes, by what the limits counted then
-        self._looked_at = 0.0
-
-    async def look(self) -> bool:
-        """Look where the run stands; return whether it is still under way."""
-        began = anyio.current_time()
-        self._run = await self._reader.run(self._run.id)
-        self._standing = await self._reader.standing(self._run, self._reader.clock)
-        if self._standing is not None:
-            self._reckon(self._standing)
-        self._looked_at = anyio.current_time()
-        self.rest_s = max(_LOOK_EVERY_S, (self._looked_at - began) / _WORK_SHARE)
-        return await self._reader.is_under_way(self._run)
-
-    def _reckon(self, standing: LiveStatus) -> None:
-        """Reckon what the limits dictate after all that they count: also reads, and other runs."""
-        share = self._share_of(standing, 0.0)
-        windows = [Window(part(one, share), one.period_s) for one in self._windows]
-        ages_s = (*standing.ages_s, *[0.0] * standing.in_flight)
-        to_leave = standing.planned - sum(standing.outcomes.values()) - standing.in_flight
-        self._full_for_s = time_with_earlier_s(min(to_leave, 1), windows, ages_s)
-        self._at_least_s = time_with_earlier_s(to_leave, windows, ages_s)
-
-    def _share_of(self, standing: LiveStatus, since_look_s: float) -> float:
-        period_s = max((window.period_s for window in self._windows), default=1.0)
-        return Share(period_s, standing.share, -standing.share_since_s).at(since_look_s)
-
-    async def look_again(self) -> bool:
-        await anyio.sleep(self.rest_s)
-        return await self.look()
-
-    def view(self) -> View:
-        """Return how the run goes, as it was when last looked at."""
-        standing = cast("LiveStatus", self._standing)  # a run under way, once looked at, has one
-        since_look_s = anyio.current_time() - self._looked_at
-        outcomes = dict(standing.outcomes)
-        total = standing.planned - outcomes.pop(RequestStatus.SKIPPED, 0)
-        held_up_by, held_up_s = self._held_up(standing, since_look_s)
-        share = self._share_of(standing, since_look_s)
-        to_make = total - sum(outcomes.values())
-        left_s = time_left_s(
-            self._schedule,
-            Course(
-                made=standing.made,
-                done=standing.made - standing.retries - standing.in_flight,
-                to_make=to_make,
-                since_last_s=(standing.since_last_s or 0.0) + since_look_s,
-                elapsed_s=standing.since_start_s,
-                paused_s=standing.pause_s(since_look_s) or 0.0,
-                share=share,
-            ),
-        )
-        if left_s is not None:
-            left_s = max(left_s, self._at_least_s - since_look_s)
-        # A limit that was met leaves a smaller share: any other pause lasts nobody knows how long.
-        is_outage = standing.pausing is not None and standing.share >= 1.0
-        have_all_left = 0 < to_make <= standing.in_flight
-        is_unknown = is_outage or have_all_left or held_up_by == _STOPPING
-        return View(
-            total=total,
-            outcomes=outcomes,
-            in_flight=standing.in_flight,
-            rate_per_s=rate_per_s(standing.ended_lately, RATE_OVER_S, self._windows),
-            limits=self._run.limits,
-            share=share,
-            held_up_by=held_up_by,
-            held_up_s=held_up_s,
-            retries=standing.retries,
-            unsettled=standing.unsettled,
-            is_resumed=standing.is_resumed,
-            left_s=None if is_unknown else left_s,
-        )
-
-    def _held_up(self, standing: LiveStatus, since_s: float) -> tuple[str | None, float | None]:
-        """Return why nothing leaves, if so, and for how many seconds still."""
-        if self._run.stop_reason and standing.in_flight:
-            return _STOPPING, None
-        pausing, pause_s = standing.pausing, standing.pause_s(since_s)
-        wait_s = self._full_for_s - since_s
-        if pausing is not None and pause_s != 0.0:
-            return f"paused: {pausing.reason}", pause_s
-        if wait_s > _WORTH_SHOWING_S and not standing.in_flight:
-            return _FULL, wait_s
-        if pausing is not None:
-            return f"paused: {pausing.reason}; {_TRYING}", None
-        return None, None

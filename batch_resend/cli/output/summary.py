@@ -209,7 +209,7 @@ def _answer(reason: Reason) -> str:
 
 
 def _held_up(by: BackPressure) -> str:
-    shown = f"{by.pauses:,} because of the CA, {format_duration(by.paused_s)} in all"
+    shown = f"{by.pauses:,}{by.whose} because of the CA, {format_duration(by.paused_s)} in all"
     if by.lowest_share < 1:
         shown += f"; after a 429 at most {by.lowest_share:.0%} of the rate limits was used"
     return shown

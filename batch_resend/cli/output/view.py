@@ -22,6 +22,24 @@ _STYLES = {  # of what became of orders, in the order in which it is shown
 }
 
 
+_PAUSED_SHOWN = 3  # accounts
+
+
+@dataclass(frozen=True, slots=True)
+class PausedKey:
+    """Why nothing leaves by a key, in a run of several."""
+
+    names: tuple[str | None, ...]  # of its accounts; None: the command's own
+    called: str  # these, as a part of a sentence
+    why: str  # without a name: "paused: ..."
+    left_s: float | None  # as far as is known
+
+    @property
+    def held_up_by(self) -> str:
+        """Why nothing leaves, with whose it is."""
+        return f"{self.called} {self.why}"
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A run on its way at one moment."""
@@ -40,6 +58,7 @@ class View:
     retries: int = 0
     # Answers that settled nothing, by HTTP status; 0: none came.
     unsettled: Mapping[int, int] = field(default_factory=dict)
+    paused_keys: tuple[PausedKey, ...] = ()  # of several; others may send
     is_resumed: bool = False  # so that retries and these answers are not of the whole run
 
     @property
@@ -72,6 +91,7 @@ def together(views: Sequence[View], limits: tuple[str, ...]) -> View:
         reads=(sum(view.reads[0] for view in views), sum(view.reads[1] for view in views)),
         retries=sum(view.retries for view in views),
         unsettled=sum((Counter(view.unsettled) for view in views), Counter[int]()),
+        paused_keys=tuple(key for view in at_work for key in view.paused_keys),
     )
 
 
@@ -99,8 +119,7 @@ def live_lines(view: View) -> RenderableType:
     lines += [Text(f"  {text}") for text in (_speed(view), _allowed(view)) if text]
     if trouble := _trouble(view):
         lines.append(Text(f"  {trouble}", "yellow"))
-    if reason := held_up(view):
-        lines.append(Text(f"  {reason}", "bold yellow"))
+    lines += [Text(f"  {reason}", "bold yellow") for reason in held_up(view)]
     return Group(*lines)
 
 
@@ -121,8 +140,8 @@ def plain_line(view: View) -> str:
         if (count := view.outcomes.get(status, 0)) or status is RequestStatus.SENT
     ]
     what = ", ".join(counts) if view.answered is None else "asking the CA"
-    speed = (held_up(view),) if view.held_up_by else (_speed(view), _allowed(view))
-    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), *speed)))
+    speed = () if view.held_up_by else (_speed(view), _allowed(view))
+    return "; ".join(filter(None, (_how_far(view), what, _trouble(view), *speed, *held_up(view))))
 
 
 def as_json(view: View) -> dict[str, object]:
@@ -139,17 +158,31 @@ def as_json(view: View) -> dict[str, object]:
         "retries": view.retries,
         "unsettled": {str(status or "none"): count for status, count in view.unsettled.items()},
         "held_up_by": view.held_up_by,
-        "held_up_s": None if view.held_up_s is None else round(view.held_up_s, 3),
-        "left_s": None if view.left_s is None else round(view.left_s, 3),
+        "held_up_s": _rounded(view.held_up_s),
+        "paused_accounts": [
+            {"accounts": list(key.names), "held_up_by": key.why, "held_up_s": _rounded(key.left_s)}
+            for key in view.paused_keys
+        ],
+        "left_s": _rounded(view.left_s),
     }
 
 
-def held_up(view: View) -> str | None:
-    """Return why nothing leaves, and for how long still; None while requests flow."""
-    if view.held_up_by is None:
-        return None
-    left = "" if view.held_up_s is None else f", {format_duration(view.held_up_s)} left"
-    return f"{visible(view.held_up_by)}{left}"
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def held_up(view: View) -> list[str]:
+    """Return why nothing leaves, by account where only some pause, and for how long still."""
+    reasons = {key.held_up_by: key.left_s for key in view.paused_keys[:_PAUSED_SHOWN]}
+    is_of_all = all(view.held_up_by != key.held_up_by for key in view.paused_keys)
+    if view.held_up_by is not None and is_of_all:
+        reasons[view.held_up_by] = view.held_up_s
+    texts = [
+        visible(why) + ("" if left_s is None else f", {format_duration(left_s)} left")
+        for why, left_s in reasons.items()
+    ]
+    more = len(view.paused_keys) - _PAUSED_SHOWN
+    return [*texts, f"and {counted(more, 'other account')} paused"] if more > 0 else texts
 
 
 def _how_far(view: View) -> str:

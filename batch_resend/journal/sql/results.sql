@@ -265,8 +265,14 @@ SELECT ended_at - begun_at AS took_s FROM attempts WHERE run = :run AND http_sta
 ORDER BY took_s LIMIT 1 OFFSET :before
 
 -- name: pauses
-SELECT began_at, ended_at, until_at, reason, share FROM pauses WHERE run = :run
+SELECT began_at, ended_at, until_at, reason, share, start, account FROM pauses WHERE run = :run
 ORDER BY began_at, number LIMIT :most
+
+-- name: pausing_accounts
+SELECT DISTINCT start, account FROM pauses WHERE run = :run
+
+-- name: lasting_pauses
+SELECT * FROM pauses WHERE run = :run AND ended_at IS NULL ORDER BY began_at, number
 
 -- The starts of the workers that a run was distributed to come after the one that began it.
 -- part: of_starts_since

@@ -49,6 +49,10 @@ SELECT runs.base_url, {run_profile} AS profile, budgets.account, budgets.budget
 FROM budgets JOIN starts ON starts.number = budgets.start JOIN runs ON runs.number = starts.run
 GROUP BY 1, 2, 3, 4 ORDER BY max(starts.number)
 
+-- name: budgets_by_start
+SELECT start, account, budget FROM budgets JOIN starts ON starts.number = budgets.start
+WHERE starts.run = :run ORDER BY start, account
+
 -- name: budgets_of_start
 SELECT DISTINCT budget FROM budgets WHERE start = :start
 
