@@ -164,8 +164,9 @@ class Batch:
 
         await self.journal.note_preflight(plan.run, is_due=True)
         try:
+            stopped = self.stopped_keys
             asked, stopped = await ask_beforehand(
-                self.channels, plan.run, most, any_product=any_product
+                self.channels, plan.run, most, any_product=any_product, stopped=stopped
             )
             self.stopped_keys |= stopped
             run = await self.journal.note_preflight(plan.run, is_due=bool(stopped or asked.to_ask))

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import anyio
@@ -45,13 +46,19 @@ class Objection:
 
 
 async def ask_beforehand(
-    channels: Channels, run: Run, most: int | None = None, *, any_product: bool
+    channels: Channels,
+    run: Run,
+    most: int | None = None,
+    *,
+    any_product: bool,
+    stopped: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Asked, dict[str, str]]:
     """Ask the CA about each request of a run that is to be sent; settle what is better not sent.
 
     `most`: so many are to be sent now, the first ones (see `first_part`); no more are asked about
     than it takes to find them. `any_product`: those that are not DV go by the order call, too.
-    Return how far that went, and by budget why nothing by a key is to be sent. Whatever ends it,
+    `stopped`: by budget, why nothing by a key is to be sent anyway. Return how far that went, and
+    the same with what is known then. Whatever ends it,
     what was learned is kept. Raises CallError, where no key is left, JournalError.
     """
     reader = channels.journal.reader
@@ -59,7 +66,7 @@ async def ask_beforehand(
     counts = await count(run)
     keys = channels.settings.keys(counts)
     asking = _Asking(reader, run, counts, most, any_product)
-    stopped: dict[str, str] = {}
+    stopped = {**stopped}
 
     async def ask_all_of(key: Key) -> None:
         try:

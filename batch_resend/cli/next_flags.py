@@ -18,10 +18,11 @@ from batch_resend.cli.config import (
     usual_config,
 )
 from batch_resend.cli.options import RESUME, SEND, VERIFY
-from batch_resend.cli.rehearsals import ended_simulator, is_rehearsal, is_whole_rehearsal
+from batch_resend.cli.rehearsals import is_over, is_rehearsal, is_whole_rehearsal
 from batch_resend.cli.values import DURATION
 from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
+from batch_resend.journal import JournalReader
 from batch_resend.model import Run
 from batch_resend.report import (
     DEFAULT_PATTERN,
@@ -170,15 +171,13 @@ def _kept_value(run: Run, flag: str) -> str | None:
     return kept[kept.index(flag) + 1] if flag in kept else None
 
 
-def next_flags_of_run(
-    context: click.Context, run: Run, accounts: Sequence[str | None]
-) -> NextFlags:
+async def next_flags_of_run(context: click.Context, reader: JournalReader, run: Run) -> NextFlags:
     """Return what the next commands for a run need that another command line began."""
     if "report_dir" in context.params:
         context.params["report_dir"] = report_dir_for(context, run)
-    flags = _with_those_of(_begun_with(run, accounts), next_flags(context), context)
-    has_ended = flags.none_will_do or ended_simulator(run, accounts) is not None
-    return replace(flags, none_will_do=has_ended)
+    begun = _begun_with(run, await reader.accounts(run))
+    flags = _with_those_of(begun, next_flags(context), context)
+    return replace(flags, none_will_do=flags.none_will_do or await is_over(reader, run))
 
 
 def refuse_other_profile(context: click.Context, run: Run, accounts: Sequence[str | None]) -> None:
@@ -221,9 +220,9 @@ def own_report_dir(run: Run) -> Path | None:
     return pattern if pattern.parts and is_here else None
 
 
-def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> NextFlags:
+async def as_begun(reader: JournalReader, run: Run, given: NextFlags) -> NextFlags:
     """Return what the next commands need for another run than this command's (`given`: those)."""
-    begun = _begun_with(run, accounts)
+    begun = _begun_with(run, await reader.accounts(run))
     return replace(
         begun,
         config=given.config or begun.config,
@@ -231,7 +230,7 @@ def as_begun(run: Run, accounts: Sequence[str | None], given: NextFlags) -> Next
         resume=_merged(begun.resume, given.watch),
         verify=_merged(begun.verify, given.watch),
         watch=given.watch,
-        none_will_do=ended_simulator(run, accounts) is not None,
+        none_will_do=await is_over(reader, run),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from batch_resend.cli.next_flags import as_begun, next_flags
-from batch_resend.cli.rehearsals import ended_simulator
+from batch_resend.cli.rehearsals import are_all_ended
 from batch_resend.journal import JournalReader
 from batch_resend.model import RequestStatus, Run
 from batch_resend.report import (
@@ -27,9 +27,9 @@ async def resume_others(
     given, steps = next_flags(context), list[NextStep]()
     for one in others:
         run, accounts = one.run, await reader.accounts(one.run)
-        if not one.left or given.none_will_do or ended_simulator(run, accounts):
+        if not one.left or given.none_will_do or are_all_ended(run, one.left):
             continue
-        flags = as_begun(run, accounts, given)
+        flags = await as_begun(reader, run, given)
         verify = f"batch-resend{flags.config} verify {run.id}{flags.verify}"
         count = one.rest.doubts_left
         about_domains = await reader.doubts_of_domains(run) if count else 0
@@ -69,7 +69,7 @@ async def how_to_send_held_back(
     """Return the command that sends the good rows of a run that its rejected ones held back."""
     if not await reader.count_by_account(run):
         return None
-    flags = as_begun(run, await reader.accounts(run), next_flags(context))
+    flags = await as_begun(reader, run, next_flags(context))
     return await _resume(reader, run, flags)
 
 

@@ -2,14 +2,18 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from batch_resend.cli.variables import KEY_VARIABLE
 from batch_resend.clock import Clock, SystemClock
 from batch_resend.errors import SettingsError
 from batch_resend.model import Run
-from batch_resend.settings import is_at_loopback
+from batch_resend.settings import Settings, is_at_loopback
+
+if TYPE_CHECKING:
+    from batch_resend.journal import JournalReader
 
 _REHEARSAL = "BATCH_RESEND_REHEARSAL"  # where the simulator is
 _AHEAD = "BATCH_RESEND_REHEARSAL_AHEAD"  # in seconds, how much later it takes place
@@ -74,27 +78,55 @@ def refuse_elsewhere(base_url: str) -> None:
         )
 
 
-def ended_simulator(run: Run, accounts: Sequence[str | None]) -> str | None:
-    """Return where the simulator of a rehearsal was that has ended; None: it has not, or was none.
+def ended_simulators(run: Run, accounts: Iterable[str | None]) -> dict[str | None, str]:
+    """Return of which of a run's accounts the simulator has ended, and where it was.
 
     It would be waited for as long as for a CA that is down.
     """
-    for url in {run.url_of(name) for name in accounts or (None,)}:
-        parts = urlsplit(url or "")
-        if is_at_loopback(url or "") and not _listens(parts):
-            return parts.netloc
-    return None
+    urls = {name: run.url_of(name) or "" for name in accounts}
+    ended = {url for url in {*urls.values()} if has_ended(url)}
+    return {name: urlsplit(url).netloc for name, url in urls.items() if url in ended}
+
+
+def has_ended(url: str) -> bool:
+    """Whether a URL is a simulator's that has ended: one of this machine where nothing listens."""
+    return is_at_loopback(url) and not _listens(urlsplit(url))
+
+
+def are_all_ended(run: Run, accounts: Collection[str | None]) -> bool:
+    """Whether a rehearsal has no simulator any more for some accounts of a run."""
+    return ended_simulators(run, accounts or (None,)).keys() >= {*(accounts or (None,))}
+
+
+async def is_over(reader: "JournalReader", run: Run) -> bool:
+    """Whether no command can do anything for a rehearsal: what is left of it has no simulator.
+
+    Where nothing is left, one that has ended is enough: of its orders nobody knows any more.
+    """
+    ended = ended_simulators(run, await reader.accounts(run) or (None,))
+    return bool(ended) and ended.keys() >= (await reader.count_by_account(run)).keys()
 
 
 def refuse_ended_rehearsal(
     run: Run, accounts: Sequence[str | None], what_to_do: str = _VERIFY_IN_A_REHEARSAL
 ) -> None:
     """Raise SettingsError where a run was at a simulator that has ended, or at none."""
-    if simulator := ended_simulator(run, accounts):
+    if ended := ended_simulators(run, accounts or (None,)):
+        simulator = next(iter(ended.values()))
         raise SettingsError(
             f"run {run.id} is for {simulator} on this machine, where nothing listens. If it was a "
             f"rehearsal, its simulator has ended, and {what_to_do}"
         )
+
+
+def without_simulator(settings: Settings) -> dict[str, str]:
+    """Return, by budget, why nothing is to be sent by keys whose simulators have ended."""
+    return {
+        key.account.budget: f"nothing listens at {urlsplit(key.account.base_url).netloc}; if that "
+        "was a simulator, it has ended"
+        for key in settings.keys(settings.names)
+        if has_ended(key.account.base_url)
+    }
 
 
 def _listens(url: SplitResult) -> bool:

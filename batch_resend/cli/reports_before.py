@@ -46,7 +46,7 @@ async def write_reports_before(reader: JournalReader, run: Run, presentation: Pr
             continue
         folder = folder_of(pattern, before)
         redact = presentation.redact or masks_addresses(before)
-        flags = as_begun(before, await reader.accounts(before), given)
+        flags = await as_begun(reader, before, given)
         how = replace(presentation, flags=flags, redact=redact)
         try:
             await write_report(reader, before, folder, how)

@@ -54,7 +54,7 @@ async def as_it_stands(context: click.Context, reader: JournalReader, run: Run) 
     if summary.state == "interrupted":
         reported, why = _why_interrupted(run, folder)
         summary = summary.model_copy(update={"stop_reason": why})
-    flags = next_flags_of_run(context, run, await reader.accounts(run))
+    flags = await next_flags_of_run(context, reader, run)
     is_under_way = summary.state == "running"
     is_there = has_report(folder, run) if is_under_way else is_up_to_date(folder, run)
     is_there = is_there or reported is not None

@@ -283,7 +283,7 @@ def report(context: click.Context, /, run_id: str, journal: Place, **options: An
             run = await reader.run(run_id)
             pattern = report_dir_for(context, run)
             folder = set_aside(folder_of(pattern, run), run)
-            flags = next_flags_of_run(context, run, await reader.accounts(run))
+            flags = await next_flags_of_run(context, reader, run)
             show_as_begun(context, run)
             options.update((name, context.params[name]) for name in ("redact", "order_url"))
             presentation = Presentation(

@@ -52,9 +52,11 @@ from batch_resend.cli.output.summary import show_next_steps
 from batch_resend.cli.output.terminal import say
 from batch_resend.cli.rehearsals import (
     RESUME_NO_REHEARSAL,
+    are_all_ended,
     clock_of_command,
-    ended_simulator,
+    is_over,
     refuse_ended_rehearsal,
+    without_simulator,
 )
 from batch_resend.errors import JournalBusy, SettingsError, UnknownRun
 from batch_resend.intake import ListSource
@@ -170,15 +172,17 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     """
     _refuse_first_orders_of_workers(options)
     run, names = None, list[str | None]()  # the run to resume, and its accounts
+    has_ended = False  # it was a rehearsal, whose simulators have ended
 
     async def newer_night() -> Run | None:
-        nonlocal run, names
+        nonlocal run, names, has_ended
         async with read_journal(options["journal"], clock_of_command()) as reader:
             run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
             if run is None:
                 return None
             names = await reader.accounts(run)
             name_run(run, names, options["profile"] or run.profile)
+            has_ended = await is_over(reader, run)
             return await _newer_night(context, reader, run, names, options)
 
     async def work(interruption: Interruption) -> CommandResult:
@@ -186,9 +190,12 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
             _take_as_begun(context, run, names, options)
         if options["dry_run"]:
             return await _show_left(run, options)
+        if run is not None and has_ended:
+            refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
         settings = settings_of(options, run, names or (None,))
         run_options = run_options_of(context, options)
         async with open_batch(settings, clock_of_command()) as batch:
+            batch.stopped_keys |= without_simulator(settings)
             planning = batch.take_up(run.id if run else None)
             result = await execute(batch, planning, run_options, interruption)
         stuck = result.summary.stuck if result.summary else 0
@@ -234,8 +241,6 @@ def _take_as_begun(
     options.update((name, context.params[name]) for name in AS_BEGUN)
     if options["redact"]:
         mask_logs()
-    if not options["dry_run"]:
-        refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
 
 
 async def _show_left(found: Run | None, options: dict[str, Any]) -> CommandResult:
@@ -268,7 +273,7 @@ async def _to_resume(
 
 def _best_first(all_found: Sequence[Unfinished], options: dict[str, Any]) -> Sequence[Unfinished]:
     """Return the runs that can be resumed, the one first that fits these options best."""
-    found = [one for one in all_found if not ended_simulator(one.run, [*one.left])] or all_found
+    found = [one for one in all_found if not are_all_ended(one.run, one.left)] or all_found
     if len(found) > 1:
         found = best_fitting(found, partial(endpoint_of, options))
     return found
