@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -171,26 +171,20 @@ def resume(context: click.Context, /, run_id: str | None, **options: Any) -> int
     --fail-on, unless you give others.
     """
     _refuse_first_orders_of_workers(options)
-    run, names = None, list[str | None]()  # the run to resume, and its accounts
-    has_ended = False  # it was a rehearsal, whose simulators have ended
+    found = _Found()
 
     async def newer_night() -> Run | None:
-        nonlocal run, names, has_ended
-        async with read_journal(options["journal"], clock_of_command()) as reader:
-            run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
-            if run is None:
-                return None
-            names = await reader.accounts(run)
-            name_run(run, names, options["profile"] or run.profile)
-            has_ended = await is_over(reader, run)
-            return await _newer_night(context, reader, run, names, options)
+        nonlocal found
+        found = await _find(context, run_id, options)
+        return found.newer_night
 
     async def work(interruption: Interruption) -> CommandResult:
+        run, names = found.run, found.names
         if run is not None:
             _take_as_begun(context, run, names, options)
         if options["dry_run"]:
             return await _show_left(run, options)
-        if run is not None and has_ended:
+        if run is not None and found.has_ended:
             refuse_ended_rehearsal(run, names, RESUME_NO_REHEARSAL)
         settings = settings_of(options, run, names or (None,))
         run_options = run_options_of(context, options)
@@ -209,6 +203,27 @@ def failing_on(what: str | None, result: CommandResult, stuck: int) -> CommandRe
     if what == _STUCK and stuck:
         return replace(result, code=result.code or ExitCode.NOT_ALL_SENT)
     return result
+
+
+class _Found(NamedTuple):
+    """What is to be resumed."""
+
+    run: Run | None = None  # None: no run is unfinished
+    names: Sequence[str | None] = ()  # of its accounts
+    has_ended: bool = False  # it was a rehearsal, whose simulators have ended
+    newer_night: Run | None = None  # where it is a night itself
+
+
+async def _find(context: click.Context, run_id: str | None, options: dict[str, Any]) -> _Found:
+    """Find the run to resume. Raises UnknownRun, JournalError."""
+    async with read_journal(options["journal"], clock_of_command()) as reader:
+        run = await (reader.run(run_id) if run_id else _to_resume(context, reader, options))
+        if run is None:
+            return _Found()
+        names = await reader.accounts(run)
+        name_run(run, names, options["profile"] or run.profile)
+        newer = await _newer_night(context, reader, run, names, options)
+        return _Found(run, names, await is_over(reader, run), newer)
 
 
 async def _newer_night(
