@@ -1,6 +1,6 @@
 """The form of a list: how it was read, so that what is left of it is written alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -58,6 +58,7 @@ class ListForm:
     of_others: Mapping[str, str] = field(
         default_factory=dict
     )  # of these: other records' key for it
+    own: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of a rejected.csv: its columns
     under: str = ""  # of JSON that wraps its list of orders: the keys that lead to it, `data.items`
 
     in_all: int = 0  # of JSON pages: how many records there are, as they say; 0: none does

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 PIPED_IN = "standard input"  # the name of a list that is read from there
 PARTS = frozenset(("unsent", "refused", "rejected"))  # what a report calls its lists
-_UNSENT = "unsent"
+_UNSENT, _REJECTED = "unsent", "rejected"
 _RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
@@ -20,6 +20,12 @@ def parts_named(name: str) -> frozenset[str]:
 def is_named_unsent(name: str) -> bool:
     """Whether a list's name says that it has what a run left to send."""
     return _UNSENT in parts_named(name)
+
+
+def is_named_rejected(name: str) -> bool:
+    """Whether a list has the name of a rejected.csv, also of `rejected-RUN (2).xlsx`."""
+    words = re.split(r"[^a-z]+", _RUN_ID.sub("", PurePath(name).stem.lower()))
+    return list(filter(None, words)) == [_REJECTED]
 
 
 def run_named_in(name: str) -> str | None:

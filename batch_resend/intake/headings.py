@@ -57,6 +57,7 @@ class Columns:
     aside: tuple[int, ...] = ()  # those domains, which only a call about a domain looks at
     of_the_ca: frozenset[int] = frozenset()  # columns whose addresses are known to be no approvers'
     added: frozenset[int] = frozenset()  # columns that no export of the CA has
+    of_rejected: frozenset[int] = frozenset()  # of a rejected.csv: what was wrong with its rows
 
     @cached_property
     def read(self) -> frozenset[int]:

@@ -11,7 +11,7 @@ from batch_resend.errors import InputError
 from batch_resend.intake.asked_about import why_narrower, why_not_each
 from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.fed_back import own_place
+from batch_resend.intake.fed_back import own_of, places_of
 from batch_resend.intake.fields import ADDRESSES, Field, in_one_line
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import TableRow
@@ -159,8 +159,9 @@ class PassedOver:
             is_wide = not doubtful or doubtful[-1] < len(cells)
             return doubtful if is_wide else [at for at in doubtful if at < len(cells)]
         known = self.columns.read
-        own = own_place(cells, known)  # behind it stand those of a rejected.csv
-        places = range(len(cells) if own is None else own)
+        if own := own_of(cells):
+            known = known | places_of(own)
+        places = range(len(cells))
         return [at for at in places if at not in known and unnamed(at) not in self.ignored]
 
     def _called(self, at: int) -> str:

@@ -12,8 +12,7 @@ from functools import partial
 from itertools import repeat
 
 from batch_resend.calls import CALLS
-from batch_resend.intake.cells import trimmed
-from batch_resend.intake.fed_back import own_columns
+from batch_resend.intake.cells import shown, trimmed
 from batch_resend.intake.fields import SUBJECTS, Field
 from batch_resend.intake.headings import Columns
 from batch_resend.intake.layout import (
@@ -129,7 +128,7 @@ class Shape:
         if self.email_at is not None:
             return "@" in cells[self.email_at]
         # Without addresses anywhere a group has no details, and a total is called so.
-        return not (self.columns.has_addresses or self._is_called_a_total(cells))
+        return not (self.columns.has_addresses or self._called_a_total(cells))
 
     def _width(self, cells: Sequence[str]) -> str:
         count = len(cells)
@@ -224,17 +223,18 @@ class Shape:
         return ""
 
     def _totals(self, cells: Sequence[str]) -> str:
-        is_one = _TOTALS.search(self.columns.cell(cells, Field.ORDER_ID)) or (
-            not self._names_somebody(cells) and self._is_called_a_total(cells)
-        )
-        return "it looks like a row of totals: if it is, delete it" if is_one else ""
+        number = self.columns.cell(cells, Field.ORDER_ID)
+        total = number if _TOTALS.search(number) else ""
+        if not (total or self._names_somebody(cells)):
+            total = self._called_a_total(cells)
+        return f"it looks like a row of totals ({shown(total)}): if it is, delete it" * bool(total)
 
-    def _is_called_a_total(self, cells: Sequence[str]) -> bool:
-        """Whether a cell that is not read has one of the words for that."""
+    def _called_a_total(self, cells: Sequence[str]) -> str:
+        """Return the first cell that is not read and has one of the words for that."""
         for at, cell in enumerate(cells):
             if at not in self.own and _LETTER.search(cell) and _TOTALS.search(cell):
-                return True
-        return False
+                return cell
+        return ""
 
     def _none_of_an_order(self, row: TableRow) -> str:
         number = self.number(row.cells)
@@ -299,7 +299,7 @@ def shape_of(
         is_single=not heading and len(widths) == 1,
         own=frozenset(range(len(heading)))
         if reading.numbers_only
-        else columns.read | own_columns(heading),
+        else columns.read | columns.of_rejected,
         hashed=frozenset(
             at for at in (0, *places.get(Field.ORDER_ID, ())) if _all_begin_with_hash(sample, at)
         ),

@@ -182,6 +182,7 @@ class ListSource:
             fields=self._fields,
             orders_only=rows.orders_only,
             unread=rows.unread,
+            own=rows.own,
         )
         self.form = _with_remarks(self.form, rows.remarks)
 

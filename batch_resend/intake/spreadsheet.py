@@ -18,6 +18,7 @@ _NUMBER = re.compile(
     rf"([+-]?) ?{_CURRENCY} ?(\d[\d .,'\u2019]*|[.,]\d+) ?"
     rf"(?:e ?([+-]? ?\d{{1,3}}))? ?(%?) ?{_CURRENCY}"
 )
+_ACCOUNTING = re.compile(rf"({_CURRENCY}) ?\((.*)\)")  # (5), which is less than nothing
 _WHOLE = re.compile(r"\d+|\d{1,3}([ .,'\u2019])\d{2,3}(?:\1\d{2,3})*")  # in India by two
 _TRUTH = dict.fromkeys(("true", "wahr", "vrai", "vero", "verdadero", "verdadeiro", "waar"), 1)
 _TRUTH |= dict.fromkeys(("false", "falsch", "faux", "falso", "onwaar"), 0)
@@ -88,7 +89,11 @@ def _numbers(text: str) -> Iterator[_Number]:
     """Yield what a text may mean as a number: a comma is a decimal mark here, and none there."""
     if (truth := _TRUTH.get(text)) is not None:
         yield _Number(Decimal(truth), is_exact=True)
-    if len(text) > _LONGEST or not (found := _NUMBER.fullmatch(text)):
+    if len(text) > _LONGEST:
+        return
+    if less := _ACCOUNTING.fullmatch(text):
+        text = f"-{less[1]}{less[2].strip()}"
+    if not (found := _NUMBER.fullmatch(text)):
         return
     sign, digits, exponent, percent = found.groups()
     shift = int((exponent or "0").replace(" ", "")) - 2 * bool(percent)

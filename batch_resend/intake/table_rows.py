@@ -17,9 +17,8 @@ from batch_resend.intake.asked_about import (
     refuse_other_trade,
 )
 from batch_resend.intake.exports import is_own_heading
-from batch_resend.intake.fed_back import FedBack, own_columns
+from batch_resend.intake.fed_back import FedBack, Own, own_columns, places_of
 from batch_resend.intake.fields import (
-    REQUEST_FIELDS,
     SUBJECTS,
     Field,
     RawEntry,
@@ -56,6 +55,7 @@ from batch_resend.intake.suggestions import Head, map_flag, unnamed
 from batch_resend.intake.waiting import with_those_that_wait
 from batch_resend.list_form import Remark
 from batch_resend.model import RejectedRow
+from batch_resend.part_names import is_named_rejected
 
 _SAMPLE_ROWS = 50
 _END: Numbered = 0, []  # behind the last row
@@ -82,8 +82,9 @@ class TableRows:
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
         self._kept: Mapping[Field, Sequence[int]] = {}  # columns of what stays with its row
-        self._about_rejected: set[int] = set()  # columns of a rejected.csv, behind the list's own
+        self.own: Own = {}  # columns of a rejected.csv, beside the list's own
         self._name = name
+        self._is_named = is_named_rejected(name)
         self._table = table
         self._reading = reading
 
@@ -132,7 +133,9 @@ class TableRows:
         self.names = list(filter(None, map(in_one_line, self._names)))
         self.width = len(self._names)
         heading = [name.strip(STRAY_CR) for name in heading]
-        self._about_rejected = own_columns(heading)
+        sample = _without(self._names, first)
+        if not reading.numbers_only:
+            self.own = own_columns(heading, sample, is_named=self._is_named)
         where = f"{self._name}, line {line}"
         if not reading.numbers_only:
             refuse_own_tables(self._name, set(map(in_one_line, heading)) - reading.ignored)
@@ -144,7 +147,7 @@ class TableRows:
             "" if at in self._table.unseen.columns and not name else self._names[at]
             for at, name in enumerate(seen)
         )
-        columns = self._found(seen, where, _without(self._names, first))
+        columns = self._found(seen, where, sample)
         self._kept = kept_places(seen, columns.places)
         self.orders_only = columns.orders_only
         self.unread = unread_of(self._not_read(columns), columns.places, reading.ignored)
@@ -178,12 +181,13 @@ class TableRows:
         if (sheets := self._table.unseen.sheets) and without:
             where = f"{where} (not of the hidden sheet {sheets[0]!r}, which --sheet names)"
         columns = find_columns(seen, reading, where, sample)
+        columns = replace(columns, of_rejected=frozenset(places_of(self.own)))
         if reading.numbers_only:
             return columns
         by_word = reading.all_domains or Field.ALL_DOMAINS in columns.places
         by_order = Field.ORDER_ID in columns.places
         if by_order and not (by_word or columns.orders_only or columns.has_addresses):
-            read = columns.read | self._about_rejected
+            read = columns.read | columns.of_rejected
             refuse_other_trade(Head(list(map(in_one_line, seen)), where, sample), read)
         if not (Field.LOCALE in columns.places or reading.locale or columns.orders_only):
             ask_for_language(seen, columns.read, sample, where)
@@ -288,7 +292,7 @@ class TableRows:
         reading = self._reading
         by_address = CALLS[reading.call].is_about_domain and Field.EMAIL not in columns.places
         names_nobody = not reading.numbers_only and (by_address or not columns.has_addresses)
-        aside = range(len(self._names)) if reading.numbers_only else self._about_rejected
+        aside = range(len(self._names)) if reading.numbers_only else columns.of_rejected
         return PassedOver(
             self._names,
             columns,
@@ -300,15 +304,10 @@ class TableRows:
 
     def _fed_back(self, columns: Columns) -> FedBack | None:
         """Return what looks at rows of a rejected.csv; None: the list has no columns of it."""
-        reading, own = self._reading, self._about_rejected
-        if reading.numbers_only or (reading.headed and not own):
+        reading, own, is_named = self._reading, self.own, self._is_named
+        if reading.numbers_only or (reading.headed and not (own or is_named)):
             return None
-        before = self._names[: min(own, default=0)]
-        by_fields = len(before) >= len(REQUEST_FIELDS) + 2 and all(
-            in_one_line(name) in reading.mapping.values() or known_field(name) is not None
-            for name in before
-        )
-        return FedBack(own, reading.headed, by_fields, columns, reading.all_domains)
+        return FedBack(own, self._names, columns, self._kept, reading.all_domains, is_named)
 
 
 def _without(heading: Sequence[str], rows: Iterable[Numbered]) -> list[list[str]]:
@@ -359,7 +358,7 @@ class _Recorder:
 
 def _compared(record: RawRecord, cells: Sequence[str], fed_back: FedBack) -> RawRecord:
     """Return a record with why it is not to be sent, where it was rejected before and still is."""
-    record = record._replace(is_of_rejected=bool(fed_back.own), part_of=fed_back.record_of(cells))
+    record = record._replace(is_of_rejected=bool(fed_back.names), part_of=fed_back.record_of(cells))
     if why := fed_back.remade(cells):
         return record._replace(defect=why, uncorrected=why)
     reason = fed_back.uncorrected(cells)

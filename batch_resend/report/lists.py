@@ -9,6 +9,7 @@ import json
 from collections.abc import (
     AsyncIterator,
     Callable,
+    Container,
     Iterator,
     Mapping,
     Sequence,
@@ -18,25 +19,26 @@ from typing import Literal, NamedTuple, TextIO, TypeVar, cast
 
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
+from batch_resend.intake.as_it_stood import Stood, as_it_stood, in_columns, stood_in
 from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.fed_back import (
-    ABOUT_REJECTED,
     OWN_OF_OTHER_FORM,
     WAITS,
-    folded,
-    is_of_spreadsheet,
-    own_columns,
-    own_place,
+    is_unchanged,
+    made_of,
+    own_of,
+    places_of,
+    text_of,
 )
 from batch_resend.intake.fields import (
     COLUMNS,
+    SUBJECTS,
     Role,
     known_field,
     of_role,
 )
 from batch_resend.intake.numbers import digits_of
 from batch_resend.intake.spreadsheet import may_remake
-from batch_resend.list_form import ListForm
 from batch_resend.model import Entry, RequestStatus, RowStatus
 from batch_resend.report.files import REFUSED, UNSENT
 from batch_resend.report.rejected_texts import Cells, fields_in, texts_of, waiting
@@ -131,53 +133,61 @@ async def write_rejected(rows: Rows, inputs: Sequence[InputNote], file: TextIO) 
     """Write the rejected rows in the form of unsent.csv, to be corrected; return how many.
 
     Behind what their list had stand the file, the line, the reason, and these cells as they stand,
-    as one text: `intake.fed_back` knows by it what was not corrected. Where the list has another
-    form, the record as it stood there comes before that.
+    by heading, as one text: `intake.fed_back` knows by it what was not corrected. Where the list
+    has another form, the record as it stood there comes before that.
     """
-    without = _ONLY_WHERE_SAID - fields_in(inputs)
-    fields = [which for which in _OF_REJECTED if which not in without]
-    form = _common_form(inputs, (*fields, *_only_kept(inputs)))
-    before = _own_at_end(form.heading)
+    form = _form_of_rejected(inputs)
+    names, own = _columns_of_rejected(form, inputs)
     named = {column for note in inputs for column in note.form.fields.values()}
-    width = len(form.heading) - len(before)  # without the columns of such a file, if one was sent
-    heading = [_harmless(name, named) for name in form.heading[:width]]
+    heading = [_harmless(name, named) for name in names]
     table = csv.writer(file, delimiter=form.delimiter)
-    own = (before or OWN_COLUMNS) if form.as_it_stood else OWN_OF_OTHER_FORM
     _begin(file, form, (*heading, *own) if heading else ())
     count = 0
     async for row in rows:
         count += 1
         if form.as_it_stood:
-            lines = _as_it_stood(row, inputs, width, len(before), form.delimiter)
+            lines = _as_it_stood(row, inputs, names, own, form.delimiter)
         else:
             lines = _field_by_field(row, inputs, form)
         table.writerows(map(defused_row, lines))
     return count
 
 
-def _own_at_end(heading: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns of a rejected.csv with which a heading ends, if it is that of one."""
-    forms = (OWN_OF_OTHER_FORM, OWN_COLUMNS)
-    return next((own for own in forms if heading[-len(own) :] == own), ())
+def _form_of_rejected(inputs: Sequence[InputNote]) -> "_Form":
+    without = _ONLY_WHERE_SAID - fields_in(inputs)
+    fields = [which for which in _OF_REJECTED if which not in without]
+    return _common_form(inputs, (*fields, *_only_kept(inputs)))
+
+
+def _columns_of_rejected(
+    form: "_Form", inputs: Sequence[InputNote]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the columns of the lists, and ours: once, also where such a file was sent."""
+    if not form.as_it_stood:
+        return form.heading, OWN_OF_OTHER_FORM
+    before = next((note.form.own for note in inputs if note.form.own), {})
+    own = OWN_OF_OTHER_FORM if "record" in before else OWN_COLUMNS
+    return _without(form.heading, places_of(before)), own
+
+
+def _without(cells: Sequence[str], places: Container[int]) -> list[str]:
+    return [cell for at, cell in enumerate(cells) if at not in places]
 
 
 def _as_it_stood(
-    row: RowResult, inputs: Sequence[InputNote], width: int, own: int, delimiter: str
+    row: RowResult,
+    inputs: Sequence[InputNote],
+    names: Sequence[str],
+    own: Container[str],
+    delimiter: str,
 ) -> Iterator[list[object]]:
-    """Yield a row in so many columns, and what is said about it, as it stood among that.
-
-    `own`: how many of its columns said that before.
-    """
-    cells: list[str] = json.loads(row.raw)
-    about = cells[width : width + own]
-    del cells[width : width + own]
-    delimiter = _of_text(delimiter)
-    inside = folded(cells, width, delimiter)
-    padding = [""] * (width - len(inside))
-    text = _stood_before(row, about) or _as_line(cells, delimiter)
+    """Yield a row below these names, and what is said about it, as it stood among that."""
     origin = origin_of(row, inputs)
-    record = [origin.record] if own == len(OWN_OF_OTHER_FORM) else []
-    yield [*inside, *padding, origin.file, origin.line, row.reason, *record, text]
+    stood = origin.stood if is_unchanged(row.reason or "") else ""
+    inside = in_columns(origin.cells, len(names), _of_text(delimiter))
+    record = [origin.record] if "record" in own else []
+    text = stood or as_it_stood(names, origin.cells, stood_in(origin.stood))
+    yield [*inside, origin.file, origin.line, row.reason, *record, text]
 
 
 def _field_by_field(
@@ -185,11 +195,20 @@ def _field_by_field(
 ) -> Iterator[list[object]]:
     origin = origin_of(row, inputs)
     entries = list(texts_of(row, inputs[row.input_ordinal].form))
+    before = stood_in(origin.stood) if is_unchanged(row.reason or "") else None
     for texts, waits in zip(entries, waiting(entries, row), strict=True):
         reason = WAITS if waits else row.reason
-        cells = form.line(texts)
-        stood = origin.stood or _as_line(cells, _of_text(form.delimiter))
-        yield [*cells, origin.file, origin.line, reason, origin.record, stood]
+        stood = _fields_as_they_stood(texts, form, before)
+        yield [*form.line(texts), origin.file, origin.line, reason, origin.record, stood]
+
+
+def _fields_as_they_stood(texts: Cells, form: "_Form", before: Stood | None) -> str:
+    """Return the fields of a row as one text, with numbers before a spreadsheet changed them."""
+    said = {field: texts.get(field) for field in form.places or ()}
+    if before:
+        numbers = {of: str(said[of]) for of in SUBJECTS if said.get(of)}
+        said |= {of: made_of(before.texts, now) or now for of, now in numbers.items()}
+    return as_it_stood([form.called(field) for field in said], list(said.values()))
 
 
 def _harmless(heading: str, named: set[str]) -> str:
@@ -203,46 +222,25 @@ class Origin(NamedTuple):
 
     file: str
     line: int
-    text: str  # a row of cells as a line of CSV
+    cells: Sequence[str]  # of a table
+    text: str  # these as a line of CSV, or the record
     record: str  # the same as the list had it of which this was made
-    stood: str = ""  # as a rejected.csv has its cells, before only a spreadsheet changed them
+    stood: str = ""  # its cells, as a rejected.csv says that they stood
 
 
 def origin_of(row: RowResult, inputs: Sequence[InputNote]) -> Origin:
     """Return where a row stood; of one in a rejected.csv, in the list that this was made of."""
     note = inputs[row.input_ordinal]
     if not note.form.is_table:
-        return Origin(note.name, row.line, row.raw, row.raw)
-    cells: list[str] = json.loads(row.raw)
-    own = _own_place(note.form, cells)
-    about = cells[own]
-    del cells[own]
+        return Origin(note.name, row.line, (), row.raw, row.raw)
+    raw: list[str] = json.loads(row.raw)
+    own = note.form.own if note.form.columns else own_of(raw)
+    file, line, _, record, stood = (text_of(name, raw, own) for name in OWN_OF_OTHER_FORM)
+    cells = _without(raw, places_of(own))
     text = _as_line(cells, _of_text(note.form.delimiter))
-    stood = _stood_before(row, about)
-    record = about[len(ABOUT_REJECTED)] if len(about) == len(OWN_OF_OTHER_FORM) else text
-    match about:
-        case [file, line, *_] if file and (number := digits_of(line)):
-            return Origin(file, int(number), stood or text, record, stood)
-    return Origin(note.name, row.line, stood or text, record, stood)
-
-
-def _stood_before(row: RowResult, about: Sequence[str]) -> str:
-    """Return a row as one text, as it stood before a spreadsheet changed its number; or "".
-
-    That is compared again, next time. `about`: what a rejected.csv said of it.
-    """
-    has_all = len(about) >= len(OWN_COLUMNS)
-    return about[-1] if has_all and is_of_spreadsheet(row.reason or "") else ""
-
-
-def _own_place(form: ListForm, cells: Sequence[str]) -> slice:
-    """Return where the columns of a rejected.csv are in a row of a list, if it has them all."""
-    if not form.columns:
-        at = own_place(cells, [int(position) - 1 for position in form.fields.values()])
-        return slice(0, 0) if at is None else slice(at, at + len(OWN_OF_OTHER_FORM))
-    places = own_columns(form.columns)
-    has_all = len(places) >= len(OWN_COLUMNS)
-    return slice(min(places), max(places) + 1) if has_all else slice(0, 0)
+    if not (file and digits_of(line)):
+        file, line = note.name, str(row.line)
+    return Origin(file, int(digits_of(line)), cells, text, record or text, stood)
 
 
 def _of_text(delimiter: str | None) -> str:
@@ -273,6 +271,10 @@ class _Form:
     marked: bool  # with a byte order mark
     heading: tuple[str, ...]
     places: Mapping[Field, int] | None  # None: rows are written as they stood
+
+    def called(self, field: Field) -> str:
+        """Return the heading of a field; where there is none, its own name."""
+        return self.heading[(self.places or {})[field]] if self.heading else field
 
     @property
     def as_it_stood(self) -> bool:

@@ -97,7 +97,8 @@ async def test_without_the_row_as_it_stood_nobody_can_know(tmp_path: Path) -> No
     path.write_text("order_id,file,line,reason\n1002003,list.csv,4,was the list cut off there?\n")
     (row,) = ListSource(str(path))
     assert isinstance(row, RejectedRow)
-    assert "delete file, line and reason" in row.reason
+    assert "its column row is missing" in row.reason
+    assert "empty its reason" in row.reason
 
 
 async def test_what_an_option_puts_right_need_not_be_corrected(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ async def test_where_a_row_was_first_is_still_said_when_it_is_rejected_once_more
         (row,) = csv.DictReader(file)
     assert (row["file"], row["line"]) == (str(tmp_path / "export.csv"), "3")
     assert row["Order ID"] == "2e9"
-    assert row["row"] == "2e9,y", "as it was when it was rejected last"
+    assert row["row"] == '{"Order ID": "2e9", "Note": "y"}', "as it was when it was rejected last"
     assert "'2e9'" in row["reason"]
     page = path.with_name("report.html").read_text().replace("<wbr>", "")
     assert "2e9,y" in page
@@ -215,12 +216,11 @@ async def test_what_a_spreadsheet_saves_by_itself_corrects_nothing(
 
 
 async def test_of_a_list_of_numbers_alone_the_row_stays_as_it_was(tmp_path: Path) -> None:
-    """Its column `row` is no number for a spreadsheet, which would change it like the other."""
     (tmp_path / "list.csv").write_text("order_id\n100200301\n100200302\n1.00401E+08\n")
     path = await rejected_csv(tmp_path / "sent", ListSource(str(tmp_path / "list.csv")))
     with path.open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert row["row"] == '"1.00401E+08"'
+    assert row["row"] == '{"order_id": "1.00401E+08"}'
     for now, kind in (("100401000", RejectedRow), ("100400596", Row)):
         saved = in_a_spreadsheet(path, {1: now}, as_workbook=False)
         (read,) = ListSource(str(saved), Reading(all_domains=True))
