@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+DELIMITERS = (",", ";", "\t", "|")  # of CSV lists, which are found by themselves
+
 
 class ListKind(StrEnum):
     """What form a list has."""

@@ -20,7 +20,7 @@ from batch_resend.cli.options import Style
 from batch_resend.cli.output.terminal import has_terminal
 from batch_resend.cli.rehearsals import clock_of_command, is_rehearsal_in_silence, refuse_elsewhere
 from batch_resend.cli.urls import base_url_for, base_url_of, given_base_url, is_given
-from batch_resend.cli.values import Share
+from batch_resend.cli.values import Share, as_character
 from batch_resend.errors import SettingsError
 from batch_resend.intake import Reading
 from batch_resend.journal import Endpoint
@@ -67,7 +67,6 @@ def named_in(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 def reading_of(options: dict[str, Any]) -> Reading:
     """Return how lists are to be read. Raises SettingsError."""
-    delimiter = options["delimiter"]
     accounts = accounts_of(options)
     try:
         return Reading(
@@ -75,7 +74,7 @@ def reading_of(options: dict[str, Any]) -> Reading:
             | {
                 "mapping": dict(options["mapping"]),
                 "headed": not options["no_header"],
-                "delimiter": "\t" if delimiter in ("tab", "\\t") else delimiter,
+                "delimiter": as_character(options["delimiter"]),
                 "call": Call(options["call"]),
                 "ignored": frozenset(options["ignored"]),
                 "accounts": {name: profile.locale for name, profile in accounts.items()},

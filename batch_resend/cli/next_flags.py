@@ -19,10 +19,11 @@ from batch_resend.cli.config import (
 )
 from batch_resend.cli.options import RESUME, SEND, VERIFY
 from batch_resend.cli.rehearsals import is_over, is_rehearsal, is_whole_rehearsal
-from batch_resend.cli.values import DURATION
+from batch_resend.cli.values import DURATION, as_character
 from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.journal import JournalReader
+from batch_resend.list_form import DELIMITERS
 from batch_resend.model import Run
 from batch_resend.report import (
     DEFAULT_PATTERN,
@@ -52,7 +53,7 @@ def next_flags(context: click.Context, *, to_keep: bool = False) -> NextFlags:
     its reader knows.
     """
     left_out = {"journal"} if to_keep else set[str]()
-    left_out |= _set_by_simulate(context)
+    left_out |= _set_by_simulate(context) | _found_by_heading(context)
     # What is sent may be a file of the report that it would replace.
     keeps_apart = "{run}" in str(context.params.get("report_dir"))
     of_reports = set[str]() if keeps_apart else {*_OF_REPORTS}
@@ -99,6 +100,15 @@ def _set_by_simulate(context: click.Context) -> set[str]:
     names = ("base_url", "journal") if is_rehearsal() else ()
     by_environment = ParameterSource.ENVIRONMENT
     return {name for name in names if context.get_parameter_source(name) is by_environment}
+
+
+def _found_by_heading(context: click.Context) -> set[str]:
+    """Return the options that lists of a report do not need: a usual delimiter is found in them.
+
+    A spreadsheet that saves such a list may put another in.
+    """
+    is_usual = as_character(context.params.get("delimiter")) in DELIMITERS
+    return {"delimiter"} if is_usual and not context.params.get("no_header") else set()
 
 
 def _for_real(context: click.Context, *, absolute: bool) -> str:

@@ -33,6 +33,11 @@ class Pairs(Parsed):
         return shlex.split(rv)
 
 
+def as_character(delimiter: str | None) -> str | None:
+    """Return a delimiter as it is in a list: a tab by its name, too."""
+    return "\t" if delimiter in ("tab", "\\t") else delimiter
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """A number of rows, or a part of all of them."""

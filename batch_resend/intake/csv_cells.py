@@ -10,9 +10,9 @@ from itertools import islice
 from batch_resend.errors import InputError
 from batch_resend.intake.fields import Field, in_one_line, known_field
 from batch_resend.intake.layout import STRAY_CR, Unseen, count_titles
+from batch_resend.intake.reading import Reading
 from batch_resend.intake.text import MAX_LINE_CHARS, Text
-
-DELIMITERS = (",", ";", "\t", "|")
+from batch_resend.list_form import DELIMITERS
 
 _SAMPLE_ROWS = 50
 _MAX_BLANK_ROWS = 1_000_000
@@ -30,6 +30,7 @@ class CsvCells:
 
     def __init__(self, name: str, text: Text, delimiter: str) -> None:
         self.delimiter = delimiter
+        self.delimiters: Sequence[str] = (delimiter,)
         self.unseen = Unseen()
         self.ends_open = False  # the row read last, which is the list's last, has no line end
         self._name = name
@@ -143,6 +144,32 @@ def find_delimiter(name: str, text: Text, mapping: Mapping[Field, str], *, heade
     if headed:
         _refuse_two_in_one(name, samples[chosen][0], chosen)
     return chosen
+
+
+def delimiter_of(name: str, text: Text, reading: Reading) -> str:
+    """Return what stands between the cells: what was said, or what is found. Raises InputError."""
+    if reading.delimiter is None:
+        return find_delimiter(name, text, reading.mapping, headed=reading.headed)
+    if reading.headed:
+        _refuse_given(name, text, reading.delimiter, reading.mapping)
+    return reading.delimiter
+
+
+def _refuse_given(name: str, text: Text, given: str, mapping: Mapping[Field, str]) -> None:
+    """Raise InputError where the headings are separated by another delimiter than the given one.
+
+    A spreadsheet saves a list with the one of its country, whichever it had.
+    """
+    for between in (given, *DELIMITERS):
+        rows = _sample(text, between, mapping)
+        has_order, known, _ = _score(rows, mapping) if rows else (False, 0, 0)
+        if between == given and (known or not rows or len(rows[0]) > 1):
+            return
+        if has_order or known > 1:
+            raise InputError(
+                f"{name}: its columns are separated by {between!r}, and --delimiter says {given!r}"
+                ": leave that out"
+            )
 
 
 def _sample(text: Text, delimiter: str, mapping: Mapping[Field, str] | None) -> list[list[str]]:

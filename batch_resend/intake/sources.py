@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from batch_resend.errors import InputError, NoRows, UnknownColumn
-from batch_resend.intake.csv_cells import CsvCells, find_delimiter
+from batch_resend.intake.csv_cells import CsvCells, delimiter_of
 from batch_resend.intake.exports import WordsSeen
 from batch_resend.intake.fields import ADDRESSES, OF_EXPORTS, Field, RawRecord
 from batch_resend.intake.files import Bytes, ListFile
@@ -129,9 +129,7 @@ class ListSource:
                 keys=tuple(sorted(of.known)),
             )
         elif begin or not text.sample_is_all:
-            delimiter = self._reading.delimiter or find_delimiter(
-                self.name, text, self._reading.mapping, headed=self._reading.headed
-            )
+            delimiter = delimiter_of(self.name, text, reading)
             cells = CsvCells(self.name, text, delimiter)
             yield from self._table(cells, replace(form, kind=ListKind.CSV, delimiter=delimiter))
 

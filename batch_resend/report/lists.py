@@ -20,7 +20,6 @@ from typing import Literal, NamedTuple, TextIO, TypeVar, cast
 from batch_resend.calls import list_fields
 from batch_resend.intake import OWN_COLUMNS, REQUEST_FIELDS, Field
 from batch_resend.intake.as_it_stood import Stood, as_it_stood, in_columns, stood_in
-from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.fed_back import (
     OWN_OF_OTHER_FORM,
     WAITS,
@@ -39,6 +38,7 @@ from batch_resend.intake.fields import (
 )
 from batch_resend.intake.numbers import digits_of
 from batch_resend.intake.spreadsheet import may_remake
+from batch_resend.list_form import DELIMITERS, ListForm
 from batch_resend.model import Entry, RequestStatus, RowStatus
 from batch_resend.report.files import REFUSED, UNSENT
 from batch_resend.report.rejected_texts import Cells, fields_in, texts_of, waiting
@@ -292,10 +292,11 @@ class _Form:
 
 def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
     forms = [note.form for note in inputs]
-    delimiter = _common({form.delimiter for form in forms} - {None}) or ","
     marked = any(form.marked for form in forms)
     fields = forms[0].fields if forms else {}
-    if heading := _common({form.columns for form in forms}):
+    heading = _common({form.columns for form in forms}) or ()
+    delimiter = _delimiter(forms, heading)
+    if heading:
         return _Form(delimiter, marked, heading, None)
     if fields and any(form.is_table and not form.columns for form in forms):
         # Not as they stood: of few rows without a heading nothing would show what is not read.
@@ -303,6 +304,15 @@ def _common_form(inputs: Sequence[InputNote], names: Sequence[Field]) -> _Form:
         return _Form(delimiter, marked, (), counted)
     heading = tuple(fields.get(name, name) for name in names)
     return _Form(delimiter, marked, heading, {name: place for place, name in enumerate(names)})
+
+
+def _delimiter(forms: Sequence[ListForm], heading: Sequence[str]) -> str:
+    """Return what stands between cells: of one column a heading shows nothing, and a comma is read.
+
+    Unless the delimiter is none of the usual ones, which only --delimiter says.
+    """
+    shared = _common({form.delimiter for form in forms} - {None}) or ","
+    return "," if len(heading) == 1 and shared in DELIMITERS else shared
 
 
 def _common(values: set[Value]) -> Value | None:

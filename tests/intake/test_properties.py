@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from batch_resend.errors import InputError
 from batch_resend.intake import Field, ListSource, Reading, entries, repairs
 from batch_resend.intake.cells import is_plain_pair
-from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.fields import RawEntry, RawRecord
 from batch_resend.intake.records import check_record
 from batch_resend.intake.repairs import repaired
-from batch_resend.list_form import Remark
+from batch_resend.list_form import DELIMITERS, Remark
 from batch_resend.model import USUAL_LOCAL_PARTS, RejectedRow, Row
 from tests.fuzz.readers import inputs, outcome
 from tests.intake.conftest import standard_input
