@@ -86,6 +86,15 @@ class TableRow(NamedTuple):
     before: list[str] | None  # the row above, unless that is a heading
     after: list[str] | None
     misfit: str = ""  # why it does not go with another heading above it
+    order: Sequence[int] | None = None  # of its cells in the file, below such a heading
+
+    @property
+    def in_file(self) -> Sequence[str]:
+        """Its cells in the order of the file, as they stood."""
+        order = self.order
+        if order is None or self.misfit:
+            return self.original
+        return [self.original[order.index(at)] for at in range(len(order))]
 
     def arranged(self, order: Sequence[int]) -> "TableRow":
         """Return it with its cells where the list's own heading has them, if it has them all."""
@@ -96,6 +105,7 @@ class TableRow(NamedTuple):
             original=_arranged(self.original, order),
             after=self.after and _arranged(self.after, order),
             misfit=misfit,
+            order=order,
         )
 
 

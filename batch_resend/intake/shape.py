@@ -169,6 +169,11 @@ class Shape:
         return self.is_sure or self.is_single or not why_elsewhere(self.columns, cells)
 
     @property
+    def widths(self) -> frozenset[int]:
+        """How wide rows are, with blank ends or without."""
+        return frozenset((self.width, self.heading or self.width, self.usual))
+
+    @property
     def _whose(self) -> str:
         return "the heading has" if self.heading else "the other rows have"
 

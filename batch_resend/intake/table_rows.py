@@ -52,6 +52,7 @@ from batch_resend.intake.reading import Reading
 from batch_resend.intake.remarks import refuse_above
 from batch_resend.intake.shape import Shape, shape_of
 from batch_resend.intake.suggestions import Head, map_flag, unnamed
+from batch_resend.intake.swallowed import SwallowedRows
 from batch_resend.intake.waiting import with_those_that_wait
 from batch_resend.list_form import Remark
 from batch_resend.model import RejectedRow
@@ -66,6 +67,7 @@ class Table(Protocol):
 
     ends_open: bool  # the last row, once it is read, has no line end
     unseen: Unseen
+    delimiters: Sequence[str]  # see `SwallowedRows`
 
     def __iter__(self) -> Iterator[Numbered]: ...
 
@@ -81,6 +83,7 @@ class TableRows:
         self.orders_only = False
         self.remarks: Counter[Remark] = Counter()
         self._names: tuple[str, ...] = ()  # the heading, hidden columns and all
+        self._heading_line = 0
         self._kept: Mapping[Field, Sequence[int]] = {}  # columns of what stays with its row
         self.own: Own = {}  # columns of a rejected.csv, beside the list's own
         self._name = name
@@ -136,6 +139,7 @@ class TableRows:
         sample = _without(self._names, first)
         if not reading.numbers_only:
             self.own = own_columns(heading, sample, is_named=self._is_named)
+        self._heading_line = line
         where = f"{self._name}, line {line}"
         if not reading.numbers_only:
             refuse_own_tables(self._name, set(map(in_one_line, heading)) - reading.ignored)
@@ -227,9 +231,14 @@ class TableRows:
         """Yield a record a row; those at the end that are none are added to `footers` instead."""
         table, all_domains = self._table, self._reading.all_domains
         passed_over = self._passed_over(columns)
+        swallowed = SwallowedRows(self._name, table.delimiters, columns.places, shape.widths)
+        swallowed.refuse(self._heading_line, self._names)
         as_record = _Recorder(columns, self._kept)
         for row in self._rows(with_footers_apart(rows, footers), columns):
             cells = row.cells
+            # Where some cell has several lines.
+            if row.text.count("\n") >= len(cells) or "\r" in row.text:
+                swallowed.refuse(row.line, row.in_file, row.order)
             self.width = max(self.width, len(cells))
             cut_off = row.after is None and table.ends_open and not footers
             if not self._reading.numbers_only:

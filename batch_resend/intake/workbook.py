@@ -32,6 +32,7 @@ from batch_resend.intake.workbook_xml import (
     marks_of,
     root_of,
 )
+from batch_resend.list_form import DELIMITERS
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
@@ -54,6 +55,7 @@ class Sheet:
     """The rows of one sheet as texts, with their numbers in it; empty rows are none."""
 
     ends_open = False
+    delimiters: Sequence[str] = DELIMITERS  # of the file of which it may have been made
 
     def __init__(self, name: str, file: Bytes, reading: Reading) -> None:
         """Take a workbook; of its sheets the one that is named, or the only visible one with cells.

@@ -55,6 +55,11 @@ async def test_of_a_list_of_exclusions_only_the_numbers_count_and_that_is_said(
         pytest.param("1\n2\n", "there is no heading row", id="no heading"),
         pytest.param("number of it\n1\n", "no column holds the order number", id="other heading"),
         pytest.param("order_id\n" + "100200301\n" * 3 + "7\n", "line 5: its number 7 ", id="short"),
+        pytest.param(
+            'order_id,why\n100200301,gone\n100200302,"\n100200303,"\n100200304,a test\n',
+            "hopeless.csv, line 3: a quotation mark",
+            id="ditto marks",
+        ),
         pytest.param(None, "hopeless.csv: ", id="no file"),
     ],
 )

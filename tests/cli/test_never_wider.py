@@ -24,6 +24,16 @@ def pair(name: str) -> dict[str, str]:
     return {"domain": name, "email": f"admin@{name}"}
 
 
+def with_marks(delimiter: str, heading: str, first: str, last: str) -> str:
+    """Return a list of seven rows with two remarks that have a lone quotation mark."""
+    remarks = {3: first, 5: last}
+    rows = [heading.split(",")]
+    for at in range(1, 8):
+        named = {"order": f"3135001{at:02}", "remark": remarks.get(at, "outage")}
+        rows.append([{**named, **pair(f"s{at}.example")}[name] for name in rows[0]])
+    return "".join(delimiter.join(row) + "\n" for row in rows)
+
+
 LISTS: dict[str, tuple[str, str, dict[str, list[Any]], int]] = {  # options, bodies, exit code
     "a short number of full width": (listed("\uff11\uff12", *NUMBERS), "", EACH, 3),
     "a short number behind a bullet": (listed("\u202212", *NUMBERS), "", EACH, 3),
@@ -57,6 +67,21 @@ LISTS: dict[str, tuple[str, str, dict[str, list[Any]], int]] = {  # options, bod
         "100200911,a.example.com,admin@a.example.com,en\n"
         "100200911,a.example.com,admin@a.example.com,\n",
         "", {"100200911": [{"domain_approval_emails": [pair("a.example.com")], "locale": "en"}]}, 0,
+    ),
+    "ditto marks in a column that is not read": (
+        with_marks("\t", "order,remark,domain,email", '"', '"'), "", {}, 1,
+    ),
+    "the same in the last column": (
+        with_marks(";", "order,domain,email,remark", '"', '"'), "", {}, 1,
+    ),
+    "an inch sign behind a quotation without an end": (
+        with_marks(",", "order,remark,domain,email", '"Zoll', '17"'), "", {}, 1,
+    ),
+    "ditto marks beside orders alone": (
+        with_marks(";", "order,remark", '"', '"'), "--ignore remark", {}, 1,
+    ),
+    "a ditto mark without another": (
+        with_marks(";", "order,remark", '"', "outage"), "--ignore remark", {}, 1,
     ),
 }  # fmt: skip
 
