@@ -78,25 +78,26 @@ class _Split:
     def holds_rows(self, widths: frozenset[int], fields: Mapping[int, Field]) -> bool:
         """Whether its lines are rows, or one is.
 
-        With a delimiter that texts have, the first and the last have to fit as well.
+        With a delimiter that texts have, it has to hold more than one thing in its place, unless
+        the first and the last fit as well.
         """
         first = [*self.cells[: self.at], *self.lines[0]]
         last = [*self.lines[-1], *self.cells[self.at + 1 :]]
         # With where the text itself is, but for the cells in which the marks stand.
         rows = [(first, range(self.at + 1, len(first))), (last, range(len(self.lines[-1]) - 1))]
         rows += [(row, range(len(row))) for row in self.lines[1:-1]]
-        has_row = any(len(row) in widths and _is_row(row, own, fields) for row, own in rows)
+        held = max((_held(row, own, fields) for row, own in rows if len(row) in widths), default=0)
         if not (len(first) in widths and len(last) in widths):
-            return has_row and self.delimiter != _IN_PROSE
+            return held > (self.delimiter == _IN_PROSE)
         # In the place of a number, a text with delimiters is none anyway.
         is_number = len(first) > 1 and fields.get(self.at) in SUBJECTS
-        return has_row or is_number or len(self.cells) not in widths
+        return held > 0 or is_number or len(self.cells) not in widths
 
 
-def _is_row(cells: Sequence[str], own: Sequence[int], fields: Mapping[int, Field]) -> bool:
-    """Whether some of a row's cells hold what belongs there, as far as they hold anything."""
+def _held(cells: Sequence[str], own: Sequence[int], fields: Mapping[int, Field]) -> int:
+    """Return how many of a row's cells hold what belongs there; 0 if one holds anything else."""
     held = [(fields[at], cells[at]) for at in own if at in fields and cells[at].strip(' "')]
-    return bool(held) and all(_may_be(field, cell) for field, cell in held)
+    return len(held) if all(_may_be(field, cell) for field, cell in held) else 0
 
 
 def _may_be(field: Field, cell: str) -> bool:

@@ -77,6 +77,9 @@ SWALLOWED: dict[str, tuple[Sequence[str], dict[int, dict[str, str]]]] = {
     "in the row above with empty cells": (
         FULL, {2: {REMARK: '"', DOMAIN: "", EMAIL: ""}, 3: {REMARK: '"'}},
     ),
+    "up to a row that has a cell too many": (
+        FULL, {2: {REMARK: '"'}, 5: {REMARK: '"', EMAIL: "admin@s5.example.com~~gone"}},
+    ),
     "behind a text of several lines": (FULL, ditto(REMARK, 3, 4) | {1: {REMARK: '"a\nb"'}}),
 }  # fmt: skip
 
@@ -87,7 +90,7 @@ SWALLOWED: dict[str, tuple[Sequence[str], dict[int, dict[str, str]]]] = {
 def test_a_lone_quotation_mark_that_swallows_rows_refuses_the_list_and_is_named(
     names: Sequence[str], marked: dict[int, dict[str, str]], delimiter: str, end: str
 ) -> None:
-    content = a_list(names, marked, delimiter).replace("\n", end)
+    content = a_list(names, marked, delimiter).replace("\n", end).replace("~~", delimiter)
     first, last = (at for at, cells in marked.items() if '"a\nb"' not in cells.values())
     more = 1 + ('"a' in content)
     message = refusal(content)
