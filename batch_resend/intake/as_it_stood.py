@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import NamedTuple, TypeGuard
 
-from batch_resend.intake.csv_cells import DELIMITERS
 from batch_resend.intake.fields import Field, known_field, second_fields
 from batch_resend.intake.spreadsheet import bare, remakes
+from batch_resend.list_form import DELIMITERS
 
 Cell = str | Sequence[str] | None  # one text; several in one column; or none: it was too short
 
