@@ -263,9 +263,12 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
     # --- what the CA says of orders that were mailed --------------------------------------------
 
     async def mailed_requests(self, run: Run) -> AsyncIterator[tuple[int, Request]]:
-        """Yield number and order of what a run has sent, or left in doubt; by order number."""
+        """Yield number and order of what a run has sent, or left in doubt; by order number.
+
+        Not what was in doubt, and another run has sent since.
+        """
         after = -1
-        while page := await self.fetch("mailed_requests", run=run.number, after=after):
+        while page := await self.fetch("mailed_requests", **self.since_planned(run), after=after):
             for record in page:
                 yield record.number, request_of(record)
             after = page[-1].number
@@ -276,11 +279,11 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
 
     async def count_domains_mailed(self, run: Run) -> int:
         """Return how many requests for a domain a run has sent, or left in doubt."""
-        return await self.count("count_domains_mailed", run=run.number)
+        return await self.count("count_domains_mailed", **self.since_planned(run))
 
     async def checked(self, run: Run) -> Checked | None:
         """Return what has come of the orders that a run has mailed; None: nobody has asked."""
-        found = await self.fetch("count_checks", run=run.number)
+        found = await self.fetch("count_checks", **self.since_planned(run))
         if not found:
             return None
         sent, in_doubt = (
@@ -288,7 +291,7 @@ class JournalReader(ResultReader, StatisticsReader, SweepReader):
             for is_sent in (True, False)
         )
         at, first_at = max(r.at for r in found), min(r.first_at for r in found)
-        records = await self.fetch("count_not_asked", run=run.number)
+        records = await self.fetch("count_not_asked", **self.since_planned(run))
         not_asked = {bool(record.is_sent): record.orders for record in records}
         return Checked(
             asked_at=at,

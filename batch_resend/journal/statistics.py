@@ -244,8 +244,11 @@ class StatisticsReader(AccountsReader):
 
     async def doubts_of_domains(self, run: Run) -> int:
         """Return how many requests about domains are in doubt, and were not sent since."""
-        values = {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
-        return await self.count("doubts_of_domains", **values)
+        return await self.count("doubts_of_domains", **self.since_planned(run))
+
+    def since_planned(self, run: Run) -> dict[str, object]:
+        """Return what statements take of a run that look for what others did since its planning."""
+        return {"run": run.number, "since": run.created_at, **clock_values(self.clock)}
 
     async def count_mailed_otherwise(
         self, run: Run, cooldown_s: float, urls: Mapping[str | None, str]

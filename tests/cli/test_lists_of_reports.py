@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_resend.simulator import FaultName
+from batch_resend.simulator import FaultName, WorldOrder
 from tests.cli.conftest import Desk, desk_with_ca, read_summary, run_ids
 
 NUMBERS = [str(100_200_300 + n) for n in range(1, 7)]
@@ -107,3 +107,24 @@ async def test_what_was_in_doubt_is_still_held_when_unsent_csv_is_sent_after_the
         assert read_summary(desk.folder / "reports" / (await run_ids(desk))[0])["requests"][
             "possible_duplicates"
         ] == len(NUMBERS)
+
+
+async def test_verify_asks_only_about_doubts_that_no_other_run_has_sent_since(
+    tmp_path: Path,
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        for number in NUMBERS:
+            ca.world.add(WorldOrder(int(number)))
+        ca.fail({FaultName.DROP: 1.0})
+        run = await failed(desk, FaultName.DROP, "--in-doubt", "hold")
+        ca.fail({})
+        unsent = desk.folder / "reports" / run / "unsent.csv"
+        unsent.write_text(HEADING + "".join(map(row, NUMBERS[2:])))
+        again = ("--in-doubt", "retry", str(unsent))
+        assert (await desk.run("send", "--yes", *SOON, *again)).code == 0
+        for number in NUMBERS[:2]:
+            del ca.world.orders[int(number)]  # approved
+        assert "2 in doubt: they may have been mailed" in (await desk.run("show", run)).out
+        verified = (await desk.run("verify", run)).out
+        assert f"Of 2 orders in doubt after run {run}" in verified
+        assert "Of 4" not in verified

@@ -117,8 +117,11 @@ WHERE requests.run = :run AND NOT {has_outcome} AND (
 (SELECT outcomes.status FROM outcomes
     WHERE outcomes.run = requests.run AND outcomes.request = requests.number)
 
+-- Not what was in doubt, and another run has sent since: that one knows more of it.
 -- part: is_mailed
-(coalesce({outcome}, '') IN ('sent', 'in_doubt') OR {outcome} IS NULL AND {may_have_arrived})
+(coalesce({outcome}, '') = 'sent'
+    OR (coalesce({outcome}, '') = 'in_doubt' OR {outcome} IS NULL AND {may_have_arrived})
+        AND NOT {is_acknowledged_elsewhere})
 
 -- name: mailed_requests
 SELECT * FROM requests WHERE run = :run AND number > :after AND {is_mailed}
@@ -129,7 +132,7 @@ SELECT count(*) FROM requests WHERE run = :run AND call IN {about_domains} AND {
 
 -- name: doubts_of_domains
 SELECT count(*) FROM requests WHERE run = :run AND call IN {about_domains} AND {is_mailed}
-    AND coalesce({outcome}, 'in_doubt') = 'in_doubt' AND NOT {is_acknowledged_elsewhere}
+    AND coalesce({outcome}, 'in_doubt') = 'in_doubt'
 
 -- Some of it by the run's own attempts: what is in doubt may be so by an earlier run alone.
 -- name: any_order_mailed
@@ -148,8 +151,7 @@ DELETE FROM checks WHERE run = :run AND request = :request
 INSERT INTO checks (run, request, asked_at, status, names, approved)
 VALUES (:run, :request, :asked_at, :status, :names, :approved)
 
--- An order once, though it was mailed in several languages; sent, if it was in any. Not what was in
--- doubt when the CA was asked, and another run has sent since.
+-- An order once, though it was mailed in several languages; sent, if it was in any.
 -- name: count_checks
 SELECT status, is_sent, count(*) AS orders, min(first_at) AS first_at, max(at) AS at FROM (
     SELECT checks.status, min(checks.asked_at) AS first_at, max(checks.asked_at) AS at,
