@@ -219,7 +219,7 @@ class Mailed:
     acknowledged_at: float | None = None  # the last of those; None: there is none
     doubted_at: float | None = None  # when the last in doubt was tried, likewise
     refused_at: float | None = None  # when the CA last refused to mail it
-    tried_at: float | None = None  # when that was last tried, whatever came of it
+    tried_at: float | None = None  # when a request for it last left, whatever came of it
 
     @property
     def last_at(self) -> float | None:

@@ -97,7 +97,7 @@ class BackPressure(BaseModel):
     pauses: int
     paused_s: float
     lowest_share: float  # of the windows that this run took: below 1 after a 429
-    accounts: tuple[str, ...] = ()  # of a run of several, those that paused
+    accounts: list[str] = []  # of a run of several, those that paused
 
     @property
     def whose(self) -> str:

@@ -298,7 +298,7 @@ def _brought_up_to(
                 pauses=len(pauses),
                 paused_s=round(paused_s, 3),
                 lowest_share=round(min((pause.share for pause in pauses), default=1.0), 3),
-                accounts=tuple(sorted({name for pause in pauses for name in pause.accounts})),
+                accounts=sorted({name for pause in pauses for name in pause.accounts}),
             ),
         }
     )

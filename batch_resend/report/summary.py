@@ -222,7 +222,7 @@ def summarize(
             pauses=tally.pauses,
             paused_s=round(tally.paused_s, 3),
             lowest_share=round(tally.lowest_share, 3),
-            accounts=tally.pausing_accounts,
+            accounts=list(tally.pausing_accounts),
         ),
         profile=run.profile,
         preflight_due=run.preflight_due,

@@ -65,7 +65,7 @@ async def test_once_all_accounts_pause_the_run_does_and_says_whose_pause_ends_fi
         at.write_list(["shop", "bank"] * 3)
         for ca in at.cas.values():
             ca.fail({"503": 1.0})  # type: ignore[dict-item] # by its value
-        sent = await at.desk.run(*SEND)
+        sent = await at.desk.run(*SEND[:-1], "8s")  # so long that their pauses surely overlap
         assert sent.code == 4, sent.err
         held_up = [one for one in progress(sent.err) if len(one["paused_accounts"]) == 2]
         assert held_up

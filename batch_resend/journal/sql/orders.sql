@@ -215,7 +215,8 @@ SELECT requests.order_id, count(CASE WHEN {may_be_mailed} THEN 1 END) AS mails,
     max({acknowledged_at} + {shift_s}) AS acknowledged_at,
     max({doubted_at} + {shift_s}) AS doubted_at,
     max(CASE WHEN attempts.ruling = 'refused' THEN attempts.ended_at + {shift_s} END) AS refused_at,
-    max(attempts.begun_at + {shift_s}) AS tried_at
+    max(CASE WHEN attempts.http_status IS NOT NULL OR coalesce(attempts.ruling, '') <> 'unavailable'
+        THEN attempts.begun_at + {shift_s} END) AS tried_at
 {attempts_with_run}
 LEFT JOIN starts ON starts.number = attempts.start
 WHERE requests.call IS NULL AND (
