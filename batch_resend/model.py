@@ -325,8 +325,9 @@ class Run:
     distributed_by: int | None = None  # the start that gave it to workers; None: one sends it all
     order_numbers: int = 0  # of its requests, of which an order has one a language
     preflight_due: bool = False  # the CA is to be asked first, and was not about all of it yet
-    # What other runs have sent since then is done. Of lists that an earlier run's report wrote, all
-    # of them: when that run was planned; None: when this one was.
+    # What other runs have sent since then is done, and what they left in doubt is in doubt. Of
+    # lists that an earlier run's report wrote, all of them: since when that run looked; None: since
+    # this one was planned.
     done_since: float | None = None
     # What the next commands for it take beside the journal: of `settings.Settings`. None of the
     # library's has any.
@@ -336,6 +337,11 @@ class Run:
     def is_with_workers(self) -> bool:
         """Whether workers are to send it now, as long as there are any."""
         return self.distributed_by is not None and self.state is RunState.RUNNING
+
+    @property
+    def cooldown_s(self) -> float:
+        """For how long it left alone what other runs had acknowledged before it was planned."""
+        return float(str(self.settings.get("cooldown_s", 0.0)))
 
     @property
     def profile(self) -> str | None:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from batch_resend.errors import InputError, UnknownRun
 from batch_resend.intake import NAMES_NOBODY, ListSource, Source, batches, refuse_ignored
-from batch_resend.journal import JournalReader, Staging
+from batch_resend.journal import JournalReader, Staging, settled_since
 from batch_resend.model import RejectedRow, Row
 from batch_resend.report import written_for
 
@@ -46,7 +46,7 @@ async def done_since(
     A list that a report wrote continues the run of that report, as `resume` does. None: not all of
     them are such lists, or the journal does not know their runs, or not at this URL.
     """
-    planned_at = list[float]()
+    looked_since = list[float]()
     for source in sources:
         if (run_id := _written_for(source)) is None:
             return None
@@ -56,8 +56,9 @@ async def done_since(
             return None
         if run.base_url != base_url:
             return None
-        planned_at.append(run.created_at)
-    return min(planned_at, default=None)
+        # What it has held for an earlier run is in its list as well.
+        looked_since.append(settled_since(run, run.cooldown_s, run.created_at))
+    return min(looked_since, default=None)
 
 
 def _written_for(source: Source) -> str | None:

@@ -24,7 +24,8 @@ _IN_SHEET = (
 )
 _IN_FILE = (
     "a quotation mark begins cell {} here, which only ends with the one in line {}, and its lines "
-    "look like rows of the list. If such marks are text, as for ditto or inches, delete them all"
+    "look like rows of the list. Where such a mark stands for the cell above (ditto), write out "
+    "what is there; delete it where it is for inches, or for nothing"
 )
 _IF_TEXT = "If it is one text, write it in one line"
 

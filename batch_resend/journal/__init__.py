@@ -18,7 +18,7 @@ from batch_resend.journal.reading import (
 )
 from batch_resend.journal.recording import Pause, Purpose, ReadRecorder, Recorder
 from batch_resend.journal.results import Event, mention_of
-from batch_resend.journal.runs import CUT_OFF, OwnAccount, Pruned, Terms
+from batch_resend.journal.runs import CUT_OFF, OwnAccount, Pruned, Terms, settled_since
 from batch_resend.journal.statistics import (
     RATE_OVER_S,
     ActivePeriod,
@@ -66,5 +66,6 @@ __all__ = [
     "prune_journal",
     "read_journal",
     "resumed_instead",
+    "settled_since",
     "size_of_journal",
 ]

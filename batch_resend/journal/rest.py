@@ -25,8 +25,7 @@ class RestReader(Reader):
         `among`: of a run that is not complete, only of these orders, and of their own mails.
         """
         is_complete = run.state is RunState.COMPLETED
-        cooldown_s = float(str(run.settings.get("cooldown_s", 0.0)))
-        since = run.created_at if is_complete else settled_since(run, cooldown_s, self.clock())
+        since = run.created_at if is_complete else settled_since(run, run.cooldown_s, self.clock())
         number, successor = (_NO_RUN, None) if is_complete else await self._successor(run)
         values = {
             "run": run.number,

@@ -109,6 +109,29 @@ async def test_what_was_in_doubt_is_still_held_when_unsent_csv_is_sent_after_the
         ] == len(NUMBERS)
 
 
+@pytest.mark.parametrize("policy", ["hold", "retry"])
+async def test_what_a_run_held_for_an_earlier_one_is_still_in_doubt_in_its_own_unsent_csv(
+    tmp_path: Path, policy: str
+) -> None:
+    async with desk_with_ca(tmp_path) as (desk, ca):
+        ca.fail({FaultName.DROP: 1.0})
+        hold = ("--in-doubt", "hold", "--max-attempts", "1")
+        desk.write("list.csv", HEADING + "".join(map(row, NUMBERS)))
+        assert (await desk.run("send", "--yes", *hold, "list.csv")).code == 3
+        for _ in range(2):
+            unsent = f"reports/{(await run_ids(desk))[0]}/unsent.csv"
+            assert (await desk.run("send", "--yes", *hold, unsent)).code == 3
+        ca.fail({})
+        before = ca.books.mails
+        unsent = f"reports/{(await run_ids(desk))[0]}/unsent.csv"
+        await desk.run("send", "--yes", *SOON, "--in-doubt", policy, unsent)
+        sent = 0 if policy == "hold" else len(NUMBERS)
+        assert ca.books.mails == before + sent
+        found = read_summary(desk.folder / "reports" / (await run_ids(desk))[0])
+        assert found["requests"]["possible_duplicates"] == sent
+        assert found["orders"]["in_doubt"] == len(NUMBERS) - sent
+
+
 async def test_verify_asks_only_about_doubts_that_no_other_run_has_sent_since(
     tmp_path: Path,
 ) -> None:

@@ -33,7 +33,7 @@ CREATE TABLE runs (
     distributed_by INTEGER,  -- the start that left it to workers; NULL: one process sends it all
     order_numbers BIGINT DEFAULT '0' NOT NULL,  -- of its requests, of which an order has one a language
     preflight_due BOOLEAN DEFAULT FALSE NOT NULL,  -- the CA is to be asked first, and was not about all
-    done_since FLOAT,  -- when the first of the runs was planned whose reports wrote all its lists
+    done_since FLOAT,  -- of lists of reports: since when their runs looked at what others had sent
     PRIMARY KEY (number),
     UNIQUE (id)
 );
