@@ -280,7 +280,7 @@ async def test_a_request_over_the_wire_costs_few_calls_no_task_and_few_ways_to_a
             api_key=SecretStr("key"),
             base_url=f"http://127.0.0.1:{port}",
             windows=(),
-            concurrency=64,
+            concurrency=16,  # few: how many connections it takes at first, chance decides
             journal=tmp_path / f"{count}.db",
         )
         rows = RecordSource([{"order_id": 100_000_000 + place} for place in range(count)])
@@ -296,7 +296,7 @@ async def test_a_request_over_the_wire_costs_few_calls_no_task_and_few_ways_to_a
     a_request = [(b - a) / 800 for a, b in zip(few, many, strict=True)]
     assert a_request[0] <= 0.1
     assert 0 < a_request[1] <= 0.3  # two commits, each of many requests
-    assert 0 < a_request[2] <= 420  # of which a dozen are the server's
+    assert 0 < a_request[2] <= 460  # of which a dozen are the server's
 
 
 @pytest.mark.asyncio
