@@ -26,8 +26,6 @@ from batch_resend.cli.values import (
     PLACE,
     SHARE,
     Pairs,
-    complete_file,
-    complete_run,
     mapping,
     url_of,
 )
@@ -35,7 +33,6 @@ from batch_resend.cli.variables import KEY_VARIABLE
 from batch_resend.clock import exact_duration
 from batch_resend.errors import SettingsError
 from batch_resend.folders import Place
-from batch_resend.journal import LATEST
 from batch_resend.model import Call
 from batch_resend.report import DEFAULT_PATTERN, check_pattern
 from batch_resend.settings import OPTIONS, Part, Region, Settings
@@ -52,25 +49,6 @@ SEND, RESUME, VERIFY = "send", "resume", "verify"  # the commands that may come 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _CALLS_IN_WORDS = "; ".join(f"{name}, {call.mails}" for name, call in CALLS.items())
-
-
-def run_argument(default: str | None = LATEST) -> Callable[[Command], Command]:
-    """Return the argument that names a run, which a shell completes from the journal."""
-    return click.argument(
-        "run_id",
-        metavar="[RUN]",
-        required=False,
-        default=default,
-        callback=_not_empty,
-        shell_complete=complete_run,
-    )
-
-
-def _not_empty(_context: click.Context, _param: click.Parameter, run: str | None) -> str | None:
-    """Refuse the name that a script's empty variable is: it is not the newest run."""
-    if run is not None and not run.strip():
-        raise click.UsageError("RUN is empty. Name a run, or leave it out for the newest.")
-    return run
 
 
 def settings_options(part: Part) -> list[Callable[[Any], Any]]:
@@ -130,9 +108,6 @@ def _one_way_only(context: click.Context, param: click.Parameter, value: bool) -
 
 # --- the options --------------------------------------------------------------------------------
 
-inputs_argument = click.argument(
-    "inputs", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_file
-)
 (journal_option,) = settings_options(Part.JOURNAL)
 
 

@@ -20,6 +20,7 @@ from click.core import ParameterSource
 
 from batch_resend.batch import Batch, open_batch
 from batch_resend.calls import body_of, list_fields, path_of
+from batch_resend.cli.arguments import inputs_argument
 from batch_resend.cli.as_settings import (
     accounts_to_plan_by,
     budgets_of,
@@ -40,7 +41,7 @@ from batch_resend.cli.command import (
 from batch_resend.cli.keys import FoundKey
 from batch_resend.cli.left import plan_of_left
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import check_log_options, inputs_argument, limit_option, list_options
+from batch_resend.cli.options import check_log_options, limit_option, list_options
 from batch_resend.cli.output.plan import (
     BEFORE_SENDING,
     WHEN_CHECKING,

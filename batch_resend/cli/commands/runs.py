@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import click
 
+from batch_resend.cli.arguments import run_argument
 from batch_resend.cli.command import (
     ExitCode,
     WholeNumber,
@@ -22,7 +23,6 @@ from batch_resend.cli.options import (
     order_url_option,
     redact_option,
     report_dir_option,
-    run_argument,
 )
 from batch_resend.cli.output.summary import Standing, show_summary
 from batch_resend.cli.output.terminal import Record, records_of, show_json, show_records

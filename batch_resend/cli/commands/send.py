@@ -11,6 +11,7 @@ import click
 
 from batch_resend.batch import open_batch, unfinished
 from batch_resend.channels import best_fitting
+from batch_resend.cli.arguments import inputs_argument, run_argument
 from batch_resend.cli.as_settings import (
     accounts_to_plan_by,
     endpoint_of,
@@ -42,9 +43,7 @@ from batch_resend.cli.options import (
     RESUME,
     any_product_option,
     hold_back_options,
-    inputs_argument,
     list_options,
-    run_argument,
     send_options,
 )
 from batch_resend.cli.other_runs import how_to_send_held_back, resume_others

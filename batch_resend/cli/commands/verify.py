@@ -9,12 +9,13 @@ import anyio
 import click
 
 from batch_resend.batch import open_batch
+from batch_resend.cli.arguments import run_argument
 from batch_resend.cli.as_settings import settings_of, style_of, warn_of_keys_of
 from batch_resend.cli.command import OF_READING, ExitCode, command, option_of_its_own
 from batch_resend.cli.lifecycle import Interruption, run_interruptibly
 from batch_resend.cli.logs import set_up_logs
 from batch_resend.cli.next_flags import refuse_other_profile
-from batch_resend.cli.options import export_options, run_argument
+from batch_resend.cli.options import export_options
 from batch_resend.cli.output.progress import while_asking
 from batch_resend.cli.output.terminal import say, show_json, show_lines, show_pairs
 from batch_resend.cli.rehearsals import clock_of_command, refuse_ended_rehearsal

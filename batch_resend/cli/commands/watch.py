@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 import click
 
+from batch_resend.cli.arguments import run_argument
 from batch_resend.cli.command import (
     SHOWN,
     SIGNAL_BASE,
@@ -14,13 +15,7 @@ from batch_resend.cli.command import (
     together,
 )
 from batch_resend.cli.logs import set_up_logs
-from batch_resend.cli.options import (
-    Style,
-    journal_option,
-    progress_option,
-    report_dir_option,
-    run_argument,
-)
+from batch_resend.cli.options import Style, journal_option, progress_option, report_dir_option
 from batch_resend.cli.output.following import follow_others
 from batch_resend.cli.output.summary import show_summary
 from batch_resend.cli.output.terminal import say, show_json
