@@ -58,8 +58,8 @@ async def ask_beforehand(
     `most`: so many are to be sent now, the first ones (see `first_part`); no more are asked about
     than it takes to find them. `any_product`: those that are not DV go by the order call, too.
     `stopped`: by budget, why nothing by a key is to be sent anyway. Return how far that went, and
-    the same with what is known then. Whatever ends it,
-    what was learned is kept. Raises CallError, where no key is left, JournalError.
+    the same with what is known then. Whatever ends it, what was learned is kept. Raises
+    CallError, where no key is left, JournalError.
     """
     reader = channels.journal.reader
     count = reader.count_by_account if most is None else reader.count_in_list_order

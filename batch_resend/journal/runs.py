@@ -148,10 +148,10 @@ def take_up_same_plan(
 def settled_since(run: Run, cooldown_s: float, now: float) -> float:
     """Return since when what other runs had acknowledged need not be sent.
 
-    What another run has sent since this one was planned is done, however long ago that was; and
-    since the run was planned that this one continues with what its report wrote. Without a
-    cooldown, the first alone: the run is to repeat what was sent before it. Who looks at rehearsed
-    days may do so before them: it is not earlier than the run.
+    What another run has sent since this one was planned is done, however long ago that was. A run
+    of lists that a report wrote continues the run of that report: see `Run.done_since`. Without a
+    cooldown, this run is to repeat what was sent before it was planned. Who looks at rehearsed days
+    may do so before them: it is not earlier than the run.
     """
     if cooldown_s > 0:
         done_since = run.created_at if run.done_since is None else run.done_since

@@ -8,7 +8,7 @@ import pytest
 from batch_resend.simulator import WorldOrder
 from tests.cli.conftest import run_ids
 from tests.cli.screen import on_screen
-from tests.cli.several import FIRST_NUMBER, several_accounts
+from tests.cli.several import FIRST_NUMBER, Several, several_accounts
 
 TEN_OF_EACH = "bca" * 10
 
@@ -61,6 +61,18 @@ async def test_an_account_that_does_not_answer_keeps_no_other_from_being_tried(
         assert {name: len(mails) for name, mails in at.mails.items()} == {"a": 0, "b": 2, "c": 2}
 
 
+async def with_the_first_three(at: Several, asks: str, asks_again: str) -> str:
+    """Send three orders on a terminal, and not the rest; return what was shown."""
+    words = ("send", "orders.csv", "--max-orders", "3")
+    async with on_screen(at.desk, *words, environment={"TERM": "dumb"}, columns=200) as screen:
+        await screen.shows(lambda s: asks in s.text)
+        screen.type(b"y\n")
+        await screen.shows(lambda s: asks_again in s.text)
+        screen.type(b"n\n")
+        assert await screen.ended() == 4
+    return screen.text
+
+
 @pytest.mark.parametrize(
     ("names", "none", "at_urls"),
     [
@@ -74,20 +86,14 @@ async def test_plan_and_questions_say_which_accounts_are_not_tried(
 ) -> None:
     async with several_accounts(tmp_path, *names) as at:
         numbers = at.write_list(names * 4)
-        words = ("send", "orders.csv", "--max-orders", "3")
-        async with on_screen(at.desk, *words, environment={"TERM": "dumb"}, columns=200) as screen:
-            await screen.shows(lambda s: " now? [y/N]" in s.text)
-            screen.type(b"y\n")
-            await screen.shows(lambda s: "Send the other" in s.text)
-            screen.type(b"n\n")
-            assert await screen.ended() == 4
+        shown = await with_the_first_three(at, " now? [y/N]", "Send the other")
         by_turns = none or ", of each account by turns"
-        assert f"  the first 3 (--max-orders){by_turns}; then you are asked" in screen.text
+        assert f"  the first 3 (--max-orders){by_turns}; then you are asked" in shown
         asked = f"Send the first 3 of {len(numbers)} requests{none}{',' if none else ''} to 127."
-        assert asked in screen.text
+        assert asked in shown
         then = f"None of these was{none.removeprefix(', none of them')}.\n"
-        assert (then in screen.text) is bool(none)
-        first = screen.text.partition("Sent first, and to whom\n")[2].splitlines()[:3]
+        assert (then in shown) is bool(none)
+        first = shown.partition("Sent first, and to whom\n")[2].splitlines()[:3]
         assert first == [
             f"  {n} (account {of}): admin@o{n}.example" for n, of in list(numbers.items())[:3]
         ]
@@ -97,15 +103,10 @@ async def test_plan_and_questions_say_which_accounts_are_not_tried(
 async def test_of_one_account_nothing_is_said_of_accounts(tmp_path: Path) -> None:
     async with several_accounts(tmp_path, "a", "b") as at:
         at.write_list("aaaa")
-        words = ("send", "orders.csv", "--max-orders", "3")
-        async with on_screen(at.desk, *words, environment={"TERM": "dumb"}, columns=200) as screen:
-            await screen.shows(lambda s: "Send the first 3 of 4 requests to 127.0.0.1" in s.text)
-            screen.type(b"y\n")
-            await screen.shows(lambda s: "Send the other 1 request now?" in s.text)
-            screen.type(b"n\n")
-            assert await screen.ended() == 4
-        assert f"\n  {FIRST_NUMBER}: admin@o{FIRST_NUMBER}.example\n" in screen.text
-        assert "the first 3 (--max-orders); then" in screen.text
+        first = "Send the first 3 of 4 requests to 127.0.0.1"
+        shown = await with_the_first_three(at, first, "Send the other 1 request now?")
+        assert f"\n  {FIRST_NUMBER}: admin@o{FIRST_NUMBER}.example\n" in shown
+        assert "the first 3 (--max-orders); then" in shown
 
 
 # --- with --preflight ---------------------------------------------------------------------------

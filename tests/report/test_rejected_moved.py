@@ -244,12 +244,17 @@ def may_be_asked(kind: Kind, line: Line, gone: set[str]) -> list[list[Asked]]:
     return [[kind.asked], *refused, *alone]
 
 
+async def rejected_of(kind: Kind, folder: Path) -> Path:
+    """Return the rejected.csv of a list of such rows."""
+    (folder / "list").write_text(kind.content)
+    return await rejected_csv(folder / "sent", ListSource(str(folder / "list"), kind.reading))
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 async def test_whatever_becomes_of_the_columns_only_a_corrected_row_is_sent(
     tmp_path: Path, kind: Kind
 ) -> None:
-    (tmp_path / "list").write_text(kind.content)
-    path = await rejected_csv(tmp_path / "sent", ListSource(str(tmp_path / "list"), kind.reading))
+    path = await rejected_of(kind, tmp_path)
     rows = read_lines(path)
     assert len(rows) in (2, 3)
     (line,) = (row for row in rows if kind.order in row.values())
@@ -298,8 +303,7 @@ SAVED: dict[str, tuple[Callable[[Path, list[Line]], Path], str | None]] = {
 async def test_in_whatever_form_it_is_saved_only_a_corrected_row_is_sent(
     tmp_path: Path, kind: Kind
 ) -> None:
-    (tmp_path / "list").write_text(kind.content)
-    path = await rejected_csv(tmp_path / "sent", ListSource(str(tmp_path / "list"), kind.reading))
+    path = await rejected_of(kind, tmp_path)
     rows = read_lines(path)
     for form, (save, encoding) in SAVED.items():
         reading = Reading(kind.reading.mapping, encoding=encoding)
